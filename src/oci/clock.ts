@@ -1,0 +1,35 @@
+/** The time, injected, so that tests own it. */
+
+export interface Clock {
+  /** Milliseconds since 1970, for what is persisted or printed. May jump. */
+  now(): number;
+  /** Milliseconds that only ever grow, for deadlines and lifetimes within the process. */
+  elapsed(): number;
+  /** Calls `wake` once, `delayMs` from now; never keeps the process alive. The result cancels it. */
+  after(delayMs: number, wake: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  elapsed: () => performance.now(),
+  after(delayMs, wake) {
+    const timer = setTimeout(wake, Math.min(delayMs, 2_147_483_647)).unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Resolves after `delayMs` of `clock`, or rejects with the signal's reason. */
+export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason as Error);
+    const cancel = clock.after(delayMs, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    function onAbort(): void {
+      cancel();
+      reject(signal?.reason as Error);
+    }
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * RegistryNames: what the words that clients use for a registry mean. Built from the configuration once; every place where a
+ * registry can be named (path, `ns`, header, image lists) asks here, so that an alias means the same everywhere.
+ */
+import { OciError } from "./errors.ts";
+import { findRegistryHost, type RegistryHost } from "./repository.ts";
+
+export interface ListedRegistry {
+  /** `host[:port]` as configured. */
+  readonly name: string;
+  readonly scheme: "https" | "http";
+  readonly aliases: readonly string[];
+}
+
+export class RegistryNames {
+  /** The registry of names that carry none. */
+  readonly defaultHost: RegistryHost;
+  readonly #listed = new Map<RegistryHost, ListedRegistry>();
+  readonly #aliases = new Map<string, RegistryHost>();
+
+  /** Throws `NAME_INVALID` for a name that is no host, two registries of one name, or an alias that already means another. */
+  constructor({ defaultNs, registries }: { defaultNs: string; registries: readonly ListedRegistry[] }) {
+    for (const registry of registries) {
+      const host = findRegistryHost(registry.name, registry);
+      if (!host) throw new OciError("NAME_INVALID", `registries: "${registry.name}" is not a host[:port]`);
+      if (this.#listed.has(host)) throw new OciError("NAME_INVALID", `registries: "${registry.name}" is listed twice`);
+      this.#listed.set(host, registry);
+    }
+    for (const [host, registry] of this.#listed) {
+      for (const alias of registry.aliases) {
+        const word = alias.toLowerCase();
+        const meant = this.#aliases.get(word) ?? (findRegistryHost(word) as RegistryHost | undefined);
+        if (meant !== undefined && meant !== host && (this.#aliases.has(word) || this.#listed.has(meant))) {
+          throw new OciError("NAME_INVALID", `registries: the alias "${alias}" of "${registry.name}" already means "${meant}"`);
+        }
+        this.#aliases.set(word, host);
+      }
+    }
+    const defaultHost = this.find(defaultNs);
+    if (!defaultHost) throw new OciError("NAME_INVALID", `defaultNs: "${defaultNs}" is not a host[:port]`);
+    this.defaultHost = defaultHost;
+  }
+
+  /** The canonical host that `word` means: an alias first, then a host; undefined when it can be neither. */
+  find(word: string): RegistryHost | undefined {
+    const lower = word.toLowerCase();
+    const aliased = this.#aliases.get(lower);
+    if (aliased) return aliased;
+    const host = findRegistryHost(lower);
+    if (host && this.#listed.has(host)) return host;
+    const plain = findRegistryHost(lower, { scheme: "http" });
+    return plain && this.#listed.get(plain)?.scheme === "http" ? plain : host;
+  }
+
+  /** True for the registries of the configuration, and for the default one, which always counts as listed. */
+  isListed(host: RegistryHost): boolean {
+    return this.#listed.has(host) || host === this.defaultHost;
+  }
+
+  /** True when `word` is an alias or a listed registry's name. */
+  names(word: string): boolean {
+    if (this.#aliases.has(word.toLowerCase())) return true;
+    const host = this.find(word);
+    return host !== undefined && this.isListed(host);
+  }
+
+  /** True when a name's first segment may be taken for a host at all: it holds a dot or colon, is `localhost`, or is known. */
+  looksLikeHost(segment: string): boolean {
+    return segment.includes(".") || segment.includes(":") || segment === "localhost" || this.names(segment);
+  }
+
+  listed(): readonly RegistryHost[] {
+    return [...this.#listed.keys()];
+  }
+}

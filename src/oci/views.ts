@@ -1,0 +1,27 @@
+/** The two read-only views beside `Registry`: what is held, and how things stand. For the catalog, probes, pages and metrics. */
+import type { Repository } from "./repository.ts";
+import type { RegistryHost } from "./repository.ts";
+
+/** What the store holds. */
+export interface Holdings {
+  /** Repositories with at least one manifest held, sorted by `host/path`, those after `last`, at most `limit`. */
+  listRepositories(page: { readonly last?: string; readonly limit: number }): Promise<{ readonly repositories: readonly Repository[]; readonly next?: string }>;
+}
+
+/** How one upstream registry stands. */
+export interface UpstreamStatus {
+  readonly host: RegistryHost;
+  /** "ready": answers, or has not been asked yet. "failing": its breaker is open. "throttled": it asked us to wait. */
+  readonly state: "ready" | "failing" | "throttled";
+  /** Why, when it is not ready: one line without secrets. */
+  readonly reason?: string;
+  /** When it will be tried again, in milliseconds from now. */
+  readonly retryInMs?: number;
+}
+
+/** How the parts stand right now. Cheap: reads memory only. */
+export interface Status {
+  upstreams(): readonly UpstreamStatus[];
+  fills(): { readonly running: number; readonly waiting: number; readonly readers: number };
+  store(): { readonly writable: boolean; readonly reason?: string };
+}
