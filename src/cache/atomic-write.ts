@@ -1,0 +1,96 @@
+/**
+ * Atomic writes: a name on disk holds either nothing or the whole content. fsync(file), rename, fsync(folder): in this order a
+ * power cut leaves garbage under a temporary name at the worst.
+ */
+import { constants } from "node:fs";
+import { mkdir, open, rename, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+
+export interface AtomicWriteOptions {
+  /** Where the bytes are written first: in the same filesystem. */
+  readonly temporaryPath: string;
+  readonly mode?: number;
+  /** False: whole after a kill, but perhaps torn after a power cut. */
+  readonly sync?: boolean;
+  /** The file's mtime, in milliseconds since 1970; else now. */
+  readonly modifiedAtMs?: number | undefined;
+}
+
+/** Writes `bytes` to `path`. Throws the system's error and leaves nothing. */
+export async function writeAtomic(path: string, bytes: Uint8Array | string, { temporaryPath, mode = 0o664, sync = true, modifiedAtMs }: AtomicWriteOptions): Promise<void> {
+  try {
+    {
+      await using file = await open(temporaryPath, "wx", mode);
+      await file.writeFile(bytes);
+      if (modifiedAtMs !== undefined) await file.utimes(modifiedAtMs / 1_000, modifiedAtMs / 1_000);
+      if (sync) await file.sync();
+    }
+    await publish(temporaryPath, path, { sync });
+  } catch (error) {
+    await removeIfThere(temporaryPath);
+    throw error;
+  }
+}
+
+/** Renames a file that has been synced to its final name and syncs the folder, which is made if need be. */
+export async function publish(temporaryPath: string, path: string, { sync = true }: { sync?: boolean } = {}): Promise<void> {
+  const folder = dirname(path);
+  try {
+    await rename(temporaryPath, path);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    await makeFolder(folder);
+    await rename(temporaryPath, path);
+  }
+  if (sync) await syncFolder(folder);
+}
+
+/** Makes sure that an empty file lies at `path`: a mark that says something by being there. */
+export async function mark(path: string): Promise<void> {
+  try {
+    await (await open(path, constants.O_CREAT | constants.O_WRONLY, 0o664)).close();
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    await makeFolder(dirname(path));
+    await (await open(path, constants.O_CREAT | constants.O_WRONLY, 0o664)).close();
+  }
+}
+
+/** Makes a folder and those above it, group-writable, and syncs the one in which the first new name appeared. */
+export async function makeFolder(folder: string): Promise<void> {
+  const firstMade = await mkdir(folder, { recursive: true, mode: 0o775 });
+  if (firstMade) await syncFolder(dirname(firstMade));
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+export async function removeIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENOTDIR", "EROFS", "EACCES", "EPERM")) throw error;
+  }
+}
+
+/** True for a system error with one of these codes. */
+export function isErrno(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && codes.includes(error.code);
+}
+
+/** True when the disk, not the program, is the reason: full, broken, read-only, not ours. Bytes pass through then, unkept. */
+export function isStorageFailure(error: unknown): error is NodeJS.ErrnoException {
+  return isErrno(error, "ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "ENOENT", "ENOTDIR", "EFBIG", "ESTALE", "ENODEV", "ENXIO");
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  await using handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  await handle.sync();
+}

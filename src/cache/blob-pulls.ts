@@ -1,0 +1,180 @@
+/**
+ * BlobPulls: a blob from the disk, from a fill that is running, or from one that begins now. Whose bytes may be shown where is
+ * asked first: the repository must have a right to the digest, and its registry must have delivered it.
+ */
+import type { Clock } from "../oci/clock.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
+import { mediaTypes } from "../oci/media-types.ts";
+import { resolveRanges, type RangeSpec } from "../oci/ranges.ts";
+import type { Answered, BlobCall, BlobContent, Call, Registry } from "../oci/registry.ts";
+import { repositoryName, type Repository } from "../oci/repository.ts";
+import { smallBytesMax } from "./blob-store.ts";
+import { heldBackBytes, type Fill } from "./fill.ts";
+import type { FillReader } from "./fill-reader.ts";
+import type { Fills } from "./fills.ts";
+import type { Freshness } from "./freshness.ts";
+import type { Grants } from "./grants.ts";
+import { heldBlob } from "./held-blob.ts";
+import type { NegativeAnswers } from "./negative-answers.ts";
+import { abandonable, atMost, SingleFlight } from "./single-flight.ts";
+import type { Store } from "./store.ts";
+
+/** What is not held gets its first byte, or an error, within this time. */
+const answerDeadlineMs = 18_000;
+/** How often a reader looks for another fill when the one it joined could not begin. */
+const joinsMax = 3;
+
+export interface BlobPullsOptions {
+  readonly upstream: Registry;
+  readonly store: Store;
+  readonly grants: Grants;
+  readonly fills: Fills;
+  readonly freshness: Freshness;
+  readonly negative: NegativeAnswers;
+  readonly clock: Clock;
+}
+
+export class BlobPulls {
+  readonly #options: BlobPullsOptions;
+  readonly #heads: SingleFlight<Descriptor>;
+
+  constructor(options: BlobPullsOptions) {
+    this.#options = options;
+    this.#heads = new SingleFlight(options.clock);
+  }
+
+  async get(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
+    const held = await this.#findHeld(repository, digest, call);
+    if (held) return heldBlob(digest, held, call.ranges);
+    this.#checkMayFetch(repository, digest, call);
+    return await this.#remembered(repository, digest, () => this.#filled(repository, digest, call));
+  }
+
+  async head(repository: Repository, digest: Digest, call: Call): Promise<Descriptor & Answered> {
+    const held = await this.#findHeld(repository, digest, call);
+    if (held) {
+      const sizeBytes = Buffer.isBuffer(held) ? held.byteLength : held.sizeBytes;
+      if (!Buffer.isBuffer(held)) held.release();
+      return described(digest, sizeBytes, "hit");
+    }
+    this.#checkMayFetch(repository, digest, call);
+    const grant = this.#options.freshness.airGapped ? undefined : await this.#options.grants.find(repository, digest);
+    if (grant) return described(digest, grant.sizeBytes, "miss");
+    const head = await this.#remembered(repository, digest, () => this.#askRight(repository, digest, call));
+    return described(digest, head.sizeBytes, "passed");
+  }
+
+  /** The blob's open file or bytes, when they are here and this repository may show them. Release a file. */
+  async #findHeld(repository: Repository, digest: Digest, call: Call): Promise<Awaited<ReturnType<Store["blobs"]["open"]>> | Buffer> {
+    const { store, grants } = this.#options;
+    if (!(await store.provenance.covers(repository.host, digest))) return undefined;
+    const grant = (await grants.find(repository, digest)) ?? (await this.#findRight(repository, digest, call));
+    if (!grant) return undefined;
+    if (grant.sizeBytes > smallBytesMax) return await store.blobs.open(digest, grant.sizeBytes);
+    const bytes = await store.blobs.findBytes(digest);
+    return bytes?.byteLength === grant.sizeBytes ? bytes : undefined;
+  }
+
+  /** Bytes that are here by way of another repository: the upstream says whether this one has them too; while it cannot, what is held does. */
+  async #findRight(repository: Repository, digest: Digest, call: Call): Promise<{ readonly sizeBytes: number } | undefined> {
+    const { grants, freshness } = this.#options;
+    const found = await grants.search(repository, digest, { all: freshness.airGapped || !call.mayFetch });
+    if (found || !call.mayFetch) return found;
+    try {
+      const { sizeBytes } = await this.#askRight(repository, digest, call);
+      return sizeBytes === undefined ? undefined : { sizeBytes };
+    } catch (error) {
+      const cannotBeAsked = isOutage(error) || (isUnknown(error) && error.source === "local");
+      const named = cannotBeAsked ? await grants.search(repository, digest, { all: true }) : undefined;
+      if (named) return named;
+      throw error;
+    }
+  }
+
+  /** Asks upstream, by HEAD in this repository, whether it may show the digest; a yes is written down. */
+  async #askRight(repository: Repository, digest: Digest, call: Call): Promise<Descriptor> {
+    const { upstream, grants } = this.#options;
+    const ask = async (): Promise<Descriptor> => {
+      const head = await upstream.headBlob(repository, digest, { ...call, signal: new AbortController().signal });
+      if (head.sizeBytes !== undefined) await grants.put(repository, digest, head.sizeBytes);
+      return head;
+    };
+    return await this.#heads.run(`${repositoryName(repository)}@${digest}`, ask, call.signal);
+  }
+
+  #checkMayFetch(repository: Repository, digest: Digest, call: Call): void {
+    if (call.mayFetch) return;
+    throw new OciError("BLOB_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
+  }
+
+  async #filled(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
+    for (let joins = 1; ; joins += 1) {
+      const { fill, reader } = await this.#join(repository, digest, call);
+      try {
+        await this.#untilAnswerable(fill, call);
+        return this.#answer(fill, reader, call.ranges);
+      } catch (error) {
+        await reader[Symbol.asyncDispose]();
+        // Refused in another repository's name, or stopped before we came: not our answer yet.
+        const isRefusedToOthers = fill.repository.path !== repository.path && ((error instanceof OciError && error.code === "DENIED") || isUnknown(error));
+        if (!(isRefusedToOthers || fill.wasPaused) || joins >= joinsMax || call.signal.aborted) throw error;
+        await abandonable(fill.ended, call.signal);
+      }
+    }
+  }
+
+  async #join(repository: Repository, digest: Digest, call: BlobCall): Promise<{ fill: Fill; reader: FillReader }> {
+    const { fills, grants } = this.#options;
+    const positionBytes = lowestStart(call.ranges);
+    const running = fills.find(repository.host, digest, positionBytes);
+    if (running && running.repository.path !== repository.path && !(await grants.find(repository, digest))) await this.#askRight(repository, digest, call);
+    const fill = fills.find(repository.host, digest, positionBytes) ?? fills.start(repository, digest, call);
+    return { fill, reader: fill.join(repository) };
+  }
+
+  /** Waits until the answer's status is certain: the upstream has answered, and small blobs are right. */
+  async #untilAnswerable(fill: Fill, call: BlobCall): Promise<void> {
+    const certain = fill.until((state, receivedBytes) => {
+      if (state.kind === "beginning") return false;
+      if (state.kind !== "arriving") return true;
+      return state.sizeBytes === undefined ? receivedBytes > heldBackBytes : state.sizeBytes > heldBackBytes;
+    });
+    const state = await atMost(this.#options.clock, answerDeadlineMs, abandonable(certain, call.signal));
+    if (state === "late") {
+      if (fill.isQueued) throw new OciError("OVERLOADED", `${fill.repository.host} serves other downloads first: try again soon`, { retryAfterMs: 5_000 });
+      throw new OciError("UPSTREAM_TIMEOUT", `${fill.repository.host} did not send ${fill.digest} in time`, { source: "upstream" });
+    }
+    if (state.kind === "failed") throw state.error;
+  }
+
+  #answer(fill: Fill, reader: FillReader, specs: readonly RangeSpec[] | undefined): BlobContent & Answered {
+    const { sizeBytes } = fill;
+    const ranges = specs && sizeBytes !== undefined ? resolveRanges(specs, sizeBytes) : undefined;
+    if (ranges) reader.select(ranges);
+    return Object.assign(reader, { outcome: fill.isKept ? ("miss" as const) : ("passed" as const), warnings: [] });
+  }
+
+  async #remembered<T>(repository: Repository, digest: Digest, ask: () => Promise<T>): Promise<T> {
+    const { negative } = this.#options;
+    const key = `${repositoryName(repository)}@blob:${digest}`;
+    negative.check(key);
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof OciError) negative.note(key, error, { byDigest: true });
+      throw error;
+    }
+  }
+}
+
+function described(digest: Digest, sizeBytes: number | undefined, outcome: Answered["outcome"]): Descriptor & Answered {
+  return { mediaType: mediaTypes.octetStream, digest, sizeBytes, outcome, warnings: [] };
+}
+
+/** The first byte that a reader of these ranges needs, as far as that can be told without the size. */
+function lowestStart(ranges: readonly RangeSpec[] | undefined): number {
+  if (!ranges || ranges.length === 0) return 0;
+  return Math.min(...ranges.map((range) => ("startBytes" in range ? range.startBytes : 0)));
+}

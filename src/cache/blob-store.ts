@@ -1,0 +1,160 @@
+/**
+ * BlobStore: exact bytes by digest, whoever asked for them. It knows nothing of registries: who may see which bytes is the
+ * provenance's affair. A file of another size than expected, or small bytes with another digest, count as absent.
+ */
+import { chmod, open, stat, type FileHandle } from "node:fs/promises";
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import { algorithmOf, digestOf, findDigest, type Digest } from "../oci/digest.ts";
+import { manifestBytesMax } from "../oci/manifest.ts";
+import { isErrno, publish, writeAtomic } from "./atomic-write.ts";
+import type { InstanceFolder } from "./instance-folder.ts";
+import type { Layout } from "./layout.ts";
+import { TrustedFiles } from "./trusted-files.ts";
+
+/** Blobs up to this size are answered from memory when they are asked for often. */
+export const smallBytesMax = 64 * 1024;
+
+const memoryBytesMax = 32 * 1024 * 1024;
+const memoryEntriesMax = 20_000;
+/** A file that nobody reads any more stays open for so long: its next reader is often near. */
+const lingerMs = 1_000;
+
+export class BlobStore {
+  readonly #layout: Layout;
+  readonly #instance: InstanceFolder;
+  readonly #clock: Clock;
+  readonly #background: Background;
+  readonly #bytes: TrustedFiles<Buffer>;
+  readonly #open = new Map<Digest, Promise<OpenBlob | undefined>>();
+
+  constructor({ layout, instance, clock, background }: { layout: Layout; instance: InstanceFolder; clock: Clock; background: Background }) {
+    this.#background = background;
+    this.#layout = layout;
+    this.#instance = instance;
+    this.#clock = clock;
+    this.#bytes = new TrustedFiles({ clock, fileBytesMax: manifestBytesMax, entriesMax: memoryEntriesMax, memoryBytesMax, parse: verified });
+  }
+
+  /** All bytes of something small (up to a manifest's limit), their digest checked; undefined when absent or wrong. */
+  findBytes(digest: Digest): Buffer | undefined | Promise<Buffer | undefined> {
+    return this.#bytes.find(this.#layout.blob(digest));
+  }
+
+  /** The same without keeping them in memory: for a search that reads many. */
+  async readBytes(digest: Digest): Promise<Buffer | undefined> {
+    return await this.#bytes.read(this.#layout.blob(digest));
+  }
+
+  /** An open file of exactly `sizeBytes`, shared with its other readers, or undefined. Release it once. */
+  async open(digest: Digest, sizeBytes: number): Promise<OpenBlob | undefined> {
+    const opening = this.#open.get(digest) ?? this.#openFile(digest);
+    this.#open.set(digest, opening);
+    const blob = await opening.catch((error: unknown) => this.#forgetOpen(digest, opening, error));
+    if (!blob) {
+      this.#forgetOpen(digest, opening);
+      return undefined;
+    }
+    if (blob.acquire()) {
+      if (blob.sizeBytes === sizeBytes && (await blob.isCurrent(this.#layout.blob(digest)))) return blob;
+      blob.release();
+      this.#forgetOpen(digest, opening);
+      if (blob.sizeBytes === sizeBytes) return await this.open(digest, sizeBytes); // Another file took the name.
+      return undefined;
+    }
+    this.#forgetOpen(digest, opening);
+    return await this.open(digest, sizeBytes);
+  }
+
+  /** Writes small bytes under their digest. The caller has checked them. */
+  async put(digest: Digest, bytes: Uint8Array): Promise<void> {
+    const path = this.#layout.blob(digest);
+    await writeAtomic(path, bytes, { temporaryPath: await this.#instance.temporaryPath(), mode: 0o444 });
+    this.#bytes.forget(path);
+  }
+
+  /** Gives a synced file that was checked its final name. */
+  async adopt(temporaryPath: string, digest: Digest): Promise<void> {
+    await chmod(temporaryPath, 0o444);
+    await publish(temporaryPath, this.#layout.blob(digest));
+    this.#bytes.forget(this.#layout.blob(digest));
+    this.#open.delete(digest); // Its readers keep the file that they have.
+  }
+
+  async #openFile(digest: Digest): Promise<OpenBlob | undefined> {
+    try {
+      const handle = await open(this.#layout.blob(digest), "r");
+      const { size, ino } = await handle.stat();
+      return new OpenBlob({ handle, sizeBytes: size, inode: ino, clock: this.#clock, background: this.#background });
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+      throw error;
+    }
+  }
+
+  #forgetOpen(digest: Digest, opening: Promise<OpenBlob | undefined>, error?: unknown): undefined {
+    if (this.#open.get(digest) === opening) this.#open.delete(digest);
+    if (error !== undefined) throw error;
+    return undefined;
+  }
+}
+
+/** One open file and how many read it; it closes a little after the last has left. */
+export class OpenBlob {
+  readonly handle: FileHandle;
+  readonly sizeBytes: number;
+  readonly #inode: number;
+  readonly #clock: Clock;
+  readonly #background: Background;
+  #confirmedAtMs: number;
+  #readers = 0;
+  #closed = false;
+  #cancelClose: () => void;
+
+  constructor({ handle, sizeBytes, inode, clock, background }: { handle: FileHandle; sizeBytes: number; inode: number; clock: Clock; background: Background }) {
+    this.handle = handle;
+    this.sizeBytes = sizeBytes;
+    this.#inode = inode;
+    this.#clock = clock;
+    this.#background = background;
+    this.#confirmedAtMs = clock.elapsed();
+    this.#cancelClose = clock.after(lingerMs, () => this.#close());
+  }
+
+  /** Whether its name still leads to it; asked of the disk once a second. */
+  async isCurrent(path: string): Promise<boolean> {
+    if (this.#clock.elapsed() - this.#confirmedAtMs < lingerMs) return true;
+    try {
+      const { ino, size } = await stat(path);
+      this.#confirmedAtMs = this.#clock.elapsed();
+      return ino === this.#inode && size === this.sizeBytes;
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
+      throw error;
+    }
+  }
+
+  /** False when it was closed in the meantime. */
+  acquire(): boolean {
+    if (this.#closed) return false;
+    this.#cancelClose();
+    this.#readers += 1;
+    return true;
+  }
+
+  release(): void {
+    this.#readers -= 1;
+    if (this.#readers === 0) this.#cancelClose = this.#clock.after(lingerMs, () => this.#close());
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#background.run("close a blob", this.handle.close());
+  }
+}
+
+function verified(bytes: Buffer, _file: unknown, path: string): Buffer | undefined {
+  const [hex, , algorithm] = path.split("/").reverse();
+  const digest = findDigest(`${algorithm}:${hex}`);
+  return digest && digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined;
+}

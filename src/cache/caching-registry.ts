@@ -1,0 +1,100 @@
+/**
+ * CachingRegistry: a registry in front of another. It answers from the disk, asks upstream only for what it lacks or no longer
+ * trusts, and lets what is held stand in while the upstream is away.
+ */
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Log } from "../oci/log.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import type { Reference } from "../oci/reference.ts";
+import type { Answered, BlobCall, BlobContent, Call, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
+import type { RegistryHost, Repository } from "../oci/repository.ts";
+import { BlobPulls } from "./blob-pulls.ts";
+import { Fills } from "./fills.ts";
+import { Freshness, type FreshnessOptions } from "./freshness.ts";
+import { Grants } from "./grants.ts";
+import { Listings } from "./listings.ts";
+import { ManifestPulls } from "./manifest-pulls.ts";
+import { NegativeAnswers } from "./negative-answers.ts";
+import type { Store } from "./store.ts";
+
+export interface CachingRegistryOptions {
+  /** Whom to ask for what is not held. */
+  readonly upstream: Registry;
+  readonly store: Store;
+  readonly freshness: FreshnessOptions;
+  /** How long, in ms, a download may stand still, tries included, before it is given up. */
+  readonly pullTimeoutMs: number;
+  /** How many downloads a registry serves at once. */
+  readonly fillsMax: (host: RegistryHost) => number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly background: Background;
+}
+
+export class CachingRegistry implements Registry {
+  readonly #manifests: ManifestPulls;
+  readonly #blobs: BlobPulls;
+  readonly #listings: Listings;
+  readonly #fills: Fills;
+  readonly #negative: NegativeAnswers;
+  readonly #freshness: Freshness;
+
+  constructor({ upstream, store, freshness, pullTimeoutMs, fillsMax, clock, log, background }: CachingRegistryOptions) {
+    this.#freshness = new Freshness(freshness);
+    this.#negative = new NegativeAnswers(clock);
+    this.#fills = new Fills({ upstream, store, clock, log, background, patienceMs: pullTimeoutMs, runningMax: fillsMax });
+    const parts = { upstream, store, grants: new Grants(store), fills: this.#fills, freshness: this.#freshness, negative: this.#negative, clock };
+    this.#manifests = new ManifestPulls(parts);
+    this.#blobs = new BlobPulls(parts);
+    this.#listings = new Listings(parts);
+  }
+
+  async getManifest(repository: Repository, reference: Reference, call: Call): Promise<Manifest & Answered> {
+    if (reference.kind === "tag") return await this.#manifests.byTag(repository, reference.tag, call);
+    return await this.#manifests.byDigest(repository, reference.digest, call);
+  }
+
+  async headManifest(repository: Repository, reference: Reference, call: Call): Promise<Descriptor & Answered> {
+    const { descriptor, outcome, warnings } = await this.getManifest(repository, reference, call);
+    return { ...descriptor, outcome, warnings };
+  }
+
+  async getBlob(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
+    return await this.#blobs.get(repository, digest, call);
+  }
+
+  async headBlob(repository: Repository, digest: Digest, call: Call): Promise<Descriptor & Answered> {
+    return await this.#blobs.head(repository, digest, call);
+  }
+
+  async listTags(repository: Repository, call: TagsCall): Promise<TagsPage & Answered> {
+    return await this.#listings.tags(repository, call);
+  }
+
+  async listReferrers(repository: Repository, digest: Digest, call: ReferrersCall): Promise<Referrers & Answered> {
+    return await this.#listings.referrers(repository, digest, call);
+  }
+
+  /** How many downloads run, wait, and are being read. */
+  fillCounts(): { readonly running: number; readonly waiting: number; readonly readers: number } {
+    return this.#fills.counts();
+  }
+
+  /** The rules changed. */
+  reconfigure(freshness: FreshnessOptions): void {
+    this.#freshness.reconfigure(freshness);
+  }
+
+  /** A credential changed: what was refused may be allowed now. */
+  forgetDenials(): void {
+    this.#negative.forgetDenials();
+  }
+
+  /** Stops downloads and keeps what has come of them for the next process. */
+  async close(): Promise<void> {
+    await this.#fills.close();
+  }
+}

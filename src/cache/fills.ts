@@ -1,0 +1,147 @@
+/**
+ * Fills: at most one running fill for each (registry, digest), however many ask. Equal digests of two registries are two fills: a
+ * registry that crawls or lies never delays another's readers; they meet when they are published.
+ */
+import { algorithmOf, hexOf, type Digest } from "../oci/digest.ts";
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import { OciError } from "../oci/errors.ts";
+import type { Log } from "../oci/log.ts";
+import type { Registry } from "../oci/registry.ts";
+import type { RegistryHost, Repository } from "../oci/repository.ts";
+import { Fill, type FillStorage } from "./fill.ts";
+import { FillQueue } from "./fill-queue.ts";
+import { hostFolder } from "./layout.ts";
+import { removeIfThere } from "./atomic-write.ts";
+import type { Store } from "./store.ts";
+
+/** Fills that go on though nobody reads them, per registry; beyond, the oldest pause. */
+const readerlessMax = 8;
+
+export interface FillsOptions {
+  readonly upstream: Registry;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly background: Background;
+  readonly patienceMs: number;
+  /** How many fills a registry serves at once. */
+  readonly runningMax: (host: RegistryHost) => number;
+}
+
+export class Fills {
+  readonly #options: FillsOptions;
+  readonly #fills = new Map<string, Fill>();
+  readonly #queues = new Map<RegistryHost, FillQueue>();
+  #closed = false;
+
+  constructor(options: FillsOptions) {
+    this.#options = options;
+  }
+
+  /** The fill that a reader from `positionBytes` on may join, if there is one. */
+  find(host: RegistryHost, digest: Digest, positionBytes = 0): Fill | undefined {
+    const fill = this.#fills.get(keyOf(host, digest));
+    return fill?.canJoin(positionBytes) ? fill : undefined;
+  }
+
+  /** Begins a fill; the caller has looked that none is there to join. Throws `OVERLOADED` when the registry's queue is full. */
+  start(repository: Repository, digest: Digest, { requestId }: { requestId: string }): Fill {
+    const { upstream, clock, log, background, patienceMs } = this.#options;
+    if (this.#closed) throw new OciError("OVERLOADED", "the server is shutting down", { retryAfterMs: 1_000 });
+    const queue = this.#queueOf(repository.host);
+    queue.check();
+    const key = keyOf(repository.host, digest);
+    const before = this.#fills.get(key);
+    const fill: Fill = new Fill({
+      upstream,
+      repository,
+      digest,
+      requestId,
+      clock,
+      log,
+      patienceMs,
+      storage: this.#storage(repository.host, digest, key),
+      // What an earlier fill leaves must lie there before it is looked for.
+      place: async (signal) => {
+        await before?.ended;
+        return await queue.enter(signal);
+      },
+      run: (name, work) => background.run(name, work),
+      onReaders: (changed) => this.#onReaders(changed),
+    });
+    this.#fills.set(key, fill);
+    background.run(
+      "fill",
+      fill.ended.finally(() => {
+        if (this.#fills.get(key) === fill) this.#fills.delete(key);
+        if (queue.running === 0 && queue.waiting === 0) this.#queues.delete(repository.host);
+      }),
+    );
+    return fill;
+  }
+
+  /** Throws `OVERLOADED` when the registry's queue is full: said at a manifest, so that its blobs need not find out. */
+  check(host: RegistryHost): void {
+    this.#queues.get(host)?.check();
+  }
+
+  counts(): { readonly running: number; readonly waiting: number; readonly readers: number } {
+    const queues = [...this.#queues.values()];
+    return {
+      running: queues.reduce((sum, queue) => sum + queue.running, 0),
+      waiting: queues.reduce((sum, queue) => sum + queue.waiting, 0),
+      readers: [...this.#fills.values()].reduce((sum, fill) => sum + fill.readerCount, 0),
+    };
+  }
+
+  /** Stops all fills; what has come stays for the next process. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const fills = [...this.#fills.values()];
+    for (const fill of fills) fill.pause("the server is shutting down");
+    await Promise.all(fills.map((fill) => fill.ended));
+  }
+
+  #queueOf(host: RegistryHost): FillQueue {
+    let queue = this.#queues.get(host);
+    if (!queue) {
+      queue = new FillQueue(host, { runningMax: this.#options.runningMax(host) });
+      this.#queues.set(host, queue);
+    }
+    return queue;
+  }
+
+  #onReaders(changed: Fill): void {
+    if (changed.readerCount > 0 || this.#closed) return;
+    const readerless = [...this.#fills.values()]
+      .filter((fill) => fill.repository.host === changed.repository.host && fill.readerCount === 0 && (fill.state.kind === "beginning" || fill.state.kind === "arriving"))
+      .sort((a, b) => a.startedAtMs - b.startedAtMs);
+    for (const fill of readerless.slice(0, Math.max(0, readerless.length - readerlessMax))) fill.pause("paused: too many downloads that nobody waits for");
+  }
+
+  #storage(host: RegistryHost, digest: Digest, key: string): FillStorage {
+    const { store, log } = this.#options;
+    return {
+      partPath: async () => await store.whereWritable(() => store.instance.partPath(key)),
+      findClaimed: async () => await store.whereWritable(() => store.instance.findClaimed(key)),
+      leave: async (path) => await store.instance.leave(path, key),
+      remove: removeIfThere,
+      temporaryPath: async () => await store.instance.temporaryPath(),
+      publish: async (path, { sizeBytes, isPublic, repositories }) => {
+        await store.blobs.adopt(path, digest);
+        await store.provenance.record(host, digest, { isPublic });
+        for (const repository of repositories) await store.repositories.putLink(repository, digest, sizeBytes);
+        store.noteWritten();
+      },
+      onDiskFailure: (error) => {
+        log.warn({ digest, error }, "blob cannot be kept and passes through");
+        store.noteFailure(error);
+      },
+    };
+  }
+}
+
+function keyOf(host: RegistryHost, digest: Digest): string {
+  return `${hostFolder(host)}~${algorithmOf(digest)}-${hexOf(digest)}`;
+}

@@ -1,0 +1,245 @@
+/**
+ * InstanceFolder: the folder under `tmp/` in which this process, and no other, writes. There is no lock on a store: any number
+ * of processes share it, each in its own folder, and what a dead one left is taken over.
+ *
+ * The folder's name tells who owns it: boot id, pid namespace, pid, the pid's start time. Where boot and namespace are ours, the
+ * owner's death shows at once; elsewhere (another machine, another container) it shows in a folder that nobody touched for
+ * `silenceMs`, as seen by our own monotonic clock: two machines' clocks need not agree.
+ */
+import { randomBytes } from "node:crypto";
+import { readFile, readdir, readlink, rename, rmdir, stat, unlink, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../oci/clock.ts";
+import type { Log } from "../oci/log.ts";
+import { isErrno, isStorageFailure, isThere, makeFolder } from "./atomic-write.ts";
+
+/** Ending of a fill's file while its owner writes it. */
+export const partEnding = ".part";
+/** Ending of a fill's file that was left, or taken over, and waits to be gone on with. */
+export const claimedEnding = ".claimed";
+
+const heartbeatMs = 10_000;
+const silenceMs = 60_000;
+const sweepEveryMs = 30_000;
+/** Calls for a sweep within this time share the last one. */
+const sweepFreshMs = 1_000;
+/** A claimed part that nobody asked for in this time is given up. */
+const claimedLifeMs = 24 * 3_600_000;
+
+export class InstanceFolder {
+  readonly path: string;
+  readonly #tmp: string;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #self: ProcessName;
+  readonly #silences = new Map<string, { mtimeMs: number; sinceMs: number }>();
+  #made: Promise<void> | undefined;
+  #swept: { atMs: number; done: Promise<void> } | undefined;
+  #cancel: (() => void)[] = [];
+  #names = 0;
+  #closed = false;
+
+  constructor({ tmp, self, clock, log }: { tmp: string; self: ProcessName; clock: Clock; log: Log }) {
+    this.#tmp = tmp;
+    this.#self = self;
+    this.#clock = clock;
+    this.#log = log;
+    this.path = join(tmp, `${self.boot}-${self.namespace}-${self.pid}-${self.startTime}-${randomBytes(3).toString("hex")}`);
+  }
+
+  /** Begins to sweep by and by; touches nothing before that. */
+  start(): void {
+    this.#repeat(sweepEveryMs, () => this.sweep());
+  }
+
+  /** A new path for a file that will be renamed or removed. The folder is made, and made again if somebody removed it. */
+  async temporaryPath(): Promise<string> {
+    await this.ensure();
+    this.#names += 1;
+    return join(this.path, `${this.#names.toString(36)}.tmp`);
+  }
+
+  async partPath(key: string): Promise<string> {
+    await this.ensure();
+    this.#names += 1;
+    return join(this.path, `${key}~${this.#names.toString(36)}${partEnding}`);
+  }
+
+  /** The path of what is left of an earlier fill of `key`, ours or a dead process's, or undefined. It is ours alone now. */
+  async findClaimed(key: string): Promise<string | undefined> {
+    await this.sweep();
+    const path = join(this.path, `${key}${claimedEnding}`);
+    return (await isThere(path)) ? path : undefined;
+  }
+
+  /** Leaves a part for later: the next fill of `key` goes on with it. */
+  async leave(partPath: string, key: string): Promise<void> {
+    await rename(partPath, join(this.path, `${key}${claimedEnding}`));
+  }
+
+  /** Takes over what dead processes left. Calls within a second share one. */
+  sweep(): Promise<void> {
+    const nowMs = this.#clock.elapsed();
+    if (this.#swept && nowMs - this.#swept.atMs < sweepFreshMs) return this.#swept.done;
+    const done = this.#sweepOnce().catch((error: unknown) => {
+      if (!isStorageFailure(error)) throw error;
+      this.#log.debug({ error }, "temporary folders cannot be swept");
+    });
+    this.#swept = { atMs: nowMs, done };
+    return done;
+  }
+
+  /** Stops the timers, and removes the folder if nothing is left in it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const cancel of this.#cancel) cancel();
+    try {
+      await rmdir(this.path);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ENOTEMPTY", "ENOTDIR") && !isStorageFailure(error)) throw error;
+    }
+  }
+
+  /** Makes the folder unless it is there. Throws the system's error where nothing can be written. */
+  async ensure(): Promise<void> {
+    this.#made ??= this.#make();
+    try {
+      await this.#made;
+    } catch (error) {
+      this.#made = undefined;
+      throw error;
+    }
+  }
+
+  /** Somebody removed the folder from under us: the next use makes it again. */
+  forget(): void {
+    this.#made = undefined;
+  }
+
+  async #make(): Promise<void> {
+    await makeFolder(this.path);
+    this.#repeat(heartbeatMs, () => this.#beat());
+  }
+
+  async #beat(): Promise<void> {
+    const now = new Date(this.#clock.now());
+    try {
+      await utimes(this.path, now, now);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return this.forget();
+      if (!isStorageFailure(error)) throw error;
+    }
+  }
+
+  #repeat(everyMs: number, work: () => Promise<void>): void {
+    const cancel = this.#clock.after(everyMs, () => {
+      this.#cancel = this.#cancel.filter((other) => other !== cancel);
+      if (this.#closed) return;
+      work()
+        .catch((error: unknown) => this.#log.warn({ error }, "temporary folder cannot be kept"))
+        .finally(() => this.#closed || this.#repeat(everyMs, work));
+    });
+    this.#cancel.push(cancel);
+  }
+
+  async #sweepOnce(): Promise<void> {
+    for (const name of await listFolder(this.#tmp)) {
+      const folder = join(this.#tmp, name);
+      if (folder === this.path) await this.#dropOld(folder);
+      else if (await this.#isDead(name, folder)) await this.#takeOver(folder);
+    }
+  }
+
+  async #isDead(name: string, folder: string): Promise<boolean> {
+    const owner = findProcessName(name);
+    if (owner?.boot === this.#self.boot && owner.namespace === this.#self.namespace) return (await startTimeOf(owner.pid)) !== owner.startTime;
+    const { mtimeMs } = await stat(folder);
+    const nowMs = this.#clock.elapsed();
+    const silence = this.#silences.get(folder);
+    if (!silence || silence.mtimeMs !== mtimeMs) {
+      this.#silences.set(folder, { mtimeMs, sinceMs: nowMs });
+      return false;
+    }
+    return nowMs - silence.sinceMs >= silenceMs;
+  }
+
+  async #takeOver(folder: string): Promise<void> {
+    this.#silences.delete(folder);
+    await this.ensure();
+    for (const name of await listFolder(folder)) {
+      const key = keyOfPart(name);
+      try {
+        // Renaming claims it: of several processes that try, one succeeds.
+        if (key) await rename(join(folder, name), join(this.path, `${key}${claimedEnding}`));
+        else await unlink(join(folder, name));
+      } catch (error) {
+        if (!isErrno(error, "ENOENT")) throw error;
+      }
+    }
+    await rmdir(folder).catch((error: unknown) => {
+      if (!isErrno(error, "ENOENT", "ENOTEMPTY")) throw error;
+    });
+    this.#log.info({ folder }, "temporary folder of a gone process taken over");
+  }
+
+  async #dropOld(folder: string): Promise<void> {
+    for (const name of await listFolder(folder)) {
+      if (!name.endsWith(claimedEnding)) continue;
+      const path = join(folder, name);
+      const { mtimeMs } = await stat(path);
+      if (this.#clock.now() - mtimeMs > claimedLifeMs) await unlink(path);
+    }
+  }
+}
+
+/** Who a process is, across reboots and containers. */
+export interface ProcessName {
+  readonly boot: string;
+  readonly namespace: string;
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** This process's name; where the system does not tell, parts of it are `x` and deaths are seen by silence. */
+export async function nameOfThisProcess(): Promise<ProcessName> {
+  const boot = await readText("/proc/sys/kernel/random/boot_id");
+  const namespace = await readlink("/proc/self/ns/pid").catch(() => ""); // Not Linux: told by silence instead.
+  const startTime = await startTimeOf(process.pid);
+  return { boot: boot?.replaceAll("-", "").slice(0, 12) || randomBytes(6).toString("hex"), namespace: /\d+/.exec(namespace)?.[0] ?? "x", pid: process.pid, startTime: startTime ?? "x" };
+}
+
+function findProcessName(folder: string): ProcessName | undefined {
+  const [boot, namespace, pid, startTime] = folder.split("-");
+  return boot && namespace && pid && startTime ? { boot, namespace, pid: Number(pid), startTime } : undefined;
+}
+
+/** Clock ticks after boot at which the process began, or undefined when there is none of that pid. proc(5), field 22. */
+async function startTimeOf(pid: number): Promise<string | undefined> {
+  const text = await readText(`/proc/${pid}/stat`);
+  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
+  return fields?.[0] === "Z" ? undefined : fields?.[19];
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
+
+async function listFolder(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+function keyOfPart(name: string): string | undefined {
+  if (name.endsWith(claimedEnding)) return name.slice(0, -claimedEnding.length);
+  if (name.endsWith(partEnding)) return name.slice(0, name.lastIndexOf("~"));
+  return undefined;
+}

@@ -1,0 +1,139 @@
+/**
+ * Layout: where everything lies on disk, as pure functions of the root.
+ *
+ *   VERSION                                              layout version, plain text
+ *   blobs/sha256/ab/<hex>                                layers, configs and manifests alike: exact bytes, mode 0444
+ *   public/sha256/ab/<hex>                               empty: anybody could have had these bytes
+ *   upstreams/<host>/_deliveries/sha256/ab/<hex>         empty: this registry delivered these bytes
+ *   upstreams/<host>/<path>/_tags/<tag>                  what the tag meant when last asked; its mtime says when
+ *   upstreams/<host>/<path>/_manifests/sha256/<hex>      this repository holds this manifest
+ *   upstreams/<host>/<path>/_blobs/sha256/<hex>          this repository may show this digest; its size
+ *   upstreams/<host>/<path>/_referrers/<subject>/<digest>  empty: a held manifest has this subject; `_answer`: upstream's last word
+ *   tmp/<instance>/                                      what one process is writing
+ *   state/                                               what is nobody else's
+ *
+ * No part of a repository's name can begin with `_`, so the folders of ours can never meet one of its words.
+ */
+import { join } from "node:path";
+import { algorithmOf, findDigest, hexOf, type Digest } from "../oci/digest.ts";
+import { findRegistryHost, parseRepositoryPath, type RegistryHost, type Repository } from "../oci/repository.ts";
+import type { Tag } from "../oci/tag.ts";
+
+/** The layout that this program writes. A store with a higher number is refused. */
+export const layoutVersion = 1;
+
+/** Entries of the root that a copy of the store carries. */
+export const folders = { blobs: "blobs", public: "public", upstreams: "upstreams", temporary: "tmp", state: "state" } as const;
+
+export class Layout {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  version(): string {
+    return join(this.root, "VERSION");
+  }
+
+  blob(digest: Digest): string {
+    return join(this.root, folders.blobs, ...sharded(digest));
+  }
+
+  publicMark(digest: Digest): string {
+    return join(this.root, folders.public, ...sharded(digest));
+  }
+
+  upstreams(): string {
+    return join(this.root, folders.upstreams);
+  }
+
+  host(host: RegistryHost): string {
+    return join(this.root, folders.upstreams, hostFolder(host));
+  }
+
+  delivery(host: RegistryHost, digest: Digest): string {
+    return join(this.host(host), "_deliveries", ...sharded(digest));
+  }
+
+  repository(repository: Repository): string {
+    return join(this.host(repository.host), repository.path);
+  }
+
+  tags(repository: Repository): string {
+    return join(this.repository(repository), "_tags");
+  }
+
+  tag(repository: Repository, tag: Tag): string {
+    return join(this.tags(repository), tag);
+  }
+
+  manifests(repository: Repository): string {
+    return join(this.repository(repository), "_manifests");
+  }
+
+  manifest(repository: Repository, digest: Digest): string {
+    return join(this.manifests(repository), algorithmOf(digest), hexOf(digest));
+  }
+
+  links(repository: Repository): string {
+    return join(this.repository(repository), "_blobs");
+  }
+
+  link(repository: Repository, digest: Digest): string {
+    return join(this.links(repository), algorithmOf(digest), hexOf(digest));
+  }
+
+  referrers(repository: Repository, subject: Digest): string {
+    return join(this.repository(repository), "_referrers", dashed(subject));
+  }
+
+  referrer(repository: Repository, subject: Digest, digest: Digest): string {
+    return join(this.referrers(repository, subject), dashed(digest));
+  }
+
+  referrersAnswer(repository: Repository, subject: Digest): string {
+    return join(this.referrers(repository, subject), "_answer");
+  }
+
+  temporary(): string {
+    return join(this.root, folders.temporary);
+  }
+}
+
+/** A registry's folder name: its colons written as `_`, and a `_` at the end when it has a port, as containerd does. */
+export function hostFolder(host: RegistryHost): string {
+  if (host.startsWith("[")) return host.replaceAll(":", "_") + (host.endsWith("]") ? "" : "_");
+  return host.includes(":") ? `${host.replace(":", "_")}_` : host;
+}
+
+/** The registry whose folder this is, or undefined when it is nobody's. */
+export function findHostOfFolder(folder: string): RegistryHost | undefined {
+  const word = folder.startsWith("[") ? folder.replace(/_$/, "").replaceAll("_", ":") : folder.replace(/_([0-9]+)_$/, ":$1");
+  const host = findRegistryHost(word);
+  return host !== undefined && hostFolder(host) === folder ? host : undefined;
+}
+
+/** The repository whose folder lies at `path` below its registry's, or undefined when no repository can have that name. */
+export function findRepositoryOfFolder(host: RegistryHost, path: string): Repository | undefined {
+  try {
+    return { host, path: parseRepositoryPath(path) };
+  } catch {
+    // The parser's own error: a folder that somebody else made is nobody's repository.
+    return undefined;
+  }
+}
+
+/** The digest that a `_referrers` entry's name stands for. */
+export function findDashedDigest(name: string): Digest | undefined {
+  return findDigest(name.replace("-", ":"));
+}
+
+function dashed(digest: Digest): string {
+  return digest.replace(":", "-");
+}
+
+function sharded(digest: Digest): [string, string, string] {
+  const hex = hexOf(digest);
+  return [algorithmOf(digest), hex.slice(0, 2), hex];
+}

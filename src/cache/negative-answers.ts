@@ -1,0 +1,43 @@
+/**
+ * NegativeAnswers: what an upstream said is not there, or not for us, remembered for seconds so that a storm of the same question
+ * asks it once. Never an outage, never our own "no", never anything that is held.
+ */
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../oci/clock.ts";
+import { isUnknown, type OciError } from "../oci/errors.ts";
+
+const entriesMax = 10_000;
+const tagLifeMs = 5_000;
+const digestLifeMs = 30_000;
+const denialLifeMs = 10_000;
+
+export class NegativeAnswers {
+  readonly #clock: Clock;
+  readonly #answers = new LRUCache<string, { readonly error: OciError; readonly untilMs: number }>({ max: entriesMax });
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Throws what the upstream said of `key` a moment ago, if it said no. */
+  check(key: string): void {
+    const answer = this.#answers.get(key);
+    if (answer && this.#clock.elapsed() < answer.untilMs) throw answer.error;
+  }
+
+  /** Remembers `error` if it is an upstream's no. */
+  note(key: string, error: OciError, { byDigest }: { byDigest: boolean }): void {
+    if (error.source !== "upstream") return;
+    const lifeMs = error.code === "DENIED" ? denialLifeMs : isUnknown(error) ? (byDigest ? digestLifeMs : tagLifeMs) : 0;
+    if (lifeMs > 0) this.#answers.set(key, { error, untilMs: this.#clock.elapsed() + lifeMs });
+  }
+
+  forget(key: string): void {
+    this.#answers.delete(key);
+  }
+
+  /** A credential changed: what was refused may be allowed now. */
+  forgetDenials(): void {
+    for (const [key, { error }] of this.#answers.entries()) if (error.code === "DENIED") this.#answers.delete(key);
+  }
+}

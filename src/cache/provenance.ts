@@ -1,0 +1,32 @@
+/**
+ * Provenance: which registries delivered which bytes. Sharing bytes on disk never shares access: anyone can push a manifest that
+ * names somebody's private digest, so a registry's clients see only what that registry delivered itself, or what anybody could
+ * have had. Each fact is an empty file of its own, so that copying one store over another is a union.
+ */
+import type { Clock } from "../oci/clock.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { RegistryHost } from "../oci/repository.ts";
+import { mark } from "./atomic-write.ts";
+import type { Layout } from "./layout.ts";
+import { TrustedFiles } from "./trusted-files.ts";
+
+export class Provenance {
+  readonly #layout: Layout;
+  readonly #marks: TrustedFiles<true>;
+
+  constructor({ layout, clock }: { layout: Layout; clock: Clock }) {
+    this.#layout = layout;
+    this.#marks = new TrustedFiles({ clock, fileBytesMax: Number.MAX_SAFE_INTEGER, entriesMax: 20_000, parse: () => true });
+  }
+
+  /** Whether clients of `host` may be given these bytes from disk. */
+  async covers(host: RegistryHost, digest: Digest): Promise<boolean> {
+    return (await this.#marks.find(this.#layout.delivery(host, digest))) ?? (await this.#marks.find(this.#layout.publicMark(digest))) ?? false;
+  }
+
+  /** `host` has delivered these bytes, and they were checked. */
+  async record(host: RegistryHost, digest: Digest, { isPublic }: { isPublic: boolean }): Promise<void> {
+    await mark(this.#layout.delivery(host, digest));
+    if (isPublic) await mark(this.#layout.publicMark(digest));
+  }
+}

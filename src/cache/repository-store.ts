@@ -1,0 +1,190 @@
+/**
+ * RepositoryStore: what each repository's tags and digests resolved to, and which digests it may show. Small files, each whole
+ * or absent; one that is torn or empty counts as absent and heals when it is written again.
+ */
+import { readdir, utimes } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { join } from "node:path";
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import { findDigest, type Digest } from "../oci/digest.ts";
+import type { Repository } from "../oci/repository.ts";
+import { findTag, type Tag } from "../oci/tag.ts";
+import { isErrno, isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
+import type { InstanceFolder } from "./instance-folder.ts";
+import type { Layout } from "./layout.ts";
+import { formatRecord, parseRecord } from "./record.ts";
+import { TrustedFiles } from "./trusted-files.ts";
+
+/** What a tag meant when the upstream was last asked. */
+export interface TagRecord {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  /** When the upstream last confirmed it, in milliseconds since 1970. */
+  readonly checkedAtMs: number;
+}
+
+/** That a repository holds a manifest. */
+export interface ManifestRecord {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  readonly subject?: Digest;
+}
+
+const recordBytesMax = 64 * 1024;
+const entriesMax = 10_000;
+/** Times that only moved are written down together, this often. */
+const noteEveryMs = 30_000;
+const notesMax = 10_000;
+
+export class RepositoryStore {
+  readonly #layout: Layout;
+  readonly #instance: InstanceFolder;
+  readonly #clock: Clock;
+  readonly #background: Background;
+  readonly #tags: TrustedFiles<TagRecord>;
+  readonly #manifests: TrustedFiles<ManifestRecord>;
+  readonly #links: TrustedFiles<{ readonly sizeBytes: number }>;
+  readonly #checked = new Map<string, number>();
+  #cancelNote: (() => void) | undefined;
+
+  constructor({ layout, instance, clock, background }: { layout: Layout; instance: InstanceFolder; clock: Clock; background: Background }) {
+    this.#background = background;
+    this.#layout = layout;
+    this.#instance = instance;
+    this.#clock = clock;
+    const common = { clock, fileBytesMax: recordBytesMax, entriesMax };
+    this.#tags = new TrustedFiles({ ...common, parse: parseTagRecord });
+    this.#manifests = new TrustedFiles({ ...common, parse: parseManifestRecord });
+    this.#links = new TrustedFiles({ ...common, parse: parseLink });
+  }
+
+  async findTag(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
+    const path = this.#layout.tag(repository, tag);
+    const record = await this.#tags.find(path);
+    const checkedAtMs = record && this.#checked.get(path);
+    return checkedAtMs === undefined ? record : { ...record, checkedAtMs } as TagRecord;
+  }
+
+  /** Writes a tag's new meaning. One that stays the same is not written: use `noteChecked`. */
+  async putTag(repository: Repository, tag: Tag, { digest, mediaType, sizeBytes, checkedAtMs }: TagRecord): Promise<void> {
+    const path = this.#layout.tag(repository, tag);
+    this.#checked.delete(path);
+    await this.#write(path, { digest, mediaType, size: sizeBytes }, checkedAtMs);
+    this.#tags.forget(path);
+  }
+
+  /** The upstream has confirmed what the tag means: remembered now, put on disk (as the file's mtime) with others later. */
+  noteChecked(repository: Repository, tag: Tag, checkedAtMs: number): void {
+    this.#checked.set(this.#layout.tag(repository, tag), checkedAtMs);
+    if (this.#checked.size >= notesMax) this.#background.run("note times", this.writeNotes());
+    this.#cancelNote ??= this.#clock.after(noteEveryMs, () => this.#background.run("note times", this.writeNotes()));
+  }
+
+  /** Puts the noted times on disk. A time that cannot be written costs one revalidation. */
+  async writeNotes(): Promise<void> {
+    this.#cancelNote?.();
+    this.#cancelNote = undefined;
+    for (const [path, checkedAtMs] of [...this.#checked]) {
+      try {
+        await utimes(path, new Date(checkedAtMs), new Date(checkedAtMs));
+        this.#tags.forget(path);
+        if (this.#checked.get(path) === checkedAtMs) this.#checked.delete(path);
+      } catch (error) {
+        this.#checked.delete(path);
+        if (!isStorageFailure(error)) throw error;
+      }
+    }
+  }
+
+  /** Tags that are known here, in the order of their bytes. */
+  async listTags(repository: Repository): Promise<readonly Tag[]> {
+    return (await listFolder(this.#layout.tags(repository))).flatMap((name) => findTag(name) ?? []).sort();
+  }
+
+  findManifest(repository: Repository, digest: Digest): ManifestRecord | undefined | Promise<ManifestRecord | undefined> {
+    return this.#manifests.find(this.#layout.manifest(repository, digest));
+  }
+
+  async putManifest(repository: Repository, { digest, mediaType, sizeBytes, subject }: ManifestRecord): Promise<void> {
+    const path = this.#layout.manifest(repository, digest);
+    const fetchedAt = new Date(this.#clock.now()).toISOString();
+    if (subject) await mark(this.#layout.referrer(repository, subject, digest));
+    await this.#write(path, { digest, mediaType, size: sizeBytes, fetchedAt, ...(subject ? { subject } : {}) });
+    this.#manifests.forget(path);
+  }
+
+  /** Digests of the manifests that a repository holds, as they come. */
+  async *manifestDigests(repository: Repository): AsyncGenerator<Digest> {
+    for (const algorithm of ["sha256", "sha512"]) {
+      for (const hex of await listFolder(join(this.#layout.manifests(repository), algorithm))) {
+        const digest = findDigest(`${algorithm}:${hex}`);
+        if (digest) yield digest;
+      }
+    }
+  }
+
+  /** Whether the repository may show this digest, and how large it is. */
+  findLink(repository: Repository, digest: Digest): { readonly sizeBytes: number } | undefined | Promise<{ readonly sizeBytes: number } | undefined> {
+    return this.#links.find(this.#layout.link(repository, digest));
+  }
+
+  /** The repository may show this digest. Writes nothing when it is known already with this size. */
+  async putLink(repository: Repository, digest: Digest, sizeBytes: number): Promise<void> {
+    if ((await this.findLink(repository, digest))?.sizeBytes === sizeBytes) return;
+    const path = this.#layout.link(repository, digest);
+    // Not synced: there may be many, and one that a power cut tears counts as absent and heals.
+    await writeAtomic(path, formatRecord({ size: sizeBytes }), { temporaryPath: await this.#instance.temporaryPath(), sync: false });
+    this.#links.forget(path);
+  }
+
+  /** True when the repository's folder has links at all: one that a copy or an older hand made may lack them. */
+  async hasLinks(repository: Repository): Promise<boolean> {
+    return (await listFolder(this.#layout.links(repository))).length > 0;
+  }
+
+  async #write(path: string, record: Readonly<Record<string, unknown>>, modifiedAtMs?: number): Promise<void> {
+    await writeAtomic(path, formatRecord(record), { temporaryPath: await this.#instance.temporaryPath(), modifiedAtMs });
+  }
+}
+
+/** The names in a folder; none when it is not there. */
+export async function listFolder(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+function parseTagRecord(bytes: Buffer, file: Stats): TagRecord | undefined {
+  const json = parseRecord(bytes);
+  const named = json && findNamed(json);
+  return named && { ...named, checkedAtMs: file.mtimeMs };
+}
+
+function parseManifestRecord(bytes: Buffer): ManifestRecord | undefined {
+  const json = parseRecord(bytes);
+  const named = json && findNamed(json);
+  const subject = typeof json?.["subject"] === "string" ? findDigest(json["subject"]) : undefined;
+  return named && { ...named, ...(subject ? { subject } : {}) };
+}
+
+function parseLink(bytes: Buffer): { sizeBytes: number } | undefined {
+  const sizeBytes = parseRecord(bytes)?.["size"];
+  return isSize(sizeBytes) ? { sizeBytes } : undefined;
+}
+
+function findNamed(json: Record<string, unknown>): { digest: Digest; mediaType: string; sizeBytes: number } | undefined {
+  const { digest: raw, mediaType, size } = json;
+  const digest = typeof raw === "string" ? findDigest(raw) : undefined;
+  if (!digest || typeof mediaType !== "string" || mediaType === "" || !isSize(size)) return undefined;
+  return { digest, mediaType, sizeBytes: size };
+}
+
+function isSize(size: unknown): size is number {
+  return typeof size === "number" && Number.isSafeInteger(size) && size >= 0;
+}

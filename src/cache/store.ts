@@ -1,0 +1,111 @@
+/**
+ * Store: the image store on disk, put together. Opening it reads one small file; everything else is looked at when it is asked
+ * for. The disk is the truth: what another process, a command or a hand changes is seen within a second.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import type { Log } from "../oci/log.ts";
+import { isErrno, isStorageFailure, makeFolder, writeAtomic } from "./atomic-write.ts";
+import { BlobStore } from "./blob-store.ts";
+import { InstanceFolder, nameOfThisProcess } from "./instance-folder.ts";
+import { Layout, layoutVersion } from "./layout.ts";
+import { Provenance } from "./provenance.ts";
+import { ReferrersStore } from "./referrers-store.ts";
+import { RepositoryStore } from "./repository-store.ts";
+
+export interface StoreOptions {
+  /** The store's folder; made when it is not there. */
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly background: Background;
+}
+
+export class Store {
+  readonly layout: Layout;
+  readonly instance: InstanceFolder;
+  readonly blobs: BlobStore;
+  readonly provenance: Provenance;
+  readonly repositories: RepositoryStore;
+  readonly referrers: ReferrersStore;
+  #failure: string | undefined;
+
+  /** Opens the store at `root`. Throws an `Error` in plain words when it is of a newer layout or no folder; a read-only one opens. */
+  static async open(options: StoreOptions): Promise<Store> {
+    const { root, clock, log } = options;
+    const layout = new Layout(root);
+    const instance = new InstanceFolder({ tmp: layout.temporary(), self: await nameOfThisProcess(), clock, log });
+    const store = new Store(options, layout, instance);
+    await store.#checkVersion();
+    instance.start();
+    return store;
+  }
+
+  private constructor({ clock, background }: StoreOptions, layout: Layout, instance: InstanceFolder) {
+    this.layout = layout;
+    this.instance = instance;
+    this.blobs = new BlobStore({ layout, instance, clock, background });
+    this.provenance = new Provenance({ layout, clock });
+    this.repositories = new RepositoryStore({ layout, instance, clock, background });
+    this.referrers = new ReferrersStore({ layout, instance, clock });
+  }
+
+  /** The result of `work`, or undefined where the store cannot be written at the moment. */
+  async whereWritable<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isStorageFailure(error)) throw error;
+      this.instance.forget();
+      this.noteFailure(error);
+      return undefined;
+    }
+  }
+
+  /** The last write failed for the disk's sake. */
+  noteFailure(error: unknown): void {
+    this.#failure = error instanceof Error ? error.message : String(error);
+  }
+
+  noteWritten(): void {
+    this.#failure = undefined;
+  }
+
+  status(): { readonly writable: boolean; readonly reason?: string } {
+    return this.#failure === undefined ? { writable: true } : { writable: false, reason: this.#failure };
+  }
+
+  /** Writes down what was only noted, and gives the temporary folder back. */
+  async close(): Promise<void> {
+    await this.repositories.writeNotes();
+    await this.instance.close();
+  }
+
+  async #checkVersion(): Promise<void> {
+    const { root } = this.layout;
+    const text = await this.#readVersion();
+    if (text !== undefined) {
+      const version = Number(text.trim());
+      if (Number.isInteger(version) && version > layoutVersion) {
+        throw new Error(`imagePath ${root} holds a store of layout ${version}; this program knows layouts up to ${layoutVersion}: use a newer ociregistry, or another folder`);
+      }
+      if (version === layoutVersion) return;
+    }
+    await this.whereWritable(async () => {
+      await makeFolder(root);
+      await writeAtomic(this.layout.version(), `${layoutVersion}\n`, { temporaryPath: join(root, `.VERSION-${process.pid}`) });
+    });
+  }
+
+  async #readVersion(): Promise<string | undefined> {
+    try {
+      return await readFile(this.layout.version(), "utf8");
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      if (isErrno(error, "ENOTDIR")) throw new Error(`imagePath ${this.layout.root} is not a folder`, { cause: error });
+      throw new Error(`imagePath ${this.layout.root} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  }
+}

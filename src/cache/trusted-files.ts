@@ -1,0 +1,118 @@
+/**
+ * TrustedFiles: small files held in memory. What is held is trusted for a second, then one `stat` confirms it: a busy record
+ * costs one `stat` a second, and what a command, `rsync` or `rm` changed shows within a second.
+ */
+import { open, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../oci/clock.ts";
+import { isErrno } from "./atomic-write.ts";
+
+const trustMs = 1_000;
+/** What an entry costs beside its bytes, roughly. */
+const entryBytes = 512;
+
+export interface TrustedFilesOptions<T> {
+  /** What the bytes mean; undefined when they are torn or not ours: the file then counts as absent, and heals by being written again. */
+  readonly parse: (bytes: Buffer, file: Stats, path: string) => T | undefined;
+  readonly clock: Clock;
+  /** Larger files count as absent. */
+  readonly fileBytesMax: number;
+  readonly entriesMax: number;
+  /** Bounds the memory of all values together, each counted as its file's size plus a fixed cost. */
+  readonly memoryBytesMax?: number;
+}
+
+interface Entry<T> {
+  readonly value: T;
+  readonly signature: string;
+  confirmedAtMs: number;
+}
+
+export class TrustedFiles<T> {
+  readonly #options: TrustedFilesOptions<T>;
+  readonly #entries: LRUCache<string, Entry<T>>;
+  readonly #loading = new Map<string, Promise<T | undefined>>();
+
+  constructor(options: TrustedFilesOptions<T>) {
+    this.#options = options;
+    this.#entries = new LRUCache<string, Entry<T>>({ max: options.entriesMax, ...(options.memoryBytesMax === undefined ? {} : { maxSize: options.memoryBytesMax }) });
+  }
+
+  /** The file's meaning: at once from memory when it was confirmed within the last second. Throws the system's error, but for absence. */
+  find(path: string): T | undefined | Promise<T | undefined> {
+    const entry = this.#entries.get(path);
+    if (entry && this.#options.clock.elapsed() - entry.confirmedAtMs < trustMs) return entry.value;
+    const loading = this.#loading.get(path);
+    if (loading) return loading;
+    const work = (entry ? this.#confirm(path, entry) : this.#load(path)).finally(() => this.#loading.delete(path));
+    this.#loading.set(path, work);
+    return work;
+  }
+
+  /** The file's meaning as it is now, without keeping it in memory. Throws as `find`. */
+  async read(path: string): Promise<T | undefined> {
+    return (await this.#read(path))?.value;
+  }
+
+  /** The file has been written or removed by us: read it anew. */
+  forget(path: string): void {
+    this.#entries.delete(path);
+  }
+
+  async #confirm(path: string, entry: Entry<T>): Promise<T | undefined> {
+    const file = await statOrUndefined(path);
+    if (file && signatureOf(file) === entry.signature) {
+      entry.confirmedAtMs = this.#options.clock.elapsed();
+      return entry.value;
+    }
+    this.#entries.delete(path);
+    return file ? await this.#load(path) : undefined;
+  }
+
+  async #load(path: string): Promise<T | undefined> {
+    const read = await this.#read(path);
+    if (!read) return undefined;
+    const entry = { value: read.value, signature: signatureOf(read.file), confirmedAtMs: this.#options.clock.elapsed() };
+    this.#entries.set(path, entry, this.#options.memoryBytesMax === undefined ? {} : { size: read.file.size + entryBytes });
+    return read.value;
+  }
+
+  async #read(path: string): Promise<{ readonly value: T; readonly file: Stats } | undefined> {
+    try {
+      await using handle = await open(path, "r");
+      const file = await handle.stat();
+      if (!file.isFile() || file.size > this.#options.fileBytesMax) return undefined;
+      const bytes = await readAll(handle, file.size);
+      const value = bytes && this.#options.parse(bytes, file, path);
+      return value === undefined ? undefined : { value, file };
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+      throw error;
+    }
+  }
+}
+
+async function readAll(handle: Awaited<ReturnType<typeof open>>, sizeBytes: number): Promise<Buffer | undefined> {
+  const bytes = Buffer.allocUnsafeSlow(sizeBytes);
+  let filled = 0;
+  while (filled < sizeBytes) {
+    const { bytesRead } = await handle.read(bytes, filled, sizeBytes - filled, filled);
+    if (bytesRead === 0) return undefined; // It shrank under us.
+    filled += bytesRead;
+  }
+  return bytes;
+}
+
+async function statOrUndefined(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
+
+function signatureOf(file: Stats): string {
+  return `${file.ino}:${file.size}:${file.mtimeMs}:${file.ctimeMs}`;
+}
