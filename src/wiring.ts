@@ -1,0 +1,260 @@
+/**
+ * Wiring: from a configuration to running parts. The only file that knows every implementation: which registry stands in front of
+ * which, what is begun in which order, and what a reload may change.
+ */
+import { join } from "node:path";
+import { CachingRegistry } from "./cache/caching-registry.ts";
+import type { FreshnessOptions } from "./cache/freshness.ts";
+import { Store } from "./cache/store.ts";
+import { StoredHoldings } from "./cache/stored-holdings.ts";
+import type { Config, RegistryConfig } from "./config/config.ts";
+import { namedFiles, readSecret, readTlsTexts } from "./config/named-files.ts";
+import { packageVersion } from "./config/package-version.ts";
+import { createTagTtl } from "./config/tag-ttl.ts";
+import { registriesWithCredentials, resolveUnlisted } from "./config/unlisted-registries.ts";
+import { Background } from "./oci/background.ts";
+import { systemClock, type Clock } from "./oci/clock.ts";
+import type { Log } from "./oci/log.ts";
+import type { Registry } from "./oci/registry.ts";
+import { RegistryNames } from "./oci/registry-names.ts";
+import type { RegistryHost } from "./oci/repository.ts";
+import type { Status } from "./oci/views.ts";
+import { FileChanges } from "./operations/file-changes.ts";
+import { createLogging } from "./operations/logging.ts";
+import { meteredRegistry } from "./operations/metered-registry.ts";
+import { Metrics } from "./operations/metrics.ts";
+import { requestLine } from "./operations/request-line.ts";
+import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
+import { Draining } from "./server/draining.ts";
+import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
+import { HelloWorld } from "./upstream/hello-world.ts";
+import { OfflineRegistry } from "./upstream/offline.ts";
+import type { UpstreamOptions, UpstreamRegistryOptions } from "./upstream/upstream-options.ts";
+import { Upstreams } from "./upstream/upstreams.ts";
+
+export interface ProgramOptions {
+  readonly config: Config;
+  /** What the configuration says now. Rejects when it cannot be used. */
+  reload(): Promise<Config>;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly clock?: Clock;
+}
+
+export interface Program {
+  /** Where the main port listens in fact. */
+  readonly host: string;
+  readonly port: number;
+  /** Reads the configuration again and takes it over whole or not at all; logs which, and why. Reopens the log file. Never rejects. */
+  reload(reason: string): Promise<void>;
+  /** Drains: resolves when every connection, download and file is closed. */
+  stop(reason: string): Promise<void>;
+}
+
+/** How often certificates and password files are looked at. */
+const filesEveryMs = 5_000;
+const helloWorldFiles = join(import.meta.dirname, "..", "assets", "hello-world");
+/** Settings that a reload takes over; a change of any other is told, and waits for a restart. */
+const reloadable: ReadonlySet<keyof Config> = new Set([
+  "configFile", "logLevel", "registries", "defaultNs", "unlistedRegistries", "alwaysPullLatest", "tagTtl", "staleIfErrorMs", "whenDeniedMs", "whenGoneMs", "pullTimeoutMs",
+]);
+
+/** What follows from a configuration and can be exchanged while requests run. */
+interface Rules {
+  readonly config: Config;
+  readonly names: RegistryNames;
+  readonly unlisted: "public" | "deny";
+  readonly freshness: FreshnessOptions;
+  readonly upstream: UpstreamOptions;
+}
+
+/** Starts everything. Dials nobody, reads nothing of the store. Throws an Error in one line: a busy port, a folder that cannot be read, a missing file. */
+export async function startProgram({ config, reload, environment, clock = systemClock }: ProgramOptions): Promise<Program> {
+  const logging = createLogging({ level: config.logLevel, format: config.logFormat, ...(config.logFile === undefined ? {} : { file: config.logFile }) });
+  const { log } = logging;
+  const background = new Background(log);
+  let rules = await readRules(config, { environment, clock, log });
+
+  const store = await Store.open({ root: config.imagePath, clock, log, background });
+  const upstreams = new Upstreams(rules.upstream);
+  const parts: { status?: Status } = {};
+  const metrics = new Metrics({ version: packageVersion(), status: () => parts.status });
+  const metered = meteredRegistry(config.airGapped ? new OfflineRegistry() : upstreams, { observe: (record) => metrics.observeUpstream(record), clock });
+  const upstream: Registry = config.helloWorld ? new HelloWorld({ next: metered, files: helloWorldFiles }) : metered;
+  const cache = new CachingRegistry({ upstream, store, freshness: rules.freshness, pullTimeoutMs: config.pullTimeoutMs, fillsMax: (host) => fillsMaxOf(rules, host), clock, log, background });
+  const status: Status = {
+    upstreams: () => (config.airGapped ? [] : upstreams.status()),
+    fills: () => cache.fillCounts(),
+    store: () => store.status(),
+  };
+  parts.status = status;
+
+  const draining = new Draining();
+  const app: AppOptions = {
+    registry: cache,
+    holdings: new StoredHoldings(store),
+    status,
+    names: () => rules.names,
+    unlisted: () => rules.unlisted,
+    clock,
+    log,
+    onRequest(record) {
+      requestLine(log, record);
+      metrics.observeRequest(record);
+    },
+    draining: () => draining.started,
+    unready: () => (draining.started ? "draining" : undefined),
+    metrics: () => metrics.page(),
+    trustedProxies: config.trustedProxies,
+    stallTimeoutMs: config.pullTimeoutMs,
+    version: packageVersion(),
+  };
+  const listeners = await listenAll(config, app, log);
+
+  const takeOver = async (reason: string): Promise<void> => {
+    try {
+      logging.reopen();
+      const next = await readRules(await reload(), { environment, clock, log });
+      await Promise.all(listeners.map((listener) => listener.reload()));
+      tellUnchangeable(config, next.config, log);
+      rules = next;
+      logging.setLevel(next.config.logLevel);
+      upstreams.reconfigure(next.upstream);
+      cache.reconfigure(next.freshness);
+      cache.forgetDenials();
+      files.watch(namedFiles(next.config).map(({ path }) => path));
+      log.info({ reason, registries: next.config.registries.length }, "configuration reloaded");
+    } catch (error) {
+      log.error({ reason, problem: error instanceof Error ? error.message : String(error) }, "configuration not reloaded: the old one stays");
+    }
+  };
+  const files = new FileChanges({ everyMs: filesEveryMs, clock, onChange: (path) => background.run("reload", takeOver(`${path} changed`)) });
+  files.watch(namedFiles(config).map(({ path }) => path));
+
+  const [main] = listeners;
+  tellStart(config, rules, environment, log);
+  log.info({ host: main.host, port: main.port, imagePath: config.imagePath }, "listening");
+  return {
+    host: main.host,
+    port: main.port,
+    reload: takeOver,
+    async stop(reason) {
+      log.info({ reason }, "stopping");
+      files.close();
+      await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
+      await cache.close();
+      await upstreams.close();
+      await background.settled();
+      await store.close();
+      log.info({}, "stopped");
+      logging.flush();
+    },
+  };
+}
+
+async function listenAll(config: Config, app: AppOptions, log: Log): Promise<readonly [Listener, ...Listener[]]> {
+  const common = { host: config.host, log };
+  const main = await listen({ ...common, app: createApp(app), port: config.port, proxyProtocol: config.proxyProtocol, ...(config.serverTls ? { tls: listeningTls(config.serverTls) } : {}) });
+  const listeners: [Listener, ...Listener[]] = [main];
+  try {
+    const ports = [config.healthPort, config.metricsPort].filter((port) => port !== undefined);
+    for (const port of new Set(ports)) listeners.push(await listen({ ...common, app: createProbeApp(app), port }));
+    return listeners;
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close()));
+    throw error;
+  }
+}
+
+function listeningTls({ cert, key, ca, clientAuth }: NonNullable<Config["serverTls"]>): ListeningTls {
+  return { cert, key, clientAuth, ...(ca === undefined ? {} : { ca }) };
+}
+
+/** Reads everything that a configuration names and checks it, so that what is taken over is taken over whole. */
+async function readRules(config: Config, { environment, clock, log }: { environment: NodeJS.ProcessEnv; clock: Clock; log: Log }): Promise<Rules> {
+  const names = new RegistryNames({ defaultNs: config.defaultNs, registries: config.registries });
+  const unlisted = resolveUnlisted(config, environment).policy;
+  const listed = await Promise.all(config.registries.map((registry) => readUpstreamRegistry(registry, names, environment)));
+  const isDefaultListed = listed.some(({ host }) => host === names.defaultHost);
+  return {
+    config,
+    names,
+    unlisted,
+    freshness: freshnessOf(config, names),
+    upstream: {
+      registries: isDefaultListed ? listed : [...listed, { host: names.defaultHost }],
+      unlisted,
+      pullTimeoutMs: config.pullTimeoutMs,
+      proxy: {
+        httpsProxy: environment["HTTPS_PROXY"] ?? environment["https_proxy"],
+        httpProxy: environment["HTTP_PROXY"] ?? environment["http_proxy"],
+        noProxy: environment["NO_PROXY"] ?? environment["no_proxy"],
+      },
+      clock,
+      log,
+      userAgent: `ociregistry/${packageVersion()}`,
+    },
+  };
+}
+
+async function readUpstreamRegistry(registry: RegistryConfig, names: RegistryNames, environment: NodeJS.ProcessEnv): Promise<UpstreamRegistryOptions> {
+  const { scheme, originFallback, redirectHosts, public: isPublic } = registry;
+  const endpoints = await Promise.all(registry.endpoints.map(async (endpoint) => ({ url: endpoint.url, ...(await readAccess(endpoint, environment)) })));
+  return { host: hostOf(registry, names), scheme, endpoints, originFallback, redirectHosts, public: isPublic, ...(await readAccess(registry, environment)) };
+}
+
+async function readAccess({ auth, tls }: Pick<RegistryConfig, "auth" | "tls">, environment: NodeJS.ProcessEnv): Promise<Pick<UpstreamRegistryOptions, "auth" | "tls">> {
+  const secret = auth && (await readSecret(auth.password, environment));
+  const texts = tls && (await readTlsTexts(tls));
+  return {
+    ...(auth && secret ? { auth: { user: auth.user, password: () => secret.reveal(), realmHosts: auth.realmHosts } } : {}),
+    ...(tls && texts ? { tls: { ...defined(texts), insecureSkipVerify: tls.insecureSkipVerify } } : {}),
+  };
+}
+
+function defined({ ca, cert, key }: { ca: string | undefined; cert: string | undefined; key: string | undefined }): { ca?: string; cert?: string; key?: string } {
+  return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+}
+
+function freshnessOf(config: Config, names: RegistryNames): FreshnessOptions {
+  const ttlMs = createTagTtl(config, names);
+  const byHost = new Map(config.registries.map((registry) => [hostOf(registry, names), registry]));
+  return {
+    airGapped: config.airGapped,
+    alwaysPullLatest: config.alwaysPullLatest,
+    rulesOf(host) {
+      const own = byHost.get(host);
+      return {
+        tagTtlMs: (repository) => ttlMs(repository),
+        staleIfErrorMs: own?.staleIfErrorMs ?? config.staleIfErrorMs,
+        whenDeniedMs: own?.whenDeniedMs ?? config.whenDeniedMs,
+        whenGoneMs: own?.whenGoneMs ?? config.whenGoneMs,
+      };
+    },
+  };
+}
+
+const fillsMaxDefault = 16;
+
+function fillsMaxOf({ config, names }: Rules, host: RegistryHost): number {
+  return config.registries.find((registry) => hostOf(registry, names) === host)?.fillsMax ?? fillsMaxDefault;
+}
+
+function hostOf({ name }: RegistryConfig, names: RegistryNames): RegistryHost {
+  const host = names.find(name);
+  if (!host) throw new Error(`registries: "${name}" is not a host[:port]`); // RegistryNames took it a moment ago.
+  return host;
+}
+
+/** What an operator wants to know at the start, in a line or two. */
+function tellStart(config: Config, rules: Rules, environment: NodeJS.ProcessEnv, log: Log): void {
+  const { policy, because } = resolveUnlisted(config, environment);
+  log.info({ unlistedRegistries: policy, because, defaultRegistry: rules.names.defaultHost }, policy === "deny" ? "only listed registries are served" : "any registry at a public address is served");
+  const withCredentials = registriesWithCredentials(config);
+  if (withCredentials.length === 0) return;
+  log.warn({ registries: withCredentials }, "everybody who can reach this port reads what these credentials can read: clients are not authenticated");
+}
+
+function tellUnchangeable(before: Config, after: Config, log: Log): void {
+  const keys = (Object.keys(after) as (keyof Config)[]).filter((key) => !reloadable.has(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  if (keys.length > 0) log.warn({ settings: keys }, "these settings changed, and take effect at the next start");
+}
