@@ -152,7 +152,7 @@ export class BlobPulls {
   #answer(fill: Fill, reader: FillReader, specs: readonly RangeSpec[] | undefined): BlobContent & Answered {
     const { sizeBytes } = fill;
     const ranges = specs && sizeBytes !== undefined ? resolveRanges(specs, sizeBytes) : undefined;
-    if (ranges) reader.select(ranges);
+    reader.answer(sizeBytes, ranges);
     return Object.assign(reader, { outcome: fill.isKept ? ("miss" as const) : ("passed" as const), warnings: [] });
   }
 

@@ -13,6 +13,7 @@ const waitForFillMs = 5_000;
 const lookAgainMs = 250;
 
 export class FillReader implements BlobContent {
+  descriptor: Descriptor;
   kind: "full" | "partial" = "full";
   ranges: readonly ByteRange[] = [];
   /** The next byte that this reader needs. */
@@ -28,14 +29,13 @@ export class FillReader implements BlobContent {
     this.#fill = fill;
     this.#clock = clock;
     this.#onLeave = onLeave;
+    this.descriptor = { mediaType: mediaTypes.octetStream, digest: fill.digest, sizeBytes: undefined };
   }
 
-  get descriptor(): Descriptor {
-    return { mediaType: mediaTypes.octetStream, digest: this.#fill.digest, sizeBytes: this.#fill.sizeBytes };
-  }
-
-  /** From now on this reader answers just these ranges. */
-  select(ranges: readonly ByteRange[]): void {
+  /** From now on this reader answers a blob of this size, or just these ranges of it. */
+  answer(sizeBytes: number | undefined, ranges: readonly ByteRange[] | undefined): void {
+    this.descriptor = { ...this.descriptor, sizeBytes };
+    if (!ranges) return;
     this.kind = "partial";
     this.ranges = ranges;
     this.positionBytes = ranges[0]?.startBytes ?? 0;

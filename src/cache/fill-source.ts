@@ -47,6 +47,8 @@ export class FillSource {
 
   constructor(options: FillSourceOptions) {
     this.#options = options;
+    // A read may hang on a connection that says nothing: dropping the connection ends it.
+    options.signal.addEventListener("abort", () => void this.#drop().catch(() => {}), { once: true });
   }
 
   /** True when nothing of what came needed a credential. */
