@@ -34,6 +34,8 @@ export interface BlobPullsOptions {
   readonly freshness: Freshness;
   readonly negative: NegativeAnswers;
   readonly clock: Clock;
+  /** Aborts when the cache closes: the end of what clients share. */
+  readonly lifetime: AbortSignal;
 }
 
 export class BlobPulls {
@@ -95,9 +97,9 @@ export class BlobPulls {
 
   /** Asks upstream, by HEAD in this repository, whether it may show the digest; a yes is written down. */
   async #askRight(repository: Repository, digest: Digest, call: Call): Promise<Descriptor> {
-    const { upstream, grants } = this.#options;
+    const { upstream, grants, lifetime } = this.#options;
     const ask = async (): Promise<Descriptor> => {
-      const head = await upstream.headBlob(repository, digest, { ...call, signal: new AbortController().signal });
+      const head = await upstream.headBlob(repository, digest, { ...call, signal: lifetime });
       if (head.sizeBytes !== undefined) await grants.put(repository, digest, head.sizeBytes);
       return head;
     };

@@ -6,6 +6,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
+import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { Reference } from "../oci/reference.ts";
@@ -41,12 +42,13 @@ export class CachingRegistry implements Registry {
   readonly #fills: Fills;
   readonly #negative: NegativeAnswers;
   readonly #freshness: Freshness;
+  readonly #lifetime = new AbortController();
 
   constructor({ upstream, store, freshness, pullTimeoutMs, fillsMax, clock, log, background }: CachingRegistryOptions) {
     this.#freshness = new Freshness(freshness);
     this.#negative = new NegativeAnswers(clock);
     this.#fills = new Fills({ upstream, store, clock, log, background, patienceMs: pullTimeoutMs, runningMax: fillsMax });
-    const parts = { upstream, store, grants: new Grants(store), fills: this.#fills, freshness: this.#freshness, negative: this.#negative, clock };
+    const parts = { upstream, store, grants: new Grants(store), fills: this.#fills, freshness: this.#freshness, negative: this.#negative, clock, lifetime: this.#lifetime.signal };
     this.#manifests = new ManifestPulls(parts);
     this.#blobs = new BlobPulls(parts);
     this.#listings = new Listings(parts);
@@ -95,6 +97,7 @@ export class CachingRegistry implements Registry {
 
   /** Stops downloads and keeps what has come of them for the next process. */
   async close(): Promise<void> {
+    this.#lifetime.abort(new OciError("OVERLOADED", "the server is shutting down", { retryAfterMs: 1_000 }));
     await this.#fills.close();
   }
 }

@@ -26,6 +26,8 @@ export interface ListingsOptions {
   readonly store: Store;
   readonly freshness: Freshness;
   readonly clock: Clock;
+  /** Aborts when the cache closes: the end of what clients share. */
+  readonly lifetime: AbortSignal;
 }
 
 export class Listings {
@@ -44,7 +46,7 @@ export class Listings {
   async tags(repository: Repository, call: TagsCall): Promise<TagsPage & Answered> {
     if (!call.mayFetch) return await this.#knownTags(repository, call, undefined);
     const key = JSON.stringify([repositoryName(repository), call.last, call.limit]);
-    const ask = (): Promise<TagsPage> => this.#options.upstream.listTags(repository, { ...call, signal: new AbortController().signal });
+    const ask = (): Promise<TagsPage> => this.#options.upstream.listTags(repository, { ...call, signal: this.#options.lifetime });
     try {
       const known = await this.#options.store.repositories.listTags(repository);
       const page = known.length === 0 ? await this.#tagFlights.run(key, ask, call.signal) : await this.#tagFlights.runTimely(key, ask, { deadlineMs, signal: call.signal });
@@ -78,7 +80,7 @@ export class Listings {
     const { upstream, store, clock } = this.#options;
     const checkedAtMs = clock.now();
     const { artifactType: _, ...unfiltered } = call;
-    const { manifests } = await upstream.listReferrers(repository, subject, { ...unfiltered, signal: new AbortController().signal });
+    const { manifests } = await upstream.listReferrers(repository, subject, { ...unfiltered, signal: this.#options.lifetime });
     const answer = { manifests, checkedAtMs };
     const before = await store.referrers.findAnswer(repository, subject);
     if (manifests.length > 0 || before) await store.whereWritable(() => store.referrers.putAnswer(repository, subject, answer));

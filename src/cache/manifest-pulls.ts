@@ -33,6 +33,8 @@ export interface ManifestPullsOptions {
   readonly freshness: Freshness;
   readonly negative: NegativeAnswers;
   readonly clock: Clock;
+  /** Aborts when the cache closes: the end of what clients share. */
+  readonly lifetime: AbortSignal;
 }
 
 export class ManifestPulls {
@@ -67,13 +69,13 @@ export class ManifestPulls {
     if (held) return held;
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
     const key = `${repositoryName(repository)}@${digest}`;
-    return await this.#remembered(key, { byDigest: true }, () => this.#flights.run(key, () => this.#fetchDigest(repository, digest, shared(call)), call.signal));
+    return await this.#remembered(key, { byDigest: true }, () => this.#flights.run(key, () => this.#fetchDigest(repository, digest, this.#shared(call)), call.signal));
   }
 
   async #revalidated(repository: Repository, tag: Tag, held: { record: TagRecord; answer: Answer }, call: Call): Promise<Answer> {
     const { clock, freshness } = this.#options;
     const key = `${repositoryName(repository)}:${tag}`;
-    const ask = (): Promise<Answer> => this.#fetchTag(repository, tag, { ...shared(call), purpose: "revalidate" }, held);
+    const ask = (): Promise<Answer> => this.#fetchTag(repository, tag, { ...this.#shared(call), purpose: "revalidate" }, held);
     const times = { checkedAtMs: held.record.checkedAtMs, nowMs: clock.now() };
     try {
       const answer = await this.#flights.runTimely(key, ask, { deadlineMs: revalidationDeadlineMs, signal: call.signal });
@@ -92,7 +94,7 @@ export class ManifestPulls {
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `no tag ${tag} of ${repositoryName(repository)} is held here, and it may not be fetched`);
     const key = `${repositoryName(repository)}:${tag}`;
     try {
-      return await this.#remembered(key, { byDigest: false }, () => this.#flights.run(key, () => this.#fetchTag(repository, tag, shared(call), undefined), call.signal));
+      return await this.#remembered(key, { byDigest: false }, () => this.#flights.run(key, () => this.#fetchTag(repository, tag, this.#shared(call), undefined), call.signal));
     } catch (error) {
       // Clients ask for a referrers tag to learn that there is none, and give up a whole pull when they learn nothing.
       if (!isReferrersTag(tag) || !isOutage(error)) throw error;
@@ -210,6 +212,11 @@ export class ManifestPulls {
     return answer;
   }
 
+  /** A call whose work is shared: it ends with its own deadlines, not with one client. */
+  #shared(call: Call): Call {
+    return { ...call, signal: this.#options.lifetime };
+  }
+
   /** Asks unless the upstream said no to the same question a moment ago, and remembers its no. */
   async #remembered(key: string, { byDigest }: { byDigest: boolean }, ask: () => Promise<Answer>): Promise<Answer> {
     const { negative } = this.#options;
@@ -221,11 +228,6 @@ export class ManifestPulls {
       throw error;
     }
   }
-}
-
-/** A call whose work is shared: it ends with its own deadlines, not with one client. */
-function shared(call: Call): Call {
-  return { ...call, signal: new AbortController().signal };
 }
 
 /** What the bytes say they are; undefined when they are no manifest: a repository may name any digest. */

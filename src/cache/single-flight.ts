@@ -23,6 +23,7 @@ export class SingleFlight<T> {
   async runTimely(key: string, work: () => Promise<T>, { deadlineMs, signal }: { deadlineMs: number; signal: AbortSignal }): Promise<T | "late"> {
     const flight = this.#flight(key, work);
     const leftMs = flight.sinceMs + deadlineMs - this.#clock.elapsed();
+    if (leftMs <= 0) return "late";
     return await atMost(this.#clock, leftMs, abandonable(flight.work, signal));
   }
 
@@ -49,7 +50,7 @@ export function abandonable<T>(work: Promise<T>, signal: AbortSignal): Promise<T
 /** Waits for `work` at most `limitMs`; then resolves to "late" while the work goes on. */
 export function atMost<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T | "late"> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(Math.max(0, limitMs), () => resolve("late"));
+    const cancel = clock.after(limitMs, () => resolve("late"));
     work.then(resolve, reject).finally(cancel);
   });
 }
