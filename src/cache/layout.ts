@@ -14,7 +14,6 @@
  *
  * No part of a repository's name can begin with `_`, so the folders of ours can never meet one of its words.
  */
-import { join } from "node:path";
 import { algorithmOf, findDigest, hexOf, type Digest } from "../oci/digest.ts";
 import { findRegistryHost, parseRepositoryPath, type RegistryHost, type Repository } from "../oci/repository.ts";
 import type { Tag } from "../oci/tag.ts";
@@ -28,76 +27,77 @@ export const folders = { blobs: "blobs", public: "public", upstreams: "upstreams
 export class Layout {
   readonly root: string;
 
+  /** Paths are joined by hand: every piece has been parsed, and a pull needs several of them. */
   constructor(root: string) {
     this.root = root;
   }
 
   version(): string {
-    return join(this.root, "VERSION");
+    return `${this.root}/VERSION`;
   }
 
   blob(digest: Digest): string {
-    return join(this.root, folders.blobs, ...sharded(digest));
+    return `${this.root}/${folders.blobs}/${sharded(digest)}`;
   }
 
   publicMark(digest: Digest): string {
-    return join(this.root, folders.public, ...sharded(digest));
+    return `${this.root}/${folders.public}/${sharded(digest)}`;
   }
 
   upstreams(): string {
-    return join(this.root, folders.upstreams);
+    return `${this.root}/${folders.upstreams}`;
   }
 
   host(host: RegistryHost): string {
-    return join(this.root, folders.upstreams, hostFolder(host));
+    return `${this.root}/${folders.upstreams}/${hostFolder(host)}`;
   }
 
   delivery(host: RegistryHost, digest: Digest): string {
-    return join(this.host(host), "_deliveries", ...sharded(digest));
+    return `${this.host(host)}/_deliveries/${sharded(digest)}`;
   }
 
   repository(repository: Repository): string {
-    return join(this.host(repository.host), repository.path);
+    return `${this.host(repository.host)}/${repository.path}`;
   }
 
   tags(repository: Repository): string {
-    return join(this.repository(repository), "_tags");
+    return `${this.repository(repository)}/_tags`;
   }
 
   tag(repository: Repository, tag: Tag): string {
-    return join(this.tags(repository), tag);
+    return `${this.repository(repository)}/_tags/${tag}`;
   }
 
   manifests(repository: Repository): string {
-    return join(this.repository(repository), "_manifests");
+    return `${this.repository(repository)}/_manifests`;
   }
 
   manifest(repository: Repository, digest: Digest): string {
-    return join(this.manifests(repository), algorithmOf(digest), hexOf(digest));
+    return `${this.repository(repository)}/_manifests/${digest.replace(":", "/")}`;
   }
 
   links(repository: Repository): string {
-    return join(this.repository(repository), "_blobs");
+    return `${this.repository(repository)}/_blobs`;
   }
 
   link(repository: Repository, digest: Digest): string {
-    return join(this.links(repository), algorithmOf(digest), hexOf(digest));
+    return `${this.repository(repository)}/_blobs/${digest.replace(":", "/")}`;
   }
 
   referrers(repository: Repository, subject: Digest): string {
-    return join(this.repository(repository), "_referrers", dashed(subject));
+    return `${this.repository(repository)}/_referrers/${dashed(subject)}`;
   }
 
   referrer(repository: Repository, subject: Digest, digest: Digest): string {
-    return join(this.referrers(repository, subject), dashed(digest));
+    return `${this.referrers(repository, subject)}/${dashed(digest)}`;
   }
 
   referrersAnswer(repository: Repository, subject: Digest): string {
-    return join(this.referrers(repository, subject), "_answer");
+    return `${this.referrers(repository, subject)}/_answer`;
   }
 
   temporary(): string {
-    return join(this.root, folders.temporary);
+    return `${this.root}/${folders.temporary}`;
   }
 }
 
@@ -133,7 +133,7 @@ function dashed(digest: Digest): string {
   return digest.replace(":", "-");
 }
 
-function sharded(digest: Digest): [string, string, string] {
+function sharded(digest: Digest): string {
   const hex = hexOf(digest);
-  return [algorithmOf(digest), hex.slice(0, 2), hex];
+  return `${algorithmOf(digest)}/${hex.slice(0, 2)}/${hex}`;
 }
