@@ -35,7 +35,7 @@ import { Upstreams } from "./upstream/upstreams.ts";
 export interface ProgramOptions {
   readonly config: Config;
   /** What the configuration says now. Rejects when it cannot be used. */
-  reload(): Promise<Config>;
+  readonly reload: () => Promise<Config>;
   readonly environment: NodeJS.ProcessEnv;
   readonly clock?: Clock;
 }
@@ -146,7 +146,7 @@ export async function startProgram({ config, reload, environment, clock = system
       await background.settled();
       await store.close();
       log.info({}, "stopped");
-      logging.flush();
+      await logging.flush();
     },
   };
 }

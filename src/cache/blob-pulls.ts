@@ -48,6 +48,7 @@ export class BlobPulls {
   }
 
   async get(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
+    call.signal.throwIfAborted();
     const held = await this.#findHeld(repository, digest, call);
     if (held) return heldBlob(digest, held, call.ranges);
     this.#checkMayFetch(repository, digest, call);

@@ -87,7 +87,7 @@ export class RepositoryStore {
   async writeNotes(): Promise<void> {
     this.#cancelNote?.();
     this.#cancelNote = undefined;
-    for (const [path, checkedAtMs] of [...this.#checked]) {
+    for (const [path, checkedAtMs] of this.#checked) {
       try {
         await utimes(path, new Date(checkedAtMs), new Date(checkedAtMs));
         this.#tags.forget(path);
