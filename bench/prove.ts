@@ -1,0 +1,71 @@
+/** `make prove`: the proofs that take minutes. Each prints what it measured and what it had to be; the exit code says whether all held. */
+import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
+import { runHerd } from "../test/e2e/herd.ts";
+import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
+import { runRangeStorm } from "../test/e2e/range-storm.ts";
+
+interface Claim {
+  readonly what: string;
+  readonly measured: string | number;
+  readonly holds: boolean;
+}
+
+const mebibyte = 1024 * 1024;
+const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = { herd: proveHerd, ranges: proveRanges, kills: proveKills, leaving: proveLeaving };
+const chosen = process.argv.slice(2);
+let broken = 0;
+
+for (const [name, prove] of Object.entries(proofs)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
+  console.log(`\n${name}`);
+  for (const { what, measured, holds } of await prove()) {
+    if (!holds) broken++;
+    console.log(`  ${holds ? "holds " : "BROKEN"}  ${what}: ${measured}`);
+  }
+}
+console.log(broken === 0 ? "\nall hold" : `\n${broken} broken`);
+process.exitCode = broken === 0 ? 0 : 1;
+
+async function proveHerd(): Promise<readonly Claim[]> {
+  const herd = await runHerd({ blobBytes: 256 * mebibyte, clients: 50, upstreamBytesPerSecond: 25 * mebibyte, joiningAtHalf: 8, joiningAtEnd: 4, throughOther: 10 });
+  return [
+    { what: "upstream bytes / blob bytes, 1.00", measured: herd.upstreamRatio.toFixed(4), holds: herd.upstreamRatio <= 1.005 },
+    { what: "GETs of the blob, 1", measured: herd.blobRequests, holds: herd.blobRequests === 1 },
+    { what: "clients with exact bytes, 50", measured: herd.exactClients, holds: herd.exactClients === 50 },
+    { what: "worst first byte after the upstream's, at most 500 ms", measured: Math.round(herd.firstByteWorstMs), holds: herd.firstByteWorstMs <= 500 },
+    { what: "slowest quick client / upstream's time, at most 1.10", measured: herd.quickWorstRatio.toFixed(3), holds: herd.quickWorstRatio <= 1.1 },
+    { what: "most resident memory, under 250 MiB", measured: Math.round(herd.residentPeakBytes / mebibyte), holds: herd.residentPeakBytes < 250 * mebibyte },
+  ];
+}
+
+async function proveRanges(): Promise<readonly Claim[]> {
+  const storm = await runRangeStorm({ blobBytes: 256 * mebibyte, partBytes: 8 * mebibyte, clients: 50, atOnce: 4, upstreamBytesPerSecond: 50 * mebibyte });
+  return [
+    { what: "clients with exact parts, 50", measured: storm.exactClients, holds: storm.exactClients === 50 },
+    { what: "upstream bytes / blob bytes, at most 1.10", measured: storm.upstreamRatio.toFixed(3), holds: storm.upstreamRatio <= 1.1 },
+  ];
+}
+
+async function proveKills(): Promise<readonly Claim[]> {
+  const rounds = 100;
+  const kills = await killInMidFill({ rounds, blobBytes: 64 * mebibyte, upstreamBytesPerSecond: 96 * mebibyte, random: Math.random });
+  return [
+    { what: `exact after the restart, ${rounds}`, measured: kills.exactAfterRestart, holds: kills.exactAfterRestart === rounds },
+    { what: `exact without the upstream, ${rounds}`, measured: kills.exactWithoutUpstream, holds: kills.exactWithoutUpstream === rounds },
+    { what: "wrong bodies taken for complete, 0", measured: kills.wrongBodies, holds: kills.wrongBodies === 0 },
+    { what: "upstream bytes / blob bytes at worst, under 1.10", measured: kills.upstreamRatioWorst.toFixed(3), holds: kills.upstreamRatioWorst < 1.1 },
+    { what: "parts left, none", measured: kills.leftovers.join(" ") || "none", holds: kills.leftovers.length === 0 },
+  ];
+}
+
+async function proveLeaving(): Promise<readonly Claim[]> {
+  const { before, after, inexact, upstreamRatio } = await runLeavingClients({ pulls: 1000, blobs: 40, blobBytes: 4 * mebibyte, atOnce: 20, random: Math.random });
+  const [beforeMebibytes, afterMebibytes] = [before, after].map(({ residentBytes }) => Math.round(residentBytes / mebibyte));
+  return [
+    { what: "pulls with a wrong byte, 0", measured: inexact, holds: inexact === 0 },
+    { what: `open files as before, ${before.openFiles}`, measured: after.openFiles, holds: after.openFiles <= before.openFiles },
+    { what: `temporary files as before, ${before.temporaryFiles}`, measured: after.temporaryFiles, holds: after.temporaryFiles <= before.temporaryFiles },
+    { what: `resident MiB no more than 40 above what they were, ${beforeMebibytes}`, measured: afterMebibytes ?? NaN, holds: after.residentBytes - before.residentBytes < 40 * mebibyte },
+    { what: "upstream bytes / all blobs' bytes, at most 1.05", measured: upstreamRatio.toFixed(3), holds: upstreamRatio <= 1.05 },
+  ];
+}

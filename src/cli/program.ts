@@ -1,0 +1,109 @@
+/** The command line: which command was meant, its flags, and what its end means for the exit code. */
+import { Command, CommanderError } from "commander";
+import { packageVersion } from "../config/package-version.ts";
+import { exitCodes, type CommandIo } from "./command-io.ts";
+import { errorLines, isMisuse } from "./error-lines.ts";
+import { addFlags, flagsOf, globalFlags, normalizeSwitches, serveFlags } from "./flag-table.ts";
+
+const helpColumnsMax = 100;
+
+/**
+ * Runs what `args` (without node and script) say and resolves to the exit code: 0 done, 1 failed, 2 the command line was misused.
+ * Results go to stdout, everything else to stderr, each error on a line of its own. Never rejects.
+ */
+export async function run(args: readonly string[], io: CommandIo): Promise<number> {
+  const outcome: { code: number } = { code: exitCodes.done };
+  const program = createProgram(io, outcome);
+  try {
+    if (args.length === 0) program.help({ error: true });
+    await program.parseAsync(normalizeSwitches(args), { from: "user" });
+    return outcome.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.code === "commander.helpDisplayed" || error.code === "commander.version" ? exitCodes.done : exitCodes.misuse;
+    for (const line of errorLines(error)) io.writeError(`ociregistry: ${line}\n`);
+    return isMisuse(error) ? exitCodes.misuse : exitCodes.failed;
+  }
+}
+
+function createProgram(io: CommandIo, outcome: { code: number }): Command {
+  const program = new Command("ociregistry");
+  configureCommand(program, io);
+  program.description("A caching pull-through registry in front of every container registry.");
+  program.version(packageVersion(), "--version", "print the version");
+  addFlags(program, globalFlags);
+
+  /** A command's module is loaded when it runs: a probe need not read what serves. */
+  const define = (parent: Command, name: string, description: string, examples: readonly string[], action: (command: Command) => Promise<number>): Command => {
+    const command = parent.command(name).description(description);
+    configureCommand(command, io);
+    command.addHelpText("after", examplesText(examples));
+    return command.action(async () => {
+      outcome.code = await action(command);
+    });
+  };
+
+  const serve = define(program, "serve", "Serve images, fetching from upstreams what is not held.", serveExamples, async (command) => {
+    const { serve: runServe } = await import("./serve.ts");
+    return runServe({ flags: flagsOf(command), io });
+  });
+  addFlags(serve, serveFlags);
+
+  const health = define(program, "health", "Ask a running server whether it is alive.", healthExamples, async (command) => {
+    const { health: runHealth } = await import("./health.ts");
+    return runHealth({ flags: flagsOf(command), io, url: command.opts<{ url?: string }>().url });
+  });
+  health.option("--url <URL>", "ask this, not what the configuration says");
+
+  const config = program.command("config").description("Check a configuration; print what one may say.");
+  configureCommand(config, io);
+  define(config, "check", "Say what is wrong with a configuration.", checkExamples, async (command) => {
+    const { configCheck } = await import("./config-check.ts");
+    return configCheck({ flags: flagsOf(command), io });
+  });
+  define(config, "schema", "Print the JSON Schema, for editors.", schemaExamples, async () => {
+    const { configSchema } = await import("./config-schema.ts");
+    return configSchema({ io });
+  });
+
+  define(program, "version", "Print the version.", ["ociregistry version"], async () => {
+    const { version } = await import("./version.ts");
+    return version({ io });
+  });
+  program.addHelpText("after", examplesText(programExamples));
+  return program;
+}
+
+function configureCommand(command: Command, io: CommandIo): void {
+  const columns = Math.min(io.columns, helpColumnsMax);
+  command.exitOverride().helpCommand(false).helpOption("-h, --help", "print this help").configureOutput({
+    writeOut: (text) => io.writeOut(text),
+    writeErr: (text) => io.writeError(text),
+    getOutHelpWidth: () => columns,
+    getErrHelpWidth: () => columns,
+    outputError: (text, write) => write(`ociregistry: ${text.replace(/^error: /, "").trim().replaceAll(/\s*\n\s*/g, " ")}\n`),
+  });
+  command.configureHelp({ showGlobalOptions: command.parent !== null });
+}
+
+function examplesText(examples: readonly string[]): string {
+  return `\nExamples:\n${examples.map((example) => `  ${example}`).join("\n")}`;
+}
+
+const programExamples = [
+  "ociregistry serve --image-path ./cache",
+  "ociregistry serve --config-file config.yaml --port 5000",
+  "ociregistry config check --config-file config.yaml",
+  "ociregistry serve --help",
+];
+const serveExamples = [
+  "ociregistry serve --image-path ./cache --hello-world",
+  "ociregistry --config-file config.yaml serve --port=5000 --log-level debug",
+  "OCIREGISTRY_TAG_TTL=5m ociregistry serve --image-path ./cache",
+  "ociregistry serve --image-path ./cache --air-gapped",
+];
+const healthExamples = [
+  "ociregistry health --config-file config.yaml",
+  "ociregistry health --url http://127.0.0.1:8080/readyz",
+];
+const checkExamples = ["ociregistry config check --config-file config.yaml"];
+const schemaExamples = ["ociregistry config schema > ociregistry.schema.json"];

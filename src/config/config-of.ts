@@ -1,0 +1,101 @@
+/** From the words of the schema to what the program takes. Trusts what has been parsed and cross-checked. */
+import { join } from "node:path";
+import type { Config, CredentialConfig, EndpointConfig, RegistryConfig, SecretSource, ServerTlsConfig, TagTtl, UpstreamTlsConfig } from "./config.ts";
+import type { ParsedConfig } from "./schema.ts";
+import { Secret } from "./secret.ts";
+
+type ParsedRegistry = ParsedConfig["registries"][number];
+type ParsedAuth = NonNullable<ParsedRegistry["auth"]>;
+type ParsedTls = NonNullable<ParsedRegistry["tls"]>;
+
+const defaultTagTtlMs = 60_000;
+
+export function configOf(parsed: ParsedConfig, { configFile }: { readonly configFile: string | undefined }): Config {
+  const tagTtl = tagTtlOf(parsed.tagTtl);
+  return {
+    configFile,
+    imagePath: parsed.imagePath,
+    statePath: parsed.statePath ?? join(parsed.imagePath, "state"),
+    host: parsed.host.replace(/^\[(.*)\]$/, "$1"),
+    port: parsed.port,
+    healthPort: parsed.health || undefined,
+    metricsPort: parsed.metrics || undefined,
+    logLevel: parsed.logLevel,
+    logFile: parsed.logFile,
+    logFormat: parsed.logFormat,
+    defaultNs: parsed.defaultNs,
+    unlistedRegistries: parsed.unlistedRegistries,
+    airGapped: parsed.airGapped,
+    alwaysPullLatest: parsed.alwaysPullLatest,
+    tagTtl: { patterns: tagTtl.patterns, defaultMs: tagTtl.defaultMs ?? defaultTagTtlMs },
+    staleIfErrorMs: parsed.staleIfError,
+    whenDeniedMs: parsed.whenDenied,
+    whenGoneMs: goneAge(parsed.whenGone),
+    pullTimeoutMs: parsed.pullTimeout,
+    helloWorld: parsed.helloWorld,
+    registries: parsed.registries.map(registryOf),
+    serverTls: serverTlsOf(parsed.serverTlsConfig),
+    trustedProxies: parsed.trustedProxies,
+    proxyProtocol: parsed.proxyProtocol,
+    shutdownDelayMs: parsed.shutdownDelay,
+    drainTimeoutMs: parsed.drainTimeout,
+  };
+}
+
+function goneAge(whenGone: ParsedConfig["whenGone"]): number {
+  return whenGone === "serve" ? Infinity : 0;
+}
+
+function registryOf(registry: ParsedRegistry): RegistryConfig {
+  return {
+    name: registry.name,
+    description: registry.description,
+    scheme: registry.scheme,
+    endpoints: registry.endpoints.map(endpointOf),
+    originFallback: registry.originFallback,
+    aliases: registry.aliases,
+    tagTtl: registry.tagTtl === undefined ? undefined : tagTtlOf(registry.tagTtl),
+    staleIfErrorMs: registry.staleIfError,
+    whenDeniedMs: registry.whenDenied,
+    whenGoneMs: registry.whenGone && goneAge(registry.whenGone),
+    redirectHosts: registry.redirectHosts,
+    public: registry.public,
+    fillsMax: registry.fillsMax,
+    auth: credentialOf(registry.auth),
+    tls: upstreamTlsOf(registry.tls),
+  };
+}
+
+function endpointOf(endpoint: ParsedRegistry["endpoints"][number]): EndpointConfig {
+  if (typeof endpoint === "string") return { url: endpoint, auth: undefined, tls: undefined };
+  return { url: endpoint.url, auth: credentialOf(endpoint.auth), tls: upstreamTlsOf(endpoint.tls) };
+}
+
+function tagTtlOf(written: ParsedConfig["tagTtl"]): TagTtl {
+  if (typeof written === "number") return { defaultMs: written, patterns: [] };
+  const { default: defaultMs, ...byPattern } = written;
+  return { defaultMs, patterns: Object.entries(byPattern).map(([pattern, ttlMs]) => ({ pattern, ttlMs })) };
+}
+
+function credentialOf(auth: ParsedAuth | undefined): CredentialConfig | undefined {
+  const password = auth && secretSourceOf(auth);
+  if (auth?.user === undefined || password === undefined) return undefined;
+  return { user: auth.user, password, realmHosts: auth.realmHosts };
+}
+
+function secretSourceOf({ password, passwordFromEnv, passwordFile }: ParsedAuth): SecretSource | undefined {
+  if (password !== undefined) return { kind: "given", secret: new Secret(password) };
+  if (passwordFromEnv !== undefined) return { kind: "environment", variable: passwordFromEnv };
+  if (passwordFile !== undefined) return { kind: "file", path: passwordFile };
+  return undefined;
+}
+
+/** Undefined when it says nothing: the Go ociregistry's examples write out empty keys. */
+function upstreamTlsOf(tls: ParsedTls | undefined): UpstreamTlsConfig | undefined {
+  if (!tls || (tls.ca === undefined && tls.cert === undefined && !tls.insecureSkipVerify)) return undefined;
+  return { ca: tls.ca, cert: tls.cert, key: tls.key, insecureSkipVerify: tls.insecureSkipVerify };
+}
+
+function serverTlsOf({ cert, key, ca, clientAuth }: ParsedConfig["serverTlsConfig"]): ServerTlsConfig | undefined {
+  return cert === undefined || key === undefined ? undefined : { cert, key, ca: clientAuth === "none" ? undefined : ca, clientAuth };
+}

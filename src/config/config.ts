@@ -1,0 +1,119 @@
+/**
+ * Config: what the program is told, as it wants to be told: defaults applied, times in milliseconds, secrets that redact themselves.
+ * The vocabulary that people write is `schema.ts`; every key is described in `docs/config.md`.
+ */
+import type { Secret } from "./secret.ts";
+
+export interface Config {
+  /** Where it was read from; undefined when there was no file. */
+  readonly configFile: string | undefined;
+  readonly imagePath: string;
+  /** Sessions, keys and sockets; `<imagePath>/state` unless it was named. */
+  readonly statePath: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** An extra plain-HTTP port for probes. */
+  readonly healthPort: number | undefined;
+  /** An extra plain-HTTP port for metrics. */
+  readonly metricsPort: number | undefined;
+  readonly logLevel: LogLevel;
+  /** Undefined: stderr. */
+  readonly logFile: string | undefined;
+  readonly logFormat: LogFormat;
+  /** The registry of names without one, as written: a host or an alias. */
+  readonly defaultNs: string;
+  /** As written; `resolveUnlisted` says what holds. */
+  readonly unlistedRegistries: UnlistedPolicy | undefined;
+  readonly airGapped: boolean;
+  readonly alwaysPullLatest: boolean;
+  readonly tagTtl: TagTtl & { readonly defaultMs: number };
+  /** How old an answer may be that stands in for an upstream that is away: 0 none, Infinity any. */
+  readonly staleIfErrorMs: number;
+  /** The same, for an upstream that refuses. */
+  readonly whenDeniedMs: number;
+  /** The same, for an upstream that no longer has it. */
+  readonly whenGoneMs: number;
+  /** A blob's body may stand still for so long. */
+  readonly pullTimeoutMs: number;
+  readonly helloWorld: boolean;
+  readonly registries: readonly RegistryConfig[];
+  readonly serverTls: ServerTlsConfig | undefined;
+  /** CIDRs (or addresses) whose `X-Forwarded-*` count. */
+  readonly trustedProxies: readonly string[];
+  readonly proxyProtocol: boolean;
+  readonly shutdownDelayMs: number;
+  readonly drainTimeoutMs: number;
+}
+
+type LogLevel = "error" | "warn" | "info" | "debug";
+type LogFormat = "auto" | "json" | "text";
+export type UnlistedPolicy = "public" | "deny";
+type Scheme = "https" | "http";
+
+/** How long a tag is trusted before it is revalidated. Infinity: for ever; 0: never. The longest pattern that matches wins. */
+export interface TagTtl {
+  /** For tags that no pattern matches; undefined in a registry that leaves this to the global rules. */
+  readonly defaultMs: number | undefined;
+  /** Doublestar patterns: over policy names in the global rules, over the path inside a registry. */
+  readonly patterns: readonly { readonly pattern: string; readonly ttlMs: number }[];
+}
+
+export interface RegistryConfig {
+  /** `host[:port]` as clients name it. */
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly scheme: Scheme;
+  /** Mirrors, asked in this order. */
+  readonly endpoints: readonly EndpointConfig[];
+  readonly originFallback: boolean;
+  readonly aliases: readonly string[];
+  readonly tagTtl: TagTtl | undefined;
+  /** These three: undefined where the global rule holds. */
+  readonly staleIfErrorMs: number | undefined;
+  readonly whenDeniedMs: number | undefined;
+  readonly whenGoneMs: number | undefined;
+  readonly redirectHosts: readonly string[];
+  readonly public: boolean;
+  /** Blobs that are fetched from it at once. */
+  readonly fillsMax: number;
+  readonly auth: CredentialConfig | undefined;
+  readonly tls: UpstreamTlsConfig | undefined;
+}
+
+export interface EndpointConfig {
+  /** `http(s)://host[:port][/prefix]`, without a slash at its end. */
+  readonly url: string;
+  readonly auth: CredentialConfig | undefined;
+  readonly tls: UpstreamTlsConfig | undefined;
+}
+
+export interface CredentialConfig {
+  readonly user: string;
+  /** Where the password is; `readSecret` fetches it. */
+  readonly password: SecretSource;
+  /** Other `host[:port]` that may ask for this credential. */
+  readonly realmHosts: readonly string[];
+}
+
+export type SecretSource =
+  | { readonly kind: "given"; readonly secret: Secret }
+  | { readonly kind: "environment"; readonly variable: string }
+  | { readonly kind: "file"; readonly path: string };
+
+/** Paths of PEM files. */
+export interface UpstreamTlsConfig {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly insecureSkipVerify: boolean;
+}
+
+/** Paths of PEM files. */
+export interface ServerTlsConfig {
+  readonly cert: string;
+  readonly key: string;
+  /** Set whenever client certificates are asked for. */
+  readonly ca: string | undefined;
+  readonly clientAuth: "none" | "request" | "verify";
+}

@@ -1,0 +1,150 @@
+/**
+ * The configuration's whole vocabulary: every key that may be written, what it takes, and its default in the words of those who write it.
+ * Keys of features that are not built yet are here too (so that a file that leaves them at their defaults works); `not-yet.ts` lists them.
+ */
+import { z } from "zod";
+import { alias, choice, deniedAge, duration, extraPort, flag, hostPort, lifetime, milliseconds, mirrorUrl, network, optionalChoice, port, size, staleAge, text, wholeNumber, word } from "./scalars.ts";
+
+const tagTtl = z.union([lifetime, z.record(z.string(), lifetime)], { error: "must be a duration, or durations by pattern" });
+const whenGone = choice(["serve", "refuse"]);
+const anything = z.record(z.string(), z.unknown(), { error: "must hold keys and values" });
+
+const token = z
+  .strictObject({
+    provider: text.optional().describe("Where tokens come from: ecr."),
+    providerOpts: text.optional().describe("Options of the provider: key=value,key=value."),
+    expiry: duration.optional().describe("How long a token is used at most."),
+    static: text.optional().describe("A token that never changes."),
+    staticFromEnv: text.optional().describe("The variable that holds the static token."),
+    staticFile: text.optional().describe("The file that holds the static token."),
+    scheme: optionalChoice(["basic", "bearer"]).optional().describe("How a static token is sent."),
+  })
+  .describe("Tokens that are renewed.");
+
+const auth = z.strictObject({
+  user: text.optional().describe("The user's name."),
+  password: text.optional().describe("The password itself."),
+  passwordFromEnv: text.optional().describe("The variable that holds the password."),
+  passwordFile: text.optional().describe("The file that holds the password."),
+  realmHosts: z.array(hostPort).prefault([]).describe("Other host[:port] that may ask for this credential."),
+  token: token.optional(),
+});
+
+const tls = z.strictObject({
+  ca: text.optional().describe("PEM file of authorities that are trusted beside the system's."),
+  cert: text.optional().describe("PEM file of the client certificate."),
+  key: text.optional().describe("PEM file of its key."),
+  insecureSkipVerify: flag.prefault(false).describe("Trust any certificate."),
+});
+
+const endpoint = z.strictObject({
+  url: mirrorUrl.describe("The mirror; a path goes before every repository's name."),
+  auth: auth.optional().describe("The credential for this mirror."),
+  tls: tls.optional().describe("How TLS is spoken with this mirror."),
+});
+
+const registry = z.strictObject({
+  name: word.describe("host[:port] as clients name it."),
+  description: text.optional().describe("For people."),
+  scheme: choice(["https", "http"]).prefault("https").describe("How the registry is spoken to."),
+  endpoints: z
+    .array(z.union([mirrorUrl, endpoint], { error: "must be a url, or keys with one" }))
+    .prefault([])
+    .describe("Mirrors, tried in this order before the registry itself."),
+  originFallback: flag.prefault(true).describe("Try the registry itself after its mirrors."),
+  aliases: z.array(alias).prefault([]).describe("Other names of this registry."),
+  tagTtl: tagTtl.optional().describe("As the global tagTtl; patterns match the path without the host."),
+  staleIfError: staleAge.optional().describe("As the global staleIfError."),
+  whenDenied: deniedAge.optional().describe("As the global whenDenied."),
+  whenGone: whenGone.optional().describe("As the global whenGone."),
+  redirectHosts: z.array(hostPort).prefault([]).describe("Non-public host[:port] that its redirects may lead to."),
+  public: flag.prefault(false).describe("Its anonymous content may be shared though its address is not public."),
+  fillsMax: wholeNumber(1, 1_024).prefault(16).describe("Blobs that are fetched from it at once."),
+  auth: auth.optional().describe("The credential for this registry."),
+  tls: tls.optional().describe("How TLS is spoken with this registry."),
+  credentials: z.array(z.unknown()).prefault([]).describe("Credentials by repository."),
+  opts: z.unknown().optional().describe("Accepted and ignored."),
+});
+
+const pruneConfig = z.strictObject({
+  enabled: flag.prefault(false).describe("Prune while serving."),
+  type: choice(["accessed", "created", "pattern"]).prefault("accessed").describe("What is pruned by."),
+  duration: lifetime.prefault("30d").describe("The age from which images are pruned."),
+  frequency: duration.prefault("1d").describe("How often."),
+  schedule: text.optional().describe("When, as a cron expression."),
+  count: wholeNumber(-1, 1_000_000_000).prefault(-1).describe("How many at most; -1 for any number."),
+  expr: text.prefault("").describe("The pattern, for type pattern."),
+  dryRun: flag.prefault(false).describe("Only say what would be pruned."),
+  dryrun: flag.optional().describe("The same as dryRun."),
+  maxSize: size.optional().describe("How large the store may grow."),
+  lowWater: text.prefault("90%").describe("Down to what part of maxSize is pruned."),
+  keep: z.array(z.unknown()).prefault([]).describe("What is never pruned."),
+  timezone: text.prefault("UTC").describe("The time zone of the schedule."),
+});
+
+const listConfig = z.strictObject({
+  header: flag.prefault(false).describe("Print a header."),
+  expr: text.prefault("").describe("List only what matches."),
+  shortDigest: flag.prefault(false).describe("Shorten digests."),
+});
+
+const serverTlsConfig = z.strictObject({
+  cert: text.optional().describe("PEM file of the server's certificate."),
+  key: text.optional().describe("PEM file of its key."),
+  ca: text.optional().describe("PEM file of the authorities of client certificates."),
+  clientAuth: choice(["none", "request", "verify"]).prefault("none").describe("Whether clients are asked for a certificate."),
+});
+
+const verifyConfig = z.strictObject({
+  schedule: text.optional().describe("When the store is verified, as a cron expression."),
+  bytesPerSecond: size.prefault("50MiB").describe("How fast."),
+  repair: flag.prefault(false).describe("Fetch again what is wrong."),
+});
+
+export const configSchema = z
+  .strictObject({
+    imagePath: word.prefault("/var/lib/ociregistry").describe("The folder of the image store."),
+    statePath: text.prefault("").describe("The folder of sessions, keys and sockets; empty: <imagePath>/state."),
+    configFile: text.prefault("").describe("The configuration file. Of use as a flag and a variable only."),
+    host: word.prefault("::").describe("The address to listen on."),
+    port: port.prefault(8080).describe("The port to listen on; 0 for any free one."),
+    health: extraPort.prefault(0).describe("An extra plain-HTTP port for probes; 0 for none."),
+    metrics: extraPort.prefault(0).describe("An extra plain-HTTP port for metrics; 0 for none."),
+    logLevel: choice(["error", "warn", "info", "debug"]).prefault("info").describe("From which level on events are logged."),
+    logFile: text.prefault("").describe("The file of the log; empty: stderr."),
+    logFormat: choice(["auto", "json", "text"]).prefault("auto").describe("How events are written; auto: text on a terminal, else json."),
+    defaultNs: word.prefault("docker.io").describe("The registry of names without one."),
+    unlistedRegistries: optionalChoice(["public", "deny"]).prefault("").describe("Registries that are not listed: any at a public address, or none. Empty: deny as soon as a registry has credentials."),
+    airGapped: flag.prefault(false).describe("Never connect to an upstream."),
+    alwaysPullLatest: flag.prefault(false).describe("Revalidate the tag latest on every pull."),
+    tagTtl: tagTtl.prefault("1m").describe("How long a tag is trusted before it is revalidated; 0 never, -1 for ever; or such durations by pattern."),
+    staleIfError: staleAge.prefault(true).describe("Whether, or up to which age, what is held is served while its upstream is away."),
+    whenDenied: deniedAge.prefault("24h").describe("Whether, or up to which age, what is held is served when its upstream refuses."),
+    whenGone: whenGone.prefault("serve").describe("Whether what is held is served when its upstream no longer has it."),
+    pullTimeout: milliseconds.prefault(60_000).describe("Milliseconds that a blob's body may stand still."),
+    helloWorld: flag.prefault(false).describe("Serve docker.io/library/hello-world:latest out of this program."),
+    registries: z.array(registry).prefault([]).describe("What is known of upstream registries."),
+    serverTlsConfig: serverTlsConfig.prefault({}).describe("TLS towards clients."),
+    trustedProxies: z.array(network).prefault([]).describe("Networks whose X-Forwarded-* headers count."),
+    proxyProtocol: flag.prefault(false).describe("Expect the PROXY protocol, version 1 or 2, on every connection."),
+    shutdownDelay: duration.prefault("0s").describe("How long to go on listening after SIGTERM."),
+    drainTimeout: duration.prefault("60s").describe("How long running answers may take after that."),
+    os: word.prefault("linux").describe("The operating system to load images for."),
+    arch: word.prefault("amd64").describe("The architecture to load images for."),
+    platforms: z.array(word).prefault([]).describe("Platforms to load images for: os/arch."),
+    preloadImages: text.prefault("").describe("Lists of images to load before serving."),
+    imageFile: text.prefault("").describe("Lists or archives for the command load."),
+    resolveRef: text.prefault("").describe("The reference of an archive's only image, for the command load."),
+    pruneConfig: pruneConfig.prefault({}).describe("What is removed from the store."),
+    listConfig: listConfig.prefault({}).describe("How the command list prints."),
+    verifyConfig: verifyConfig.prefault({}).describe("When the store is verified."),
+    externalUrl: text.prefault("").describe("How clients reach this server."),
+    adminApi: choice(["off", "loopback"]).prefault("off").describe("Who may use the administrative routes."),
+    auth: anything.prefault({}).describe("Who is asking."),
+    accessControl: anything.prefault({}).describe("Who may pull what."),
+    http: anything.prefault({}).describe("zot's own place for address, port, tls, auth and accessControl."),
+  })
+  .describe("The configuration of ociregistry.");
+
+/** What the schema makes of a configuration: keys as written, values read. */
+export type ParsedConfig = z.output<typeof configSchema>;

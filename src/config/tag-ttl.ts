@@ -1,0 +1,38 @@
+/** How long a repository's tags are trusted: the patterns of the configuration, ready to be asked on every pull. */
+import { Minimatch } from "minimatch";
+import type { RegistryHost, Repository } from "../oci/repository.ts";
+import type { RegistryNames } from "../oci/registry-names.ts";
+import type { Config, TagTtl } from "./config.ts";
+
+interface CompiledTtl {
+  readonly defaultMs: number | undefined;
+  /** The longest pattern first: the first that matches wins. */
+  readonly rules: readonly { readonly matcher: Minimatch; readonly ttlMs: number; readonly namesHost: boolean }[];
+}
+
+/**
+ * A function from repositories to milliseconds (0 never trusted, Infinity for ever). A registry's own rules come first, there over the
+ * path; then the global ones: over the bare path for the default registry (and over `host/path` for patterns that begin with a host),
+ * over `host/path` for any other.
+ */
+export function createTagTtl({ tagTtl, registries }: Pick<Config, "tagTtl" | "registries">, names: RegistryNames): (repository: Repository) => number {
+  const global = compile(tagTtl);
+  const own = new Map<RegistryHost | undefined, CompiledTtl>(registries.flatMap(({ name, tagTtl: ttl }) => (ttl ? [[names.find(name), compile(ttl)]] : [])));
+  return (repository) => {
+    const { host, path } = repository;
+    const ownTtl = own.get(host);
+    const byPath = ownTtl && (ownTtl.rules.find(({ matcher }) => matcher.match(path))?.ttlMs ?? ownTtl.defaultMs);
+    if (byPath !== undefined) return byPath;
+    const full = `${host}/${path}`;
+    const isDefault = host === names.defaultHost;
+    const rule = global.rules.find(({ matcher, namesHost }) => (isDefault && matcher.match(path)) || ((!isDefault || namesHost) && matcher.match(full)));
+    return rule?.ttlMs ?? tagTtl.defaultMs;
+  };
+}
+
+function compile({ defaultMs, patterns }: TagTtl): CompiledTtl {
+  const rules = patterns
+    .toSorted((one, other) => other.pattern.length - one.pattern.length)
+    .map(({ pattern, ttlMs }) => ({ matcher: new Minimatch(pattern, { dot: true, nocomment: true, nonegate: true }), ttlMs, namesHost: /^[^/]*[.:][^/]*\/|^localhost\//.test(pattern) }));
+  return { defaultMs, rules };
+}

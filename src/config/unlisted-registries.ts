@@ -1,0 +1,30 @@
+/** What holds for registries that the configuration does not list. */
+import type { Config, UnlistedPolicy } from "./config.ts";
+
+export interface UnlistedDecision {
+  readonly policy: UnlistedPolicy;
+  /** A clause for people: "no registry has credentials". */
+  readonly because: string;
+}
+
+/**
+ * `unlistedRegistries` as written; else `deny` as soon as a registry is private (somebody who may ask us would borrow our
+ * credentials), or an HTTP proxy connects in our place (then nobody checks the addresses that names lead to); else `public`.
+ */
+export function resolveUnlisted(config: Pick<Config, "unlistedRegistries" | "registries">, environment: NodeJS.ProcessEnv): UnlistedDecision {
+  if (config.unlistedRegistries) return { policy: config.unlistedRegistries, because: `unlistedRegistries is ${config.unlistedRegistries}` };
+  const withCredentials = registriesWithCredentials(config);
+  if (withCredentials.length > 0) return { policy: "deny", because: `there are credentials for ${withCredentials.join(", ")}` };
+  const proxy = proxyVariables.find((variable) => environment[variable]);
+  if (proxy) return { policy: "deny", because: `${proxy} is set, and behind a proxy addresses cannot be checked` };
+  return { policy: "public", because: "no registry has credentials" };
+}
+
+/** The names of registries for which we hold a credential or a client certificate. */
+export function registriesWithCredentials({ registries }: Pick<Config, "registries">): readonly string[] {
+  const isPrivate = ({ auth, tls, endpoints }: Config["registries"][number]): boolean =>
+    auth !== undefined || tls?.cert !== undefined || endpoints.some((endpoint) => endpoint.auth !== undefined || endpoint.tls?.cert !== undefined);
+  return registries.filter(isPrivate).map(({ name }) => name);
+}
+
+const proxyVariables = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] as const;

@@ -1,0 +1,153 @@
+/**
+ * Metrics: counted where requests and upstream calls pass, read from the parts on every scrape, shown in Prometheus's text
+ * format. The first ten names are the Go ociregistry's, with what its dashboards expect of them.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as Page } from "prom-client";
+import type { Answered } from "../oci/registry.ts";
+import type { RegistryHost } from "../oci/repository.ts";
+import type { RequestRecord } from "../oci/request-record.ts";
+import type { Status } from "../oci/views.ts";
+import { BoundedLabels } from "./bounded-labels.ts";
+
+/** What is on disk; numbers that the store keeps in memory. */
+export interface StoreTotals {
+  readonly manifests: number;
+  readonly manifestBytes: number;
+  readonly blobs: number;
+  readonly blobBytes: number;
+}
+
+export interface MetricsOptions {
+  readonly version: string;
+  /** Read on every scrape; undefined while the parts are being made. */
+  readonly status?: () => Status | undefined;
+  /** Read on every scrape; undefined when it is not known. */
+  readonly totals?: () => StoreTotals | undefined;
+  /** Registries that get a label of their own; all beyond share `other`. */
+  readonly hostsMax?: number;
+}
+
+export type UpstreamCallKind = "getManifest" | "headManifest" | "getBlob" | "headBlob" | "listTags" | "listReferrers";
+
+export interface UpstreamCallRecord {
+  readonly host: RegistryHost;
+  readonly kind: UpstreamCallKind;
+  /** "ok", or the code of the `OciError`. */
+  readonly result: string;
+  readonly durationMs: number;
+  readonly outcome: Answered["outcome"] | undefined;
+}
+
+export interface MetricsPage {
+  readonly contentType: string;
+  readonly text: string;
+}
+
+const requestSeconds = [0.001, 0.005, 0.025, 0.1, 0.5, 2, 10, 60, 600];
+const upstreamSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20];
+const upstreamStates = ["ready", "failing", "throttled"] as const;
+
+export class Metrics {
+  readonly #page = new Page();
+  readonly #hosts: BoundedLabels;
+  readonly #options: MetricsOptions;
+  readonly #cachedPulls = this.#counter("ociregistry_cached_pulls_by_ns_total", "Manifest pulls answered from what is held", ["ns"]);
+  readonly #upstreamPulls = this.#counter("ociregistry_upstream_pulls_by_ns", "Manifest pulls for which an upstream was asked", ["ns"]);
+  readonly #manifestPulls = this.#counter("ociregistry_manifest_pulls_total", "Manifests answered to GET");
+  readonly #blobPulls = this.#counter("ociregistry_blob_pulls_total", "Blobs answered to GET");
+  readonly #apiHits = this.#counter("ociregistry_v2_api_endpoint_hits_total", "Requests of the registry API");
+  readonly #apiErrors = this.#counter("ociregistry_api_errors_total", "Requests of the registry API answered with a status of 400 or more");
+  readonly #requests = this.#counter("ociregistry_requests_total", "Requests by what was asked and how it ended", ["kind", "method", "status", "outcome"]);
+  readonly #sentBytes = this.#counter("ociregistry_sent_bytes_total", "Bytes of bodies sent", ["kind", "outcome"]);
+  readonly #upstreamCalls = this.#counter("ociregistry_upstream_calls_total", "Calls to upstream registries by how they ended", ["upstream", "kind", "result"]);
+  readonly #requestSeconds = this.#histogram("ociregistry_request_duration_seconds", "From a request's headers to the last byte of its answer", ["kind"], requestSeconds);
+  readonly #upstreamSeconds = this.#histogram("ociregistry_upstream_call_duration_seconds", "Calls to upstream registries; a blob's until its headers", ["upstream", "kind"], upstreamSeconds);
+
+  constructor(options: MetricsOptions) {
+    this.#options = options;
+    this.#hosts = new BoundedLabels(options.hostsMax ?? 100);
+    collectDefaultMetrics({ register: this.#page });
+    this.#gauge("ociregistry_build_info", "Always 1", ["version"], (gauge) => gauge.set({ version: options.version }, 1));
+    this.#addStoreGauges();
+    this.#addStatusGauges();
+  }
+
+  /** Counts one answered request. */
+  observeRequest({ kind, method, status, outcome, sentBytes, durationMs, repository }: RequestRecord): void {
+    this.#requests.inc({ kind, method: knownMethod(method), status, outcome: outcome ?? "none" });
+    this.#requestSeconds.observe({ kind }, durationMs / 1_000);
+    if (sentBytes > 0) this.#sentBytes.inc({ kind, outcome: outcome ?? "none" }, sentBytes);
+    if (kind === "probe" || kind === "other") return;
+    this.#apiHits.inc();
+    if (status >= 400) this.#apiErrors.inc();
+    if (method !== "GET" || status >= 300) return;
+    if (kind === "blob") this.#blobPulls.inc();
+    if (kind !== "manifest" || !repository) return;
+    this.#manifestPulls.inc();
+    const pulls = outcome === "hit" || outcome === "stale" ? this.#cachedPulls : this.#upstreamPulls;
+    pulls.inc({ ns: this.#hosts.of(repository.host) });
+  }
+
+  /** Counts one call to an upstream. */
+  observeUpstream({ host, kind, result, durationMs }: UpstreamCallRecord): void {
+    const upstream = this.#hosts.of(host);
+    this.#upstreamCalls.inc({ upstream, kind, result });
+    this.#upstreamSeconds.observe({ upstream, kind }, durationMs / 1_000);
+  }
+
+  async page(): Promise<MetricsPage> {
+    return { contentType: this.#page.contentType, text: await this.#page.metrics() };
+  }
+
+  #addStoreGauges(): void {
+    const { totals } = this.#options;
+    const fromTotals = (name: string, help: string, pick: (totals: StoreTotals) => number): void => {
+      this.#gauge(name, help, [], (gauge) => {
+        const now = totals?.();
+        if (now) gauge.set(pick(now));
+      });
+    };
+    fromTotals("ociregistry_blob_bytes_on_disk_total", "Bytes of blobs held", ({ blobBytes }) => blobBytes);
+    fromTotals("ociregistry_manifest_bytes_on_disk_total", "Bytes of manifests held", ({ manifestBytes }) => manifestBytes);
+    fromTotals("ociregistry_cached_manifest_count", "Manifests held", ({ manifests }) => manifests);
+    fromTotals("ociregistry_cached_blob_count", "Blobs held", ({ blobs }) => blobs);
+  }
+
+  #addStatusGauges(): void {
+    const { status } = this.#options;
+    this.#gauge("ociregistry_fills", "Blobs being fetched, and waiting to be", ["state"], (gauge) => {
+      const fills = status?.()?.fills();
+      if (!fills) return;
+      gauge.set({ state: "running" }, fills.running);
+      gauge.set({ state: "waiting" }, fills.waiting);
+    });
+    this.#gauge("ociregistry_fill_readers", "Clients that read blobs as they arrive", [], (gauge) => {
+      gauge.set(status?.()?.fills().readers ?? 0);
+    });
+    this.#gauge("ociregistry_upstream_state", "1 for the state that an upstream is in: failing is an open breaker", ["upstream", "state"], (gauge) => {
+      gauge.reset();
+      for (const { host, state } of status?.()?.upstreams() ?? []) {
+        for (const name of upstreamStates) gauge.set({ upstream: this.#hosts.of(host), state: name }, name === state ? 1 : 0);
+      }
+    });
+    this.#gauge("ociregistry_store_writable", "1 while what is fetched can be kept", [], (gauge) => {
+      gauge.set(status?.()?.store().writable === false ? 0 : 1);
+    });
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {
+    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#page] });
+  }
+
+  #histogram<Label extends string>(name: string, help: string, labelNames: readonly Label[], buckets: readonly number[]): Histogram<Label> {
+    return new Histogram({ name, help, labelNames: [...labelNames], buckets: [...buckets], registers: [this.#page] });
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: readonly Label[], collect: (gauge: Gauge<Label>) => void): void {
+    const gauge: Gauge<Label> = new Gauge({ name, help, labelNames: [...labelNames], registers: [this.#page], collect: () => collect(gauge) });
+  }
+}
+
+function knownMethod(method: string): string {
+  return method === "GET" || method === "HEAD" ? method : "other";
+}

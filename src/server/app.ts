@@ -1,0 +1,151 @@
+/** The app: every URL that clients see. A handler parses, makes one call, and answers; errors become answers in one place. */
+import { Hono } from "hono";
+import type { Clock } from "../oci/clock.ts";
+import { OciError } from "../oci/errors.ts";
+import type { Log } from "../oci/log.ts";
+import type { Registry } from "../oci/registry.ts";
+import type { RegistryNames } from "../oci/registry-names.ts";
+import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
+import type { Holdings } from "../oci/views.ts";
+import { apiVersionHeader, jsonAnswer, textAnswer, type Answer } from "./answer.ts";
+import { BlobAnswers } from "./blobs.ts";
+import { BufferPool } from "./buffer-pool.ts";
+import { TrustedProxies } from "./client-address.ts";
+import { bugAnswer, errorAnswer } from "./errors.ts";
+import { Exchange, type AppContext, type NodeBindings } from "./exchange.ts";
+import { answerCatalog, answerReferrers, answerTags } from "./lists.ts";
+import { ManifestAnswers } from "./manifests.ts";
+import { answerLiveness, answerMetrics, answerReadiness, livenessPaths, metricsPath, readinessPath, type ProbeOptions } from "./probes.ts";
+import { RouteFinder } from "./route-finder.ts";
+
+/** An app as `listen` takes it and tests ask it by `app.request`. */
+export type App = Hono<{ Bindings: NodeBindings }>;
+
+/** What every app needs. */
+export interface ExchangeSettings extends ProbeOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Told of every request when its last byte has gone. Must not throw. */
+  readonly onRequest: (record: RequestRecord) => void;
+  /** True while answers shall carry `Connection: close`. */
+  readonly draining: () => boolean;
+  /** CIDRs and addresses of proxies whose `X-Forwarded-*` count. */
+  readonly trustedProxies?: readonly string[];
+}
+
+export interface AppOptions extends ExchangeSettings {
+  readonly registry: Registry;
+  readonly holdings: Holdings;
+  /** What clients' words for registries mean now; the same object until a reload makes another. */
+  readonly names: () => RegistryNames;
+  /** "deny": only listed registries can be named in a path. */
+  readonly unlisted: () => "public" | "deny";
+  /** How long a client may take nothing of a body before it is cut; never less than `stallTimeoutMinMs`. */
+  readonly stallTimeoutMs: number;
+  /** A shorter stall is the network's own. */
+  readonly stallTimeoutMinMs?: number;
+  readonly version: string;
+  readonly bufferPool?: BufferPool;
+}
+
+type Handler = (exchange: Exchange) => Promise<Answer | Response>;
+
+/**
+ * Builds the app for the main port. Blob bodies need Node's own response (`listen`); everything else works by `app.request` too.
+ * Throws an Error for a `trustedProxies` entry that is none.
+ */
+export function createApp(options: AppOptions): App {
+  const app = createProbeApp(options);
+  const handle = handlerMaker(options);
+  app.all("/", handle("other", async (exchange) => onlyReading(exchange) ?? textAnswer(200, welcome(options.version, exchange.header("host")))));
+  app.all("*", handle("other", apiHandler(options)));
+  return app;
+}
+
+/** An app of nothing but the probes and `/metrics`, for the extra plain-HTTP ports. */
+export function createProbeApp(options: ExchangeSettings): App {
+  const app: App = new Hono();
+  const handle = handlerMaker(options);
+  for (const path of livenessPaths) app.all(path, handle("probe", async (exchange) => onlyReading(exchange) ?? answerLiveness()));
+  app.all(readinessPath, handle("probe", async (exchange) => onlyReading(exchange) ?? answerReadiness(options)));
+  app.all(metricsPath, handle("probe", async (exchange) => onlyReading(exchange) ?? (await answerMetrics(options))));
+  app.notFound(handle("other", async (exchange) => unknownPath(exchange)));
+  return app;
+}
+
+/** Every request of the API passes here, once its names are understood and before anything is looked up: the place of a gate. */
+function apiHandler(options: AppOptions): Handler {
+  const { registry, holdings, log, clock, stallTimeoutMinMs = 10_000 } = options;
+  const stallTimeoutMs = Math.max(options.stallTimeoutMs, stallTimeoutMinMs);
+  const pool = options.bufferPool ?? new BufferPool({ clock });
+  const manifests = new ManifestAnswers(registry);
+  const blobs = new BlobAnswers({ registry, log, pool, stallTimeoutMs });
+  const routes = new RouteFinder();
+  return async (exchange) => {
+    const refusal = onlyReading(exchange);
+    if (refusal) return refusal;
+    const route = routes.find(exchange.target, exchange.header("x-registry"), { names: options.names(), unlisted: options.unlisted() });
+    if (!route) return unknownPath(exchange);
+    exchange.understood(route);
+    switch (route.kind) {
+      case "manifest":
+        return manifests.answer(route, exchange);
+      case "blob":
+        return blobs.answer(route, exchange);
+      case "tags":
+        return answerTags(route, exchange, registry);
+      case "referrers":
+        return answerReferrers(route, exchange, registry);
+      case "catalog":
+        return answerCatalog(route, holdings);
+      case "ping":
+        return ping;
+      default:
+        return route satisfies never;
+    }
+  };
+}
+
+const ping: Answer = { status: 200, headers: ["Content-Type", "application/json", "Content-Length", "2", ...apiVersionHeader], body: "{}" };
+
+/** Runs a handler and sends what it answers; an `OciError` becomes its answer, anything else is our bug and is logged. */
+function handlerMaker({ clock, log, onRequest, draining, trustedProxies = [] }: ExchangeSettings): (kind: RequestKind, handler: Handler) => (context: AppContext) => Promise<Response> {
+  const proxies = new TrustedProxies(trustedProxies);
+  return (kind, handler) => async (context) => {
+    const exchange = new Exchange(context, kind, { clock, proxies, draining, onRequest });
+    try {
+      const answer = await handler(exchange);
+      return answer instanceof Response ? answer : exchange.send(answer);
+    } catch (error) {
+      if (exchange.clientLeft) return exchange.tellLeft();
+      if (error instanceof OciError) return exchange.send(errorAnswer(error));
+      log.error({ error, requestId: exchange.requestId, method: exchange.method, target: exchange.target.slice(0, targetLoggedMax) }, "request failed");
+      return exchange.send(bugAnswer(exchange.requestId));
+    }
+  };
+}
+
+const targetLoggedMax = 512;
+
+function onlyReading({ method }: Exchange): Answer | undefined {
+  if (method === "GET" || method === "HEAD") return undefined;
+  return errorAnswer(new OciError("UNSUPPORTED", `${method.slice(0, 16)} is not supported: this registry is read only`));
+}
+
+function unknownPath({ target }: Exchange): Answer {
+  const path = target.split("?", 1)[0] ?? "";
+  return jsonAnswer(404, { errors: [{ code: "UNSUPPORTED", message: `there is nothing at ${path.slice(0, targetLoggedMax)}` }] });
+}
+
+function welcome(version: string, host: string | undefined): string {
+  const here = host !== undefined && /^[A-Za-z0-9.:[\]-]{1,255}$/.test(host) ? host : "localhost:8080";
+  return `ociregistry ${version}: a caching pull-through registry in front of every container registry.
+
+  docker pull ${here}/docker.io/library/alpine:latest
+  curl http://${here}/v2/docker.io/library/alpine/manifests/latest
+
+/v2/        the registry API (OCI distribution-spec 1.1, pull)
+/readyz     whether it can be sent requests, and how its upstreams are
+/metrics    numbers for Prometheus
+`;
+}

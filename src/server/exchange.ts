@@ -1,0 +1,188 @@
+/** Exchange: one request on its way to its answer. What is known of it collects here; when the answer has gone, it is told. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { Context } from "hono";
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../oci/clock.ts";
+import { referenceName } from "../oci/reference.ts";
+import type { Answered, Call } from "../oci/registry.ts";
+import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
+import type { Answer } from "./answer.ts";
+import { clientAddress, type TrustedProxies } from "./client-address.ts";
+import type { Route } from "./routes.ts";
+
+/** What `listen` gives each request; under `app.request` there is none of it. */
+export interface NodeBindings {
+  readonly incoming?: IncomingMessage;
+  readonly outgoing?: ServerResponse;
+  /** The peer's address, after a PROXY header. */
+  readonly peer?: string;
+}
+
+export { RESPONSE_ALREADY_SENT };
+
+export type AppContext = Context<{ Bindings: NodeBindings }>;
+
+export interface ExchangeOptions {
+  readonly clock: Clock;
+  readonly proxies: TrustedProxies;
+  readonly draining: () => boolean;
+  readonly onRequest: (record: RequestRecord) => void;
+}
+
+const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
+const clientLeftStatus = 499;
+
+export class Exchange {
+  readonly method: string;
+  /** Path and query as they came over the wire. */
+  readonly target: string;
+  readonly requestId: string;
+  readonly outgoing: ServerResponse | undefined;
+  readonly #context: AppContext;
+  readonly #incoming: IncomingMessage | undefined;
+  readonly #options: ExchangeOptions;
+  readonly #startedMs: number;
+  #kind: RequestKind;
+  #route: Route | undefined;
+  #abort: AbortController | undefined;
+  #isTold = false;
+
+  constructor(context: AppContext, kind: RequestKind, options: ExchangeOptions) {
+    const { incoming, outgoing } = context.env ?? {};
+    this.#context = context;
+    this.#incoming = incoming;
+    this.#options = options;
+    this.#kind = kind;
+    this.#startedMs = options.clock.elapsed();
+    this.outgoing = outgoing;
+    this.method = incoming?.method ?? context.req.method;
+    this.target = incoming?.url?.startsWith("/") ? incoming.url : targetOf(context.req.url);
+    const given = this.header("x-request-id");
+    this.requestId = given !== undefined && requestIdPattern.test(given) ? given : randomUUID();
+  }
+
+  /** A request header by its lower-case name; several lines are joined by commas. */
+  header(name: string): string | undefined {
+    if (!this.#incoming) return this.#context.req.header(name);
+    const value = this.#incoming.headers[name];
+    return Array.isArray(value) ? value.join(", ") : value;
+  }
+
+  /** From now on the exchange is known by what it asks for. */
+  understood(route: Route): void {
+    this.#route = route;
+    this.#kind = route.kind;
+  }
+
+  /** Aborted when the client leaves before its answer has gone. */
+  get signal(): AbortSignal {
+    const { outgoing } = this;
+    if (!outgoing) return this.#context.req.raw.signal;
+    if (this.#abort) return this.#abort.signal;
+    const abort = new AbortController();
+    this.#abort = abort;
+    const onClose = (): void => {
+      if (!outgoing.writableFinished) abort.abort(new Error("the client closed the connection"));
+    };
+    if (outgoing.destroyed) onClose();
+    else outgoing.once("close", onClose);
+    return abort.signal;
+  }
+
+  get clientLeft(): boolean {
+    return this.#abort?.signal.aborted === true || this.outgoing?.destroyed === true;
+  }
+
+  /** What goes with every call on a registry for this request. An answer from memory never looks at the signal: it is made when read. */
+  call(): Call {
+    const signalOf = (): AbortSignal => this.signal;
+    return {
+      get signal() {
+        return signalOf();
+      },
+      requestId: this.requestId,
+      purpose: "pull",
+      mayFetch: true,
+    };
+  }
+
+  /** Headers that every answer to this request carries, after those of the answer itself. */
+  withOwnHeaders(headers: readonly string[]): string[] {
+    const own = [...headers, "X-Request-Id", this.requestId];
+    if (this.#route?.ns !== undefined) own.push("OCI-Namespace", this.#route.ns);
+    if (this.#options.draining() || this.#hasBody()) own.push("Connection", "close");
+    return own;
+  }
+
+  /** Sends an answer, and tells. */
+  send(answer: Answer): Response {
+    const isBare = this.method === "HEAD" || answer.status === 304;
+    this.tell(answer.status, isBare ? 0 : lengthOf(answer), answer.outcome);
+    const headers = this.withOwnHeaders(answer.headers);
+    const { outgoing } = this;
+    if (!outgoing) return new Response(isBare ? null : bodyOf(answer), { status: answer.status, headers: pairsOf(headers) });
+    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
+    outgoing.writeHead(answer.status, headers);
+    if (isBare) outgoing.end();
+    else if (typeof answer.body === "string") outgoing.end(answer.body, answer.encoding ?? "utf8");
+    else outgoing.end(answer.body);
+    return RESPONSE_ALREADY_SENT;
+  }
+
+  /** Tells what the request amounted to, once: a second call says nothing. */
+  tell(status: number, sentBytes: number, outcome?: Answered["outcome"]): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    const route = this.#route;
+    this.#options.onRequest({
+      requestId: this.requestId,
+      method: this.method,
+      kind: this.#kind,
+      repository: route && "repository" in route ? route.repository : undefined,
+      reference: referenceOf(route),
+      status,
+      sentBytes,
+      durationMs: this.#options.clock.elapsed() - this.#startedMs,
+      outcome,
+      client: clientAddress(this.#context.env?.peer ?? this.#incoming?.socket.remoteAddress, this.header("x-forwarded-for"), this.#options.proxies),
+      principal: undefined,
+    });
+  }
+
+  /** The client left before there was a status. */
+  tellLeft(): Response {
+    this.tell(clientLeftStatus, 0);
+    return RESPONSE_ALREADY_SENT;
+  }
+
+  /** Request bodies are never read: the connection that carries one closes after the answer. */
+  #hasBody(): boolean {
+    const headers = this.#incoming?.headers;
+    if (!headers) return false;
+    return headers["transfer-encoding"] !== undefined || (headers["content-length"] !== undefined && headers["content-length"] !== "0");
+  }
+}
+
+function referenceOf(route: Route | undefined): string | undefined {
+  if (route === undefined) return undefined;
+  if (route.kind === "manifest") return referenceName(route.reference);
+  return "digest" in route ? route.digest : undefined;
+}
+
+function targetOf(url: string): string {
+  const pathAt = url.indexOf("/", url.indexOf("//") + 2);
+  return pathAt === -1 ? "/" : url.slice(pathAt);
+}
+
+function lengthOf({ body, encoding = "utf8" }: Answer): number {
+  return typeof body === "string" ? Buffer.byteLength(body, encoding) : body.byteLength;
+}
+
+function bodyOf({ body, encoding = "utf8" }: Answer): Uint8Array<ArrayBuffer> {
+  return typeof body === "string" ? Buffer.from(body, encoding) : new Uint8Array(body);
+}
+
+function pairsOf(headers: readonly string[]): [string, string][] {
+  return Array.from({ length: headers.length / 2 }, (_, index) => [headers[2 * index] ?? "", headers[2 * index + 1] ?? ""]);
+}

@@ -1,0 +1,175 @@
+/** Listening: an app on a port, with the limits that keep it up whatever connects. */
+import { getRequestListener, type HttpBindings } from "@hono/node-server";
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
+import type { Duplex } from "node:stream";
+import { systemClock, type Clock } from "../oci/clock.ts";
+import { OciError } from "../oci/errors.ts";
+import type { Log } from "../oci/log.ts";
+import type { App } from "./app.ts";
+import { errorAnswer } from "./errors.ts";
+import { ProxiedPeers } from "./proxy-protocol.ts";
+import { readSecureContext, readTlsOptions, type ListeningTls } from "./tls-files.ts";
+
+export type { ListeningTls } from "./tls-files.ts";
+
+export interface ListeningOptions {
+  readonly app: App;
+  /** An address or name; `::` is both families, and `0.0.0.0` where the machine has no IPv6. */
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly log: Log;
+  readonly clock?: Clock;
+  readonly tls?: ListeningTls;
+  /** Every connection begins with a PROXY header, version 1 or 2, whose address is the client's. */
+  readonly proxyProtocol?: boolean;
+  /** Beyond it, connections are closed as they come. */
+  readonly connectionsMax?: number;
+  /** From a connection's or request's beginning to the end of its headers. */
+  readonly headersTimeoutMs?: number;
+  /** An answer of which the client takes nothing for so long is cut. Blob bodies have a timeout of their own. */
+  readonly idleTimeoutMs?: number;
+}
+
+export interface Listener {
+  /** Where it listens in fact. */
+  readonly host: string;
+  readonly port: number;
+  /** Reads certificate and key again; connections that are open keep theirs. Throws what is wrong with the files and keeps the old. */
+  reload(): Promise<void>;
+  /** Takes no more connections, closes idle ones; resolves when the last one is gone. */
+  close(): Promise<void>;
+  /** Cuts every connection that is left. */
+  destroyConnections(): void;
+}
+
+/** Clients keep idle connections for up to 120 s: whoever closes first loses a request, so let it be them. */
+const keepAliveTimeoutMs = 125_000;
+const headerBytesMax = 24 * 1024;
+/** Nobody sends us bodies; what a request may take in all. */
+const requestTimeoutMs = 60_000;
+/** How soon a timeout that passed is noticed. */
+const checkIntervalMs = 1_000;
+
+/** Listens, or throws an Error that says in one line why not (a busy port, a certificate that cannot be read). */
+export async function listen(options: ListeningOptions): Promise<Listener> {
+  const { tls, log, proxyProtocol = false, clock = systemClock, connectionsMax = 8_192, headersTimeoutMs = 15_000, idleTimeoutMs = 125_000 } = options;
+  const peers = new ProxiedPeers();
+  const serverOptions: ServerOptions = {
+    keepAliveTimeout: keepAliveTimeoutMs,
+    maxHeaderSize: headerBytesMax,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
+    connectionsCheckingInterval: Math.min(checkIntervalMs, headersTimeoutMs),
+    noDelay: true,
+  };
+  const answerRequest = requestListener(options.app, peers);
+  const server = tls ? createTlsServer({ ...serverOptions, ...(await readTlsOptions(tls)), handshakeTimeout: headersTimeoutMs }, answerRequest) : createServer(serverOptions, answerRequest);
+  server.maxConnections = connectionsMax;
+  server.timeout = idleTimeoutMs;
+  server.on("checkContinue", answerRequest);
+  server.on("clientError", refuseConnection);
+  server.on("drop", () => log.warn({ connectionsMax }, "connection refused: too many"));
+  if (proxyProtocol) peers.guard(server, { clock, timeoutMs: headersTimeoutMs });
+  const { host, port } = await bind(server, options);
+  return {
+    host,
+    port,
+    async reload() {
+      if (tls && isTls(server)) server.setSecureContext(await readSecureContext(tls));
+    },
+    close: () => closed(server),
+    destroyConnections: () => server.closeAllConnections(),
+  };
+}
+
+function requestListener(app: App, peers: ProxiedPeers): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  const listener = getRequestListener(
+    (request, env) => {
+      const { incoming, outgoing } = http1(env);
+      return app.fetch(request, { incoming, outgoing, peer: peers.find(incoming.socket) });
+    },
+    {
+      // Requests without a Host (HTTP/1.0) are answered too; request bodies are not read, so there is nothing to clean up.
+      hostname: "localhost",
+      overrideGlobalObjects: false,
+      autoCleanupIncoming: false,
+      errorHandler: () => badRequest(),
+    },
+  );
+  return (incoming, outgoing) => {
+    listener(incoming, outgoing).catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
+  };
+}
+
+/** The listener is only ever given to HTTP/1.1 servers. */
+function http1(env: object): HttpBindings {
+  return env as HttpBindings;
+}
+
+/** The answer to what hono itself cannot read as a request: a Host that is none, an absolute URL that is none. */
+function badRequest(): Response {
+  const { status, body } = errorAnswer(new OciError("REQUEST_INVALID", "the request's URL or Host header is malformed"));
+  return new Response(String(body), { status, headers: { "Content-Type": "application/json", Connection: "close" } });
+}
+
+/**
+ * What cannot be parsed (a TLS handshake on the plain port, among others) gets a reply that begins with `HTTP/`, by which clients
+ * recognise that they should have spoken HTTP, and its connection is destroyed.
+ */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = refusalOf(error.code);
+  const body = JSON.stringify({ errors: [{ code: "REQUEST_INVALID", message }] });
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
+  socket.end(head + body, () => socket.destroy());
+}
+
+function refusalOf(code: string | undefined): readonly [status: string, message: string] {
+  if (code === "HPE_HEADER_OVERFLOW") return ["431 Request Header Fields Too Large", `headers of more than ${headerBytesMax} bytes`];
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return ["408 Request Timeout", "the request took too long to arrive"];
+  return ["400 Bad Request", "this is not an HTTP request"];
+}
+
+async function bind(server: Server, { host, port }: Pick<ListeningOptions, "host" | "port">): Promise<{ host: string; port: number }> {
+  try {
+    return await listenOn(server, host, port);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (host === "::" && (code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL")) return bind(server, { host: "0.0.0.0", port });
+    throw new Error(`cannot listen on ${host} port ${port}: ${reasonOf(code, error)}`, { cause: error });
+  }
+}
+
+function reasonOf(code: unknown, error: unknown): string {
+  if (code === "EADDRINUSE") return "something else listens there already";
+  if (code === "EACCES") return "not permitted; ports below 1024 need a privilege";
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return "no such address on this machine";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function listenOn(server: Server, host: string, port: number): Promise<{ host: string; port: number }> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port, backlog: 1_024 }, () => {
+      server.off("error", reject);
+      const address = server.address();
+      resolve(typeof address === "object" && address ? { host: address.address, port: address.port } : { host, port });
+    });
+  });
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}
+
+function isTls(server: Server | TlsServer): server is TlsServer {
+  return "setSecureContext" in server;
+}

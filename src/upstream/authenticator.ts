@@ -1,0 +1,133 @@
+/**
+ * Authenticator: what one endpoint wants to hear before it answers, learned from its challenges and remembered, so that the next
+ * request brings it along. Anonymous, Basic, or a Bearer token.
+ */
+import { LRUCache } from "lru-cache";
+import { OciError } from "../oci/errors.ts";
+import { BearerTokens, type BearerToken, type TokenRequest } from "./bearer-tokens.ts";
+import { findBearer, hasBasic, parseChallenges, type BearerChallenge, type Challenge } from "./challenge.ts";
+import { basicAuthorization, type Credential, type CredentialSource } from "./credentials.ts";
+import type { Origins, Reply } from "./origins.ts";
+import { permittedRealm } from "./realms.ts";
+
+const challengesMax = 10_000;
+
+/** What goes into one request. */
+export interface Authorization {
+  readonly header: string | undefined;
+  /** A credential, or a token bought with one, is in it. */
+  readonly isPrivileged: boolean;
+  /** A token from before this call: it may have ended early. */
+  readonly heldToken: { readonly request: TokenRequest; readonly token: BearerToken } | undefined;
+  readonly scheme: "none" | "basic" | "bearer";
+}
+
+export interface AuthenticatorOptions {
+  /** The endpoint's origin. */
+  readonly own: URL;
+  readonly credentials: CredentialSource;
+  readonly realmHosts: readonly string[];
+  readonly origins: Origins;
+  readonly tokens: BearerTokens;
+  readonly userAgent: string;
+}
+
+type Learned = { readonly kind: "nothing" } | { readonly kind: "basic" } | { readonly kind: "bearer"; readonly challenge: BearerChallenge };
+
+const nobody: Authorization = { header: undefined, isPrivileged: false, heldToken: undefined, scheme: "none" };
+
+export class Authenticator {
+  readonly #options: AuthenticatorOptions;
+  /** By repository, what its challenge said; scopes need not look like the names. */
+  readonly #challenges = new LRUCache<string, BearerChallenge>({ max: challengesMax });
+  #learned: Learned = { kind: "nothing" };
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
+  }
+
+  /** What to send first for the repository called `name` there. Rejects when a token is needed and cannot be had. */
+  async first(name: string, signal: AbortSignal): Promise<Authorization> {
+    const learned = this.#learned;
+    if (learned.kind === "nothing") return nobody;
+    const credential = await this.#options.credentials.current();
+    if (learned.kind === "basic") return credential ? this.#basic(credential) : nobody;
+    return this.#bearer(this.#challenges.get(name) ?? { ...learned.challenge, scope: scopeOf(name) }, name, credential, signal);
+  }
+
+  /** True when `reply` may mean that `sent` was not enough, or no longer good. */
+  isRefusal(reply: Reply, sent: Authorization): boolean {
+    if (reply.url.origin !== this.#options.own.origin) return false;
+    if (reply.status === 401) return true;
+    // ECR says 400 or 403, without a challenge, to a token that has ended.
+    return sent.heldToken !== undefined && (reply.status === 400 || reply.status === 403);
+  }
+
+  /** What to send after a refusal; undefined when there is nothing better. Rejects as `first`. */
+  async next(reply: Reply, sent: Authorization, name: string, signal: AbortSignal): Promise<Authorization | undefined> {
+    if (sent.heldToken) this.#options.tokens.drop(sent.heldToken.request, sent.heldToken.token);
+    else if (sent.scheme !== "none") return undefined;
+    const challenges = await this.#challengesFor(reply, sent, signal);
+    const credential = await this.#options.credentials.current();
+    const bearer = findBearer(challenges) ?? (reply.status === 401 ? undefined : this.#remembered(name));
+    if (bearer) {
+      const complete = bearer.scope === undefined ? { ...bearer, scope: scopeOf(name) } : bearer;
+      this.#learned = { kind: "bearer", challenge: complete };
+      if (complete.scope !== scopeOf(name)) this.#challenges.set(name, complete);
+      return this.#bearer(complete, name, credential, signal);
+    }
+    if (!hasBasic(challenges) || !credential) return undefined;
+    this.#learned = { kind: "basic" };
+    return this.#basic(credential);
+  }
+
+  #remembered(name: string): BearerChallenge | undefined {
+    return this.#challenges.get(name) ?? (this.#learned.kind === "bearer" ? { ...this.#learned.challenge, scope: scopeOf(name) } : undefined);
+  }
+
+  /** The challenges of a refusal; some registries (gcr.io) only tell them at `/v2/`. */
+  async #challengesFor(reply: Reply, sent: Authorization, signal: AbortSignal): Promise<readonly Challenge[]> {
+    const challenges = parseChallenges(reply.header("www-authenticate") ?? "");
+    if (challenges.length > 0 || (reply.status !== 401 && sent.heldToken)) return challenges;
+    const { own, origins, userAgent } = this.#options;
+    const ping = await origins.send({
+      url: new URL("/v2/", own),
+      method: "GET",
+      headers: { "user-agent": userAgent, "accept-encoding": "identity" },
+      lane: "metadata",
+      signal,
+    });
+    ping.body.discard();
+    if (ping.status < 300) ping.passage.succeeded();
+    return ping.status === 401 ? parseChallenges(ping.header("www-authenticate") ?? "") : [];
+  }
+
+  #basic(credential: Credential): Authorization {
+    if (credential.kind !== "basic") return { header: `Bearer ${credential.token}`, isPrivileged: true, heldToken: undefined, scheme: "bearer" };
+    return { header: basicAuthorization(credential.user, credential.password), isPrivileged: true, heldToken: undefined, scheme: "basic" };
+  }
+
+  async #bearer({ realm, service, scope }: BearerChallenge, name: string, credential: Credential | undefined, signal: AbortSignal): Promise<Authorization> {
+    if (credential?.kind === "bearer") return this.#basic(credential);
+    const { own, realmHosts, tokens } = this.#options;
+    const request: TokenRequest = {
+      realm: permittedRealm(realm, { registry: own, realmHosts, withCredential: credential !== undefined }),
+      service,
+      scope: scope ?? scopeOf(name),
+      credential,
+    };
+    try {
+      const { token, isHeld } = await tokens.get(request, signal);
+      return { header: `Bearer ${token.value}`, isPrivileged: token.isPrivileged, heldToken: isHeld ? { request, token } : undefined, scheme: "bearer" };
+    } catch (error) {
+      if (error instanceof OciError && error.code === "DENIED") {
+        throw new OciError("DENIED", `${request.realm.host} gives no token for ${own.host}: ${error.message}`, { cause: error, source: error.source });
+      }
+      throw error;
+    }
+  }
+}
+
+function scopeOf(name: string): string {
+  return `repository:${name}:pull`;
+}

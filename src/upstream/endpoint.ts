@@ -1,0 +1,182 @@
+/**
+ * Endpoint: one place that answers for one registry, itself or a mirror: its connections, its tokens, its breakers. A call here is
+ * one question: authorized, redirected, repeated once where that can help, and judged by whether the answer could be used.
+ */
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import { isOutage, OciError } from "../oci/errors.ts";
+import type { Log } from "../oci/log.ts";
+import type { RepositoryPath } from "../oci/repository.ts";
+import type { SourceId } from "../oci/registry.ts";
+import { AddressPolicy, type ListedAddresses } from "./address-policy.ts";
+import { Authenticator, type Authorization } from "./authenticator.ts";
+import { BearerTokens } from "./bearer-tokens.ts";
+import type { BreakerStatus } from "./breaker.ts";
+import { anonymous, configuredCredential } from "./credentials.ts";
+import { statusError, unusable, type Sought } from "./errors.ts";
+import { HttpClient, type Lane } from "./http-client.ts";
+import type { NameLookup } from "./name-lookup.ts";
+import { Origins, type Reply } from "./origins.ts";
+import type { Proxies } from "./proxies.ts";
+import { sendFollowing } from "./redirects.ts";
+import { fetchToken } from "./token-service.ts";
+import type { Deadlines, UpstreamAuth, UpstreamTls } from "./upstream-options.ts";
+
+export interface EndpointOptions {
+  /** Origin, and the prefix of every name there. */
+  readonly url: URL;
+  readonly source: SourceId;
+  readonly auth: UpstreamAuth | undefined;
+  readonly tls: UpstreamTls | undefined;
+  /** The operator wrote it down. */
+  readonly isListed: boolean;
+  /** The operator says that its anonymous content is public. */
+  readonly isDeclaredPublic: boolean;
+  /** What the configuration names now; it may change while we are here. */
+  readonly listed: () => ListedAddresses;
+  readonly names: NameLookup;
+  readonly proxies: Proxies;
+  readonly clock: Clock;
+  readonly background: Background;
+  readonly log: Log;
+  readonly deadlines: Deadlines;
+  readonly userAgent: string;
+}
+
+/** One question about one repository. */
+export interface Question {
+  readonly repository: RepositoryPath;
+  /** What follows the repository's name: `/manifests/latest`, `/tags/list?n=10`; or a whole URL of this origin, from a Link. */
+  readonly path: string | URL;
+  readonly method: "GET" | "HEAD";
+  readonly accept?: string;
+  readonly range?: string;
+  readonly lane?: Lane;
+  readonly follow?: "anywhere" | "own";
+}
+
+/** The final answer to a question, of whatever status. */
+export interface EndpointAnswer extends Reply {
+  /** The endpoint itself said so, not a place that it redirected to. */
+  readonly isOwn: boolean;
+  /** Anybody could have had this. */
+  readonly isPublic: boolean;
+}
+
+/** What an answer was read into. */
+export type Delivered<T> = T & { readonly isPublic: boolean };
+
+/** Throws the error that a final status stands for, unless it is a success. */
+export function checkStatus(answer: EndpointAnswer, sought: Sought, clock: Clock): void {
+  if (answer.status === 200 || answer.status === 206) return;
+  if (!answer.isOwn && [400, 401, 403, 410].includes(answer.status)) throw unusable(answer.url, `a redirect led there, and it answered ${answer.status}`);
+  if (answer.status < 400) throw unusable(answer.url, `status ${answer.status} for ${sought.name}`);
+  throw statusError(answer, sought, clock);
+}
+
+export class Endpoint {
+  readonly source: SourceId;
+  readonly #options: EndpointOptions;
+  readonly #client: HttpClient;
+  readonly #origins: Origins;
+  readonly #authenticator: Authenticator;
+  readonly #prefix: string;
+
+  constructor(options: EndpointOptions) {
+    const { url, auth, tls, isListed, listed, names, proxies, clock, background, log, deadlines, userAgent } = options;
+    const own = new URL(url.origin);
+    this.source = options.source;
+    this.#options = options;
+    this.#prefix = url.pathname.replace(/^\/v2(?=\/|$)/, "").replace(/^\/+|\/+$/g, "");
+    this.#client = new HttpClient({ policy: new AddressPolicy({ listed, own, isListed }), names, proxies, tls, clock, background, deadlines });
+    this.#origins = new Origins({ client: this.#client, own, clock, background, log, userAgent });
+    const tokens = new BearerTokens({
+      clock,
+      background,
+      tokenMs: deadlines.tokenMs,
+      fetch: (request, signal) => fetchToken(request, signal, { origins: this.#origins, clock, userAgent }),
+    });
+    this.#authenticator = new Authenticator({
+      own,
+      credentials: auth ? configuredCredential(auth) : anonymous,
+      realmHosts: auth?.realmHosts ?? [],
+      origins: this.#origins,
+      tokens,
+      userAgent,
+    });
+  }
+
+  /**
+   * Asks, and hands the answer to `use`; whether that could use it tells the breaker how the endpoint is. `use` owns the body when it
+   * resolves; when it rejects, the body is dropped. Rejects with `OciError`, or with the signal's reason.
+   */
+  async ask<T>(question: Question, signal: AbortSignal, use: (answer: EndpointAnswer) => Promise<T>): Promise<T> {
+    const answer = await this.#answer(question, signal);
+    try {
+      if (answer.status < 300) checkEncoding(answer);
+      const used = await use(answer);
+      answer.passage.succeeded();
+      return used;
+    } catch (error) {
+      answer.body.discard();
+      if (error instanceof OciError && isOutage(error) && error.source === "upstream") answer.passage.failed(error);
+      else answer.passage.abstained();
+      throw error;
+    }
+  }
+
+  status(): BreakerStatus {
+    return this.#origins.status();
+  }
+
+  /** Stops probing, and ends every connection once it is done with what it has begun. */
+  async leave(): Promise<void> {
+    this.#origins.close();
+    await this.#client.leave();
+  }
+
+  /** Ends every connection and probe. */
+  async close(): Promise<void> {
+    this.#origins.close();
+    await this.#client.close();
+  }
+
+  async #answer(question: Question, signal: AbortSignal): Promise<EndpointAnswer> {
+    const name = this.#prefix === "" ? question.repository : `${this.#prefix}/${question.repository}`;
+    const first = await this.#authenticator.first(name, signal);
+    const answer = await this.#send(question, name, first, signal);
+    if (!this.#authenticator.isRefusal(answer, first)) return answer;
+    const next = await this.#authenticator.next(answer, first, name, signal);
+    if (!next) return answer;
+    answer.body.discard();
+    return this.#send(question, name, next, signal);
+  }
+
+  async #send(question: Question, name: string, authorization: Authorization, signal: AbortSignal): Promise<EndpointAnswer> {
+    const { url, isDeclaredPublic, tls, userAgent } = this.#options;
+    const { method, accept, range, lane = "metadata", follow = "anywhere", path } = question;
+    const target = typeof path === "string" ? new URL(`/v2/${name}${path}`, url.origin) : path;
+    const headers = {
+      "user-agent": userAgent,
+      "accept-encoding": "identity",
+      ...(accept === undefined ? {} : { accept }),
+      ...(range === undefined ? {} : { range }),
+      ...(authorization.header === undefined ? {} : { authorization: authorization.header }),
+    };
+    let isPublicAddress = false;
+    const send = async (...[request]: Parameters<Origins["send"]>): Promise<Reply> => {
+      const reply = await this.#origins.send(request);
+      if (reply.url.origin === url.origin) isPublicAddress = reply.isPublicAddress;
+      return reply;
+    };
+    const reply = await sendFollowing({ url: target, method, headers, lane, signal }, { send, follow });
+    const isAnonymous = !authorization.isPrivileged && tls?.cert === undefined;
+    return { ...reply, isOwn: reply.url.origin === url.origin, isPublic: isAnonymous && (isDeclaredPublic || isPublicAddress) };
+  }
+}
+
+/** Compressed on the way, lengths and ranges would not mean what digests are of. */
+function checkEncoding(answer: EndpointAnswer): void {
+  const encoding = answer.header("content-encoding")?.trim().toLowerCase();
+  if (encoding !== undefined && encoding !== "" && encoding !== "identity") throw unusable(answer.url, `it is ${encoding.slice(0, 32)}-encoded, though we asked for it as it is`);
+}

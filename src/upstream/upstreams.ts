@@ -1,0 +1,172 @@
+/** Upstreams: every registry there is, as one `Registry`: each repository's host says which is asked. */
+import { LRUCache } from "lru-cache";
+import { Background } from "../oci/background.ts";
+import { delay } from "../oci/clock.ts";
+import { digestOf } from "../oci/digest.ts";
+import { OciError } from "../oci/errors.ts";
+import type { Registry } from "../oci/registry.ts";
+import { dockerHub, type RegistryHost, type Repository } from "../oci/repository.ts";
+import type { UpstreamStatus } from "../oci/views.ts";
+import { ListedAddresses } from "./address-policy.ts";
+import { revealPassword } from "./credentials.ts";
+import { Endpoint } from "./endpoint.ts";
+import { NameLookup } from "./name-lookup.ts";
+import { Proxies } from "./proxies.ts";
+import { defaultDeadlines, defaultPullTimeoutMs, type EndpointOptions, type UpstreamOptions, type UpstreamRegistryOptions } from "./upstream-options.ts";
+import { UpstreamRegistry } from "./upstream-registry.ts";
+
+/** Registries that are not listed, and are remembered since somebody asked for them. */
+const unlistedMax = 256;
+const settleMs = 1_000;
+const dockerHubOrigin = "https://registry-1.docker.io";
+
+interface Listed {
+  readonly registry: UpstreamRegistry;
+  /** What it was made of, to tell whether new options change it. */
+  readonly fingerprint: string;
+}
+
+export class Upstreams implements Registry {
+  readonly #background: Background;
+  readonly #listedNames: NameLookup;
+  readonly #unlistedNames: NameLookup;
+  readonly #unlisted: LRUCache<RegistryHost, UpstreamRegistry>;
+  #options: UpstreamOptions;
+  #common = "";
+  #addresses = new ListedAddresses();
+  #listed: ReadonlyMap<RegistryHost, Listed> = new Map();
+
+  constructor(options: UpstreamOptions) {
+    const { clock, log, resolve } = options;
+    const { lookupMs } = { ...defaultDeadlines, ...options.deadlines };
+    this.#options = options;
+    this.#background = new Background(log);
+    const lookups = { clock, background: this.#background, lookupMs, ...(resolve ? { resolve } : {}) };
+    // Names that strangers make up wait for one another, never the operator's own.
+    this.#listedNames = new NameLookup(lookups);
+    this.#unlistedNames = new NameLookup(lookups);
+    this.#unlisted = new LRUCache({ max: unlistedMax, dispose: (registry) => this.#background.run("leaving a registry", registry.leave()) });
+    this.reconfigure(options);
+  }
+
+  getManifest: Registry["getManifest"] = async (repository, reference, call) => this.#registry(repository).getManifest(repository, reference, call);
+
+  headManifest: Registry["headManifest"] = async (repository, reference, call) => this.#registry(repository).headManifest(repository, reference, call);
+
+  getBlob: Registry["getBlob"] = async (repository, digest, call) => this.#registry(repository).getBlob(repository, digest, call);
+
+  headBlob: Registry["headBlob"] = async (repository, digest, call) => this.#registry(repository).headBlob(repository, digest, call);
+
+  listTags: Registry["listTags"] = async (repository, call) => this.#registry(repository).listTags(repository, call);
+
+  listReferrers: Registry["listReferrers"] = async (repository, digest, call) => this.#registry(repository).listReferrers(repository, digest, call);
+
+  /** How each registry that is listed, or was asked lately, stands. */
+  status(): readonly UpstreamStatus[] {
+    return [...[...this.#listed.values()].map(({ registry }) => registry), ...this.#unlisted.values()].map((registry) => registry.status());
+  }
+
+  /**
+   * Takes over new options; a registry whose own did not change keeps its connections, tokens and breakers. Those that go finish what
+   * they have begun. Throws `TypeError` for an endpoint or a proxy that is no URL, before anything is changed.
+   */
+  reconfigure(options: UpstreamOptions): void {
+    const proxies = new Proxies(options.proxy);
+    const addresses = listedAddresses(options.registries);
+    const common = JSON.stringify([options.proxy, options.pullTimeoutMs, options.deadlines, options.userAgent]);
+    const listed = new Map<RegistryHost, Listed>();
+    for (const registry of options.registries) {
+      const fingerprint = `${common} ${fingerprintOf(registry)}`;
+      const known = this.#listed.get(registry.host);
+      listed.set(registry.host, known?.fingerprint === fingerprint ? known : { registry: this.#build(registry, { options, proxies, isListed: true }), fingerprint });
+    }
+    const gone = [...this.#listed].filter(([host, { registry }]) => listed.get(host)?.registry !== registry);
+    const strangersStay = options.unlisted === "public" && common === this.#common;
+    this.#options = options;
+    this.#addresses = addresses;
+    this.#listed = listed;
+    this.#common = common;
+    const leaving = [...this.#unlisted.keys()].filter((host) => !strangersStay || listed.has(host));
+    for (const host of leaving) this.#unlisted.delete(host);
+    for (const [, { registry }] of gone) this.#background.run("leaving a registry", registry.leave());
+  }
+
+  /** Ends every connection and background probe. */
+  async close(): Promise<void> {
+    const listed = [...this.#listed.values()].map(({ registry }) => registry);
+    const unlisted = [...this.#unlisted.values()];
+    this.#listed = new Map();
+    this.#unlisted.clear();
+    await Promise.all([...listed, ...unlisted].map((registry) => registry.close()));
+    // A resolver that hangs cannot be told to stop; nobody waits for it.
+    await Promise.race([this.#background.settled(), delay(this.#options.clock, settleMs)]);
+  }
+
+  /** Throws `DENIED` when the registry may not be asked. */
+  #registry({ host }: Repository): UpstreamRegistry {
+    const known = this.#listed.get(host)?.registry ?? this.#unlisted.get(host);
+    if (known) return known;
+    const options = this.#options;
+    if (options.unlisted === "deny") throw new OciError("DENIED", `${host} is not one of the registries listed here`);
+    // 0x7f.1, 2130706433, [::ffff:127.0.0.1]: a host that a URL would write otherwise is a trick.
+    if (URL.parse(`https://${host}`)?.host !== host) throw new OciError("DENIED", `${host} is not how a registry's host is written`);
+    const built = this.#build({ host }, { options, proxies: new Proxies(options.proxy), isListed: false });
+    this.#unlisted.set(host, built);
+    return built;
+  }
+
+  #build(registry: UpstreamRegistryOptions, { options, proxies, isListed }: BuildContext): UpstreamRegistry {
+    const deadlines = { ...defaultDeadlines, ...options.deadlines };
+    const { clock, log, pullTimeoutMs = defaultPullTimeoutMs, userAgent = "ociregistry" } = options;
+    const common = {
+      isListed,
+      isDeclaredPublic: registry.public === true,
+      listed: () => this.#addresses,
+      names: isListed ? this.#listedNames : this.#unlistedNames,
+      proxies,
+      clock,
+      background: this.#background,
+      log,
+      deadlines,
+      userAgent,
+    };
+    const mirrors = (registry.endpoints ?? []).map(({ url, auth, tls }) => new Endpoint({ ...common, url: new URL(url), source: sourceOf(registry.host, url), auth, tls }));
+    const origin =
+      registry.originFallback === false && mirrors.length > 0
+        ? undefined
+        : new Endpoint({ ...common, url: originOf(registry), source: registry.host, auth: registry.auth, tls: registry.tls });
+    return new UpstreamRegistry({ host: registry.host, endpoints: origin ? [...mirrors, origin] : mirrors, origin, clock, totalMs: deadlines.totalMs, pullTimeoutMs });
+  }
+}
+
+interface BuildContext {
+  readonly options: UpstreamOptions;
+  readonly proxies: Proxies;
+  readonly isListed: boolean;
+}
+
+function originOf({ host, scheme = "https" }: UpstreamRegistryOptions): URL {
+  return new URL(host === dockerHub ? dockerHubOrigin : `${scheme}://${host}`);
+}
+
+function sourceOf(host: RegistryHost, endpoint: string): string {
+  const url = new URL(endpoint);
+  return `${host} via ${url.origin}${url.pathname === "/" ? "" : url.pathname}`;
+}
+
+function listedAddresses(registries: readonly UpstreamRegistryOptions[]): ListedAddresses {
+  const addresses = new ListedAddresses();
+  for (const registry of registries) {
+    addresses.addUrl(originOf(registry));
+    for (const { url } of registry.endpoints ?? []) addresses.addUrl(new URL(url));
+    const auths: readonly (UpstreamRegistryOptions | EndpointOptions)[] = [registry, ...(registry.endpoints ?? [])];
+    for (const host of [...(registry.redirectHosts ?? []), ...auths.flatMap(({ auth }) => auth?.realmHosts ?? [])]) addresses.addHost(host);
+  }
+  return addresses;
+}
+
+/** A digest of everything that a registry is made of, passwords included. */
+function fingerprintOf(registry: UpstreamRegistryOptions): string {
+  const auths: readonly (UpstreamRegistryOptions | EndpointOptions)[] = [registry, ...(registry.endpoints ?? [])];
+  return digestOf(Buffer.from(JSON.stringify([registry, auths.map(({ auth }) => (auth ? revealPassword(auth) : null))])));
+}

@@ -1,0 +1,38 @@
+import { describe, expect, test } from "vitest";
+import { registriesWithCredentials, resolveUnlisted } from "../../src/config/unlisted-registries.ts";
+import { loadText } from "./load-text.ts";
+
+const resolve = async (text: string, environment: Record<string, string> = {}) => {
+  const { config } = await loadText(text);
+  return resolveUnlisted(config, environment);
+};
+
+describe("registries that are not listed", () => {
+  test("are allowed while nothing here is private", async () => {
+    expect(await resolve("registries: [{ name: quay.io }]")).toEqual({ policy: "public", because: "no registry has credentials" });
+  });
+
+  test.each([
+    ["a password", "registries: [{ name: quay.io, auth: { user: u, password: p } }]"],
+    ["a client certificate", "registries: [{ name: quay.io, tls: { cert: c, key: k } }]"],
+    ["a mirror's password", "registries: [{ name: quay.io, endpoints: [{ url: 'https://m', auth: { user: u, password: p } }] }]"],
+    ["a mirror's certificate", "registries: [{ name: quay.io, endpoints: [{ url: 'https://m', tls: { cert: c, key: k } }] }]"],
+  ])("are denied as soon as there is %s", async (_, text) => {
+    expect(await resolve(text)).toEqual({ policy: "deny", because: "there are credentials for quay.io" });
+  });
+
+  test("are denied behind a proxy", async () => {
+    expect(await resolve("", { https_proxy: "http://p:3128" })).toMatchObject({ policy: "deny", because: expect.stringContaining("https_proxy") });
+    expect(await resolve("", { HTTPS_PROXY: "" })).toMatchObject({ policy: "public" });
+  });
+
+  test("are what the configuration says, whatever else holds", async () => {
+    expect(await resolve("unlistedRegistries: public\nregistries: [{ name: quay.io, auth: { user: u, password: p } }]", { HTTP_PROXY: "http://p" })).toMatchObject({ policy: "public" });
+    expect(await resolve("unlistedRegistries: deny")).toMatchObject({ policy: "deny" });
+  });
+
+  test("a registry whose keys are written out and empty has no credentials", async () => {
+    const { config } = await loadText("registries:\n  - name: quay.io\n    auth: { user: '', password: '', passwordFromEnv: '' }\n    tls: { cert: '', key: '', ca: '' }\n");
+    expect(registriesWithCredentials(config)).toEqual([]);
+  });
+});

@@ -1,0 +1,81 @@
+/** SIGKILL in the middle of a fill, again and again on one store: what was finished stays, what was begun goes on. */
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { seededBytes } from "../support/images.ts";
+import { startOurServer } from "../support/our-server.ts";
+import { pull, startPull } from "../support/raw-client.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+export interface KillOptions {
+  readonly rounds: number;
+  readonly blobBytes: number;
+  readonly upstreamBytesPerSecond: number;
+  /** Between 0 and 1: where in each fill to kill. */
+  readonly random: () => number;
+}
+
+export interface KillResult {
+  /** Pulls after a restart that were whole and exact. */
+  readonly exactAfterRestart: number;
+  /** Of the blobs of all earlier rounds: served with the upstream gone, at the end. */
+  readonly exactWithoutUpstream: number;
+  /** The most that any blob cost, as a multiple of its size. */
+  readonly upstreamRatioWorst: number;
+  /** Bodies that a client took for complete though they were wrong. */
+  readonly wrongBodies: number;
+  /** Parts of fills that lie in the store at the end, when no fill runs. */
+  readonly leftovers: readonly string[];
+}
+
+/** Runs the rounds on a store of its own. */
+export async function killInMidFill({ rounds, blobBytes, upstreamBytesPerSecond, random }: KillOptions): Promise<KillResult> {
+  await using folder = await temporaryFolder();
+  await using upstream = await startFakeUpstream();
+  upstream.when({ kind: "blob" }, { bytesPerSecond: upstreamBytesPerSecond });
+  await mkdir(join(folder.path, "server"));
+  const config = { registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] };
+  const start = (port: number) => startOurServer({ folder: join(folder.path, "server"), config: { ...config, port } });
+  let server = await start(0);
+  try {
+    const paths: string[] = [];
+    const contentOf = (round: number): Buffer => seededBytes(blobBytes, `round ${round}`);
+    let exactAfterRestart = 0;
+    let wrongBodies = 0;
+    let upstreamRatioWorst = 0;
+    for (let round = 0; round < rounds; round++) {
+      const content = contentOf(round);
+      const digest = upstream.putBlob("a", content);
+      const path = `/v2/up/a/blobs/${digest}`;
+      paths.push(path);
+      upstream.forget();
+      const first = startPull({ host: server.host, path, expected: content });
+      await upstream.waitForBytes(Math.max(1, Math.floor(blobBytes * random())));
+      await server.process.kill("SIGKILL");
+      const cut = await first.done;
+      if (cut.ending === "complete" && !cut.isExact) wrongBodies++;
+      server = await start(server.port);
+      const second = await pull({ host: server.host, path, expected: content });
+      if (second.ending === "complete" && second.isExact) exactAfterRestart++;
+      else if (second.ending === "complete") wrongBodies++;
+      upstream.remove("a", digest);
+      upstreamRatioWorst = Math.max(upstreamRatioWorst, upstream.bytesSent.total / blobBytes);
+    }
+    await upstream.refuse();
+    let exactWithoutUpstream = 0;
+    for (const [round, path] of paths.entries()) {
+      const { ending, isExact } = await pull({ host: server.host, path, expected: contentOf(round) });
+      if (ending === "complete" && isExact) exactWithoutUpstream++;
+      else if (ending === "complete") wrongBodies++;
+    }
+    return { exactAfterRestart, exactWithoutUpstream, upstreamRatioWorst, wrongBodies, leftovers: await partsUnder(join(server.imagePath, "tmp")) };
+  } finally {
+    await server.process.kill();
+  }
+}
+
+/** Parts of fills under `folder`, whoever's they are. */
+async function partsUnder(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile() && /\.(part|claimed)$/.test(entry.name)).map((entry) => entry.name);
+}

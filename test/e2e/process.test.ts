@@ -1,0 +1,79 @@
+/** The process itself: how it starts, how it leaves, and what it says when it cannot. */
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { seededBytes } from "../support/images.ts";
+import { startOurServer } from "../support/our-server.ts";
+import { runProcess } from "../support/processes.ts";
+import { pull, startPull } from "../support/raw-client.ts";
+import { Throttle } from "../support/sending.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const node = join(root, "node_modules", ".bin", "node");
+const main = join(root, "src", "main.ts");
+const mebibyte = 1024 * 1024;
+
+test("SIGTERM lets a running answer finish, takes nothing new, and exits 0", async () => {
+  await using folder = await temporaryFolder();
+  await using upstream = await startFakeUpstream();
+  const content = seededBytes(8 * mebibyte);
+  const path = `/v2/up/a/blobs/${upstream.putBlob("a", content)}`;
+  const gate = Promise.withResolvers<void>();
+  upstream.when({ kind: "blob" }, { holdBody: { atBytes: 4 * mebibyte, until: gate.promise } });
+  await using server = await startOurServer({ folder: folder.path, config: { registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] } });
+  const running = startPull({ host: server.host, path, expected: content });
+  await running.received(mebibyte);
+  server.process.signal("SIGTERM");
+  await server.process.waitForOutput(/"msg":"draining"/);
+  while ((await pull({ host: server.host, path: "/livez" })).status !== 0);
+  gate.resolve();
+  expect(await running.done).toMatchObject({ ending: "complete", isExact: true });
+  expect(await server.process.ended).toEqual({ code: 0, signal: null });
+});
+
+test("what was arriving when it left goes on where it stood when it is back", async () => {
+  await using folder = await temporaryFolder();
+  await using upstream = await startFakeUpstream();
+  const content = seededBytes(16 * mebibyte);
+  const digest = upstream.putBlob("a", content);
+  const path = `/v2/up/a/blobs/${digest}`;
+  upstream.when({ kind: "blob" }, { bytesPerSecond: new Throttle({ bytesPerSecond: 32 * mebibyte }) });
+  const config = { drainTimeout: "10ms", registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] };
+  const first = await startOurServer({ folder: folder.path, config });
+  const cut = startPull({ host: first.host, path, expected: content });
+  await cut.received(8 * mebibyte);
+  await first.process.kill("SIGTERM");
+  expect(await cut.done).toMatchObject({ ending: "cut", isExact: true });
+  await using second = await startOurServer({ folder: folder.path, config });
+  expect(await pull({ host: second.host, path, expected: content })).toMatchObject({ ending: "complete", isExact: true });
+  const [whole, resumed, ...rest] = upstream.requests;
+  expect([whole, rest]).toEqual([`GET /v2/a/blobs/${digest}`, []]);
+  expect(resumed).toMatch(new RegExp(`^GET /v2/a/blobs/${digest} bytes=[1-9]\\d*-$`));
+  expect(upstream.bytesSent.total).toBeLessThan(content.byteLength * 1.1);
+});
+
+test("a second signal ends it at once", async () => {
+  await using folder = await temporaryFolder();
+  await using upstream = await startFakeUpstream();
+  const path = `/v2/up/a/blobs/${upstream.putBlob("a", seededBytes(mebibyte))}`;
+  upstream.when({ kind: "blob" }, { holdBody: { atBytes: mebibyte / 2, until: new Promise(() => {}) } });
+  await using server = await startOurServer({ folder: folder.path, config: { registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] } });
+  const stuck = startPull({ host: server.host, path });
+  await upstream.waitForBytes(mebibyte / 2);
+  server.process.signal("SIGTERM");
+  await server.process.waitForOutput(/"msg":"draining"/);
+  server.process.signal("SIGTERM");
+  expect((await server.process.ended).code).not.toBe(0);
+  expect((await stuck.done).ending).toBe("cut");
+});
+
+test("a busy port is one line on stderr and exit code 1; a misspelt flag is 2", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startOurServer({ folder: folder.path });
+  const busy = await runProcess(node, [main, "serve", "--host", "127.0.0.1", "--port", String(server.port), "--image-path", join(folder.path, "other")]);
+  expect([busy.code, busy.stdout]).toEqual([1, ""]);
+  expect(busy.stderr).toContain(String(server.port));
+  const misuse = await runProcess(node, [main, "serve", "--prot", "1"]);
+  expect([misuse.code, misuse.stdout]).toEqual([2, ""]);
+});

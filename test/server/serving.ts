@@ -1,0 +1,69 @@
+/** The app in front of a registry in memory, with what it told of each request; by `app.request`, or on a real port. */
+import { createApp, type App, type AppOptions } from "../../src/server/app.ts";
+import { listen, type Listener, type ListeningOptions } from "../../src/server/listening.ts";
+import { systemClock } from "../../src/oci/clock.ts";
+import { silentLog } from "../../src/oci/log.ts";
+import { RegistryNames, type ListedRegistry } from "../../src/oci/registry-names.ts";
+import { parseRegistryHost, parseRepositoryPath, repositoryOf, type Repository } from "../../src/oci/repository.ts";
+import type { RequestRecord } from "../../src/oci/request-record.ts";
+import { MemoryRegistry } from "../support/memory-registry.ts";
+
+export interface Serving {
+  readonly app: App;
+  readonly registry: MemoryRegistry;
+  readonly records: RequestRecord[];
+  /** Resolves when so many requests have been told of. */
+  readonly told: (count: number) => Promise<void>;
+}
+
+export function repository(host: string, path: string): Repository {
+  return repositoryOf(parseRegistryHost(host), parseRepositoryPath(path));
+}
+
+export const alpine = repository("docker.io", "library/alpine");
+
+export const imageManifest = JSON.stringify({ schemaVersion: 2, config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: `sha256:${"a".repeat(64)}`, size: 2 }, layers: [] });
+
+export function serving({ registries = [], ...options }: Partial<AppOptions> & { readonly registries?: readonly ListedRegistry[] } = {}): Serving {
+  const registry = new MemoryRegistry();
+  const records: RequestRecord[] = [];
+  const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  const names = new RegistryNames({ defaultNs: "docker.io", registries });
+  const app = createApp({
+    registry,
+    holdings: { listRepositories: async () => ({ repositories: [] }) },
+    status: { upstreams: () => [], fills: () => ({ running: 0, waiting: 0, readers: 0 }), store: () => ({ writable: true }) },
+    names: () => names,
+    unlisted: () => "public",
+    clock: systemClock,
+    log: silentLog,
+    onRequest: (record) => {
+      records.push(record);
+      for (const { count, resolve } of waiting) if (records.length >= count) resolve();
+    },
+    metrics: async () => ({ contentType: "text/plain; version=0.0.4", text: "# none\n" }),
+    unready: () => undefined,
+    draining: () => false,
+    stallTimeoutMs: 60_000,
+    stallTimeoutMinMs: 0,
+    version: "1.2.3",
+    ...options,
+  });
+  return { app, registry, records, told: (count) => (records.length >= count ? Promise.resolve() : new Promise((resolve) => waiting.push({ count, resolve }))) };
+}
+
+/** Listens on a free port of 127.0.0.1; closes, cutting what is open, when disposed of. */
+export async function listening(app: App, options: Partial<ListeningOptions> = {}): Promise<Listener & AsyncDisposable & { readonly origin: string; readonly at: string }> {
+  const listener = await listen({ app, host: "127.0.0.1", port: 0, log: silentLog, ...options });
+  const at = `127.0.0.1:${listener.port}`;
+  return {
+    ...listener,
+    at,
+    origin: `${options.tls ? "https" : "http"}://${at}`,
+    async [Symbol.asyncDispose]() {
+      const closed = listener.close();
+      listener.destroyConnections();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** Writes tar archives that are the same for the same files: owner, times and order say nothing. */
+
+const tarBlockBytes = 512;
+
+/** A ustar archive of `files`, with the folders they need. POSIX.1-1988 "ustar Interchange Format". */
+export function tarOf(files: Readonly<Record<string, string | Uint8Array>>): Buffer {
+  const folders = new Set(Object.keys(files).flatMap((name) => name.split("/").slice(0, -1).map((_, at, parts) => `${parts.slice(0, at + 1).join("/")}/`)));
+  const headers = [...folders].toSorted().map((name) => tarHeader(name, 0));
+  const entries = Object.entries(files).flatMap(([name, content]) => {
+    const bytes = Buffer.from(content);
+    return [tarHeader(name, bytes.byteLength), bytes, Buffer.alloc((tarBlockBytes - (bytes.byteLength % tarBlockBytes)) % tarBlockBytes)];
+  });
+  return Buffer.concat([...headers, ...entries, Buffer.alloc(2 * tarBlockBytes)]);
+}
+
+function tarHeader(name: string, sizeBytes: number): Buffer {
+  const isFolder = name.endsWith("/");
+  const header = Buffer.alloc(tarBlockBytes);
+  header.write(name, 0, 100);
+  header.write(isFolder ? "0000755\0" : "0000644\0", 100);
+  header.write("0000000\0" + "0000000\0", 108);
+  header.write(`${sizeBytes.toString(8).padStart(11, "0")}\0`, 124);
+  header.write("00000000000\0", 136);
+  header.write("        ", 148);
+  header.write(isFolder ? "5" : "0", 156);
+  header.write("ustar\0" + "00", 257);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  return header;
+}

@@ -1,0 +1,81 @@
+/** Credentials of every kind, as sources will give them: what the registry and its token service see of each. */
+import { describe, expect, test } from "vitest";
+import { Background } from "../../src/oci/background.ts";
+import { systemClock } from "../../src/oci/clock.ts";
+import { silentLog } from "../../src/oci/log.ts";
+import { AddressPolicy, ListedAddresses } from "../../src/upstream/address-policy.ts";
+import { Authenticator } from "../../src/upstream/authenticator.ts";
+import { BearerTokens } from "../../src/upstream/bearer-tokens.ts";
+import { configuredCredential, type Credential } from "../../src/upstream/credentials.ts";
+import { HttpClient } from "../../src/upstream/http-client.ts";
+import { NameLookup } from "../../src/upstream/name-lookup.ts";
+import { Origins } from "../../src/upstream/origins.ts";
+import { Proxies } from "../../src/upstream/proxies.ts";
+import { fetchToken } from "../../src/upstream/token-service.ts";
+import { defaultDeadlines } from "../../src/upstream/upstream-options.ts";
+import { startFakeTokenService } from "../support/fake-token-service.ts";
+import { startFakeUpstream } from "../support/fake-upstream.ts";
+
+const { signal } = new AbortController();
+
+async function setUp(credential: Credential) {
+  const stack = new AsyncDisposableStack();
+  const fake = stack.use(await startFakeUpstream());
+  const tokens = stack.use(await startFakeTokenService());
+  fake.authentication = { kind: "bearer", tokens };
+  const own = new URL(fake.url);
+  const listed = new ListedAddresses();
+  listed.addUrl(own);
+  const background = new Background(silentLog);
+  const common = { clock: systemClock, background, log: silentLog, userAgent: "test" };
+  const policy = new AddressPolicy({ listed: () => listed, own, isListed: true });
+  const names = new NameLookup({ clock: systemClock, background, lookupMs: 1_000 });
+  const client = new HttpClient({ policy, names, proxies: new Proxies(), tls: undefined, clock: systemClock, background, deadlines: defaultDeadlines });
+  stack.defer(() => client.close());
+  const origins = new Origins({ ...common, client, own });
+  const bearerTokens = new BearerTokens({ ...common, tokenMs: 1_000, fetch: (request, until) => fetchToken(request, until, { ...common, origins }) });
+  const authenticator = new Authenticator({ own, credentials: { current: () => Promise.resolve(credential) }, realmHosts: [tokens.host], origins, tokens: bearerTokens, userAgent: "test" });
+  /** What is sent after the registry's 401. */
+  const answer = async () => {
+    const first = await authenticator.first("team/app", signal);
+    const reply = await origins.send({ url: new URL("/v2/team/app/manifests/latest", own), method: "GET", headers: {}, lane: "metadata", signal });
+    reply.body.discard();
+    return authenticator.next(reply, first, "team/app", signal);
+  };
+  return { fake, tokens, answer, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+describe("a credential that is", () => {
+  test("a registry's own token is sent as it is, and no token service is asked", async () => {
+    await using set = await setUp({ kind: "bearer", id: "one", token: "mine" });
+    expect(await set.answer()).toMatchObject({ header: "Bearer mine", isPrivileged: true });
+    expect(set.tokens.requests).toEqual([]);
+  });
+
+  test("a refresh token buys by POST", async () => {
+    await using set = await setUp({ kind: "identity", id: "one", token: "refresh me" });
+    set.tokens.when({ kind: "token" }, { status: 200, body: '{"access_token":"bought"}' });
+    expect(await set.answer()).toMatchObject({ header: "Bearer bought", isPrivileged: true });
+    const [{ method, body } = { method: "", body: "" }] = set.tokens.log;
+    expect(method).toBe("POST");
+    expect(Object.fromEntries(new URLSearchParams(body))).toEqual({ grant_type: "refresh_token", client_id: "ociregistry", service: "fake", scope: "repository:team/app:pull", refresh_token: "refresh me" });
+    expect(set.tokens.log[0]?.url).toBe("/token");
+  });
+
+  test("a refresh token buys by GET where POST is not known", async () => {
+    await using set = await setUp({ kind: "identity", id: "one", token: "refresh" });
+    set.tokens.users.set("<token>", "refresh");
+    expect(await set.answer()).toMatchObject({ header: "Bearer token-1", isPrivileged: true });
+    expect(set.tokens.log.map(({ method }) => method)).toEqual(["POST", "GET"]);
+  });
+});
+
+test("a configured password is read at each use, and another password is another credential", async () => {
+  let password = "one";
+  const source = configuredCredential({ user: "robot", password: () => password });
+  const first = await source.current();
+  password = "two";
+  const second = await source.current();
+  expect([first?.id === second?.id, JSON.stringify([first?.id, second?.id]).includes("two")]).toEqual([false, false]);
+  expect(second).toMatchObject({ kind: "basic", user: "robot", password: "two" });
+});

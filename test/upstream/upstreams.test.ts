@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { systemClock } from "../../src/oci/clock.ts";
+import { silentLog } from "../../src/oci/log.ts";
+import type { UpstreamOptions } from "../../src/upstream/upstream-options.ts";
+import { startFakeTokenService } from "../support/fake-token-service.ts";
+import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { call, failureOf, listedAs, reference, repositoryAt, startUpstreams } from "./asking.ts";
+
+const base: Omit<UpstreamOptions, "registries"> = { unlisted: "deny", clock: systemClock, log: silentLog, userAgent: "ociregistry/test" };
+
+describe("new options", () => {
+  test("leave an unchanged registry its tokens, and a changed one begins anew", async () => {
+    await using fake = await startFakeUpstream();
+    await using other = await startFakeUpstream();
+    await using tokens = await startFakeTokenService();
+    fake.authentication = { kind: "bearer", tokens };
+    tokens.users.set("robot", "new");
+    fake.putImage("team/app", "latest");
+    const get = () => upstreams.getManifest(repositoryAt(fake.host), reference(), call());
+    await using upstreams = startUpstreams([listedAs(fake)], base);
+    await get();
+    upstreams.reconfigure({ ...base, registries: [listedAs(fake), listedAs(other)] });
+    await get();
+    expect(tokens.requests).toHaveLength(1);
+    let password = "old";
+    const auth = { user: "robot", password: () => password, realmHosts: [tokens.host] };
+    upstreams.reconfigure({ ...base, registries: [listedAs(fake, { auth })] });
+    await failureOf(get(), "DENIED");
+    password = "new";
+    upstreams.reconfigure({ ...base, registries: [listedAs(fake, { auth })] });
+    await get();
+    expect(tokens.requests).toHaveLength(3);
+  });
+
+  test("leave a registry that is gone the time to finish, and then nobody asks it", async () => {
+    await using fake = await startFakeUpstream();
+    fake.putImage("team/app", "latest");
+    await using upstreams = startUpstreams([listedAs(fake)], base);
+    const { promise: hold, resolve } = Promise.withResolvers<void>();
+    fake.when({ kind: "manifest" }, { hold });
+    const pending = upstreams.getManifest(repositoryAt(fake.host), reference(), call());
+    await fake.waitForRequests(1);
+    upstreams.reconfigure({ ...base, registries: [] });
+    resolve();
+    await pending;
+    await failureOf(upstreams.getManifest(repositoryAt(fake.host), reference(), call()), "DENIED");
+    expect(upstreams.status()).toEqual([]);
+    await fake.waitFor(() => fake.connections.open === 0, "its connections to end");
+  });
+
+  test("that are no use change nothing", async () => {
+    await using fake = await startFakeUpstream();
+    fake.putImage("team/app", "latest");
+    await using upstreams = startUpstreams([listedAs(fake)], base);
+    expect(() => upstreams.reconfigure({ ...base, registries: [listedAs(fake, { endpoints: [{ url: "not a url" }] })] })).toThrow(TypeError);
+    await upstreams.getManifest(repositoryAt(fake.host), reference(), call());
+    expect(fake.requests).toHaveLength(1);
+  });
+});
+
+test("names that strangers make up, and nobody resolves, do not delay the operator's own", async () => {
+  await using fake = await startFakeUpstream();
+  fake.putImage("team/app", "latest");
+  const resolve = (name: string) => (name === "registry.corp" ? Promise.resolve([{ address: "127.0.0.1", family: 4 }]) : new Promise<never>(() => {}));
+  const host = `registry.corp:${fake.port}`;
+  const listed = { ...listedAs(fake), host: repositoryAt(host).host };
+  await using upstreams = startUpstreams([listed], { resolve, deadlines: { lookupMs: 300 } });
+  const strange = Array.from({ length: 20 }, (_, number) => failureOf(upstreams.getManifest(repositoryAt(`n${number}.example`), reference(), call()), "UPSTREAM_TIMEOUT"));
+  const start = performance.now();
+  await upstreams.getManifest(repositoryAt(host), reference(), call());
+  expect(performance.now() - start).toBeLessThan(200);
+  await Promise.all(strange);
+});
+
+describe("what an answer says of itself:", () => {
+  test("bytes of a registry on a private address are its own, unless it is declared public", async () => {
+    await using fake = await startFakeUpstream();
+    fake.putImage("team/app", "latest");
+    await using cautious = startUpstreams([listedAs(fake)]);
+    await using open = startUpstreams([listedAs(fake, { public: true })]);
+    expect((await cautious.getManifest(repositoryAt(fake.host), reference(), call())).isPublic).toBe(false);
+    expect((await open.getManifest(repositoryAt(fake.host), reference(), call())).isPublic).toBe(true);
+  });
+
+  test("bytes that a credential opened are nobody else's, even where all else is public", async () => {
+    await using fake = await startFakeUpstream();
+    await using tokens = await startFakeTokenService();
+    tokens.users.set("robot", "secret");
+    fake.authentication = { kind: "bearer", tokens };
+    const image = fake.putImage("team/app", "latest");
+    const [digest] = [...image.blobs.keys()];
+    if (!digest) throw new Error("no blob");
+    const auth = { user: "robot", password: "secret", realmHosts: [tokens.host] };
+    await using upstreams = startUpstreams([listedAs(fake, { public: true, auth })]);
+    await using blob = await upstreams.getBlob(repositoryAt(fake.host), digest, call());
+    expect(blob.isPublic).toBe(false);
+    expect((await upstreams.headBlob(repositoryAt(fake.host), digest, call())).isPublic).toBe(false);
+  });
+});
+
+test("closing ends every connection and what waits on it", async () => {
+  await using fake = await startFakeUpstream();
+  fake.when({}, { silent: "before headers" });
+  const upstreams = startUpstreams([listedAs(fake)]);
+  const pending = failureOf(upstreams.getManifest(repositoryAt(fake.host), reference(), call()), "UPSTREAM_UNAVAILABLE");
+  await fake.waitForRequests(1);
+  await upstreams.close();
+  await pending;
+  await fake.waitFor(() => fake.connections.open === 0, "the connections to end");
+});
+
+test("registries that are listed are known before anybody asks, and nobody is dialled for it", async () => {
+  await using fake = await startFakeUpstream();
+  await using upstreams = startUpstreams([listedAs(fake)]);
+  expect(upstreams.status()).toEqual([{ host: fake.host, state: "ready" }]);
+  expect(fake.connections.accepted).toBe(0);
+});
