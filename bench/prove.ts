@@ -54,6 +54,7 @@ async function proveKills(): Promise<readonly Claim[]> {
     { what: `exact without the upstream, ${rounds}`, measured: kills.exactWithoutUpstream, holds: kills.exactWithoutUpstream === rounds },
     { what: "wrong bodies taken for complete, 0", measured: kills.wrongBodies, holds: kills.wrongBodies === 0 },
     { what: "upstream bytes / blob bytes at worst, under 1.10", measured: kills.upstreamRatioWorst.toFixed(3), holds: kills.upstreamRatioWorst < 1.1 },
+    { what: "gone on behind what a client had, at most 3 MiB", measured: (kills.behindClientBytesWorst / mebibyte).toFixed(2), holds: kills.behindClientBytesWorst <= 3 * mebibyte },
     { what: "parts left, none", measured: kills.leftovers.join(" ") || "none", holds: kills.leftovers.length === 0 },
   ];
 }

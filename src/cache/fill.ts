@@ -22,6 +22,9 @@ export const heldBackBytes = 64 * 1024;
 /** In a stream that is not kept, a reader that takes nothing for so long is cut for the others' sake. */
 const slowReaderMs = 5_000;
 
+/** Readers are told of new bytes at most this often: fifty of them woken for every packet would cost more than the bytes. */
+const wakeEveryMs = 5;
+
 export type FillState =
   /** In the queue, or asking upstream: nothing is promised yet. */
   | { readonly kind: "beginning" }
@@ -80,6 +83,8 @@ export class Fill {
   #arrivingSinceMs = 0;
   #arrivingFromBytes = 0;
   #over = false;
+  #wokenAtMs = -Infinity;
+  #cancelWake: (() => void) | undefined;
   #isQueued = true;
 
   constructor(options: FillOptions) {
@@ -280,7 +285,9 @@ export class Fill {
   #commit(lengthBytes: number): void {
     this.#spool?.commit(lengthBytes);
     this.#ranged?.overtakenTo(this.receivedBytes);
-    this.#wake();
+    const quietMs = this.#options.clock.elapsed() - this.#wokenAtMs;
+    if (quietMs >= wakeEveryMs) this.#wake();
+    else this.#cancelWake ??= this.#options.clock.after(wakeEveryMs - quietMs, () => this.#wake());
   }
 
   async #reserve(): Promise<Buffer> {
@@ -373,6 +380,9 @@ export class Fill {
   }
 
   #wake(): void {
+    this.#cancelWake?.();
+    this.#cancelWake = undefined;
+    this.#wokenAtMs = this.#options.clock.elapsed();
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();
   }

@@ -8,6 +8,8 @@ import type { BlobContent } from "../oci/registry.ts";
 import type { BufferPool, PooledBuffer } from "./buffer-pool.ts";
 import type { BodySegment } from "./multipart.ts";
 
+const pieceBytesMin = 64 * 1024;
+
 export interface BlobBodyOptions {
   readonly pool: BufferPool;
   /** How long the client may take nothing before its connection is cut. */
@@ -19,7 +21,11 @@ export interface BlobHead {
   readonly headers: string[];
   /** True: the first bytes are read before the head goes, so that a failure can still be a status. False: the head goes at once. */
   readonly waitsForBytes: boolean;
+  /** True: every byte is here, so that no read waits for anybody. */
+  readonly isHeld: boolean;
 }
+
+const onePieceBytes = 64 * 1024;
 
 /** The client left, or was cut because it took nothing: nobody is there to be told anything. */
 export class ClientGone extends Error {
@@ -40,6 +46,10 @@ export interface SentBody {
  * must not look whole. Every buffer is back in the pool, or will be, when it settles.
  */
 export async function sendBlobBody(outgoing: ServerResponse, head: BlobHead, segments: readonly BodySegment[], content: BlobContent, options: BlobBodyOptions, sent: SentBody): Promise<void> {
+  const [only] = segments;
+  if (head.isHeld && segments.length === 1 && only?.kind === "blob" && only.sizeBytes !== undefined && only.sizeBytes <= onePieceBytes) {
+    return sendOnePiece(outgoing, head, { startBytes: only.startBytes, sizeBytes: only.sizeBytes }, content, options.pool, sent);
+  }
   const transfer = new Transfer(outgoing, head, content, options, sent);
   try {
     await transfer.run(segments);
@@ -51,6 +61,33 @@ export async function sendBlobBody(outgoing: ServerResponse, head: BlobHead, seg
   }
 }
 
+/** The short road for what is held and fits one buffer: read it, then head and body in one write. */
+async function sendOnePiece(outgoing: ServerResponse, head: BlobHead, { startBytes, sizeBytes }: { startBytes: number; sizeBytes: number }, content: BlobContent, pool: BufferPool, sent: SentBody): Promise<void> {
+  const taken = pool.take(sizeBytes);
+  const buffer = taken instanceof Promise ? await taken : taken;
+  const bytes = buffer.bytes.subarray(0, sizeBytes);
+  try {
+    for (let filled = 0; filled < sizeBytes; ) {
+      const count = await content.read(filled === 0 ? bytes : bytes.subarray(filled), startBytes + filled);
+      if (count === 0) throw endedEarly(startBytes + filled, sizeBytes - filled);
+      filled += count;
+    }
+    if (outgoing.destroyed) throw new ClientGone("the client closed the connection");
+  } catch (error) {
+    buffer.discard();
+    throw error;
+  }
+  sent.bytes = sizeBytes;
+  buffer.sending(() => outgoing.destroy());
+  outgoing.once("close", () => buffer.release());
+  outgoing.writeHead(head.status, head.headers);
+  outgoing.end(bytes);
+}
+
+function endedEarly(position: number, missingBytes: number): OciError {
+  return new OciError("UPSTREAM_UNAVAILABLE", `the blob ended at byte ${position}: ${missingBytes} are missing`);
+}
+
 class Transfer {
   readonly #outgoing: ServerResponse;
   readonly #head: BlobHead;
@@ -58,6 +95,7 @@ class Transfer {
   readonly #pool: BufferPool;
   readonly #stallTimeoutMs: number;
   readonly #sent: SentBody;
+  #pieceBytes = pieceBytesMin;
   #isWatched = false;
   #gone: ClientGone | undefined;
   /** The write that is on its way; the next one waits for it, so that two buffers are in use at most. */
@@ -103,13 +141,14 @@ class Transfer {
     let position = startBytes;
     while (position < end) {
       if (this.#pool.isTight) await this.#written();
-      const taken = this.#pool.take(Math.min(end - position, comfortableBytes(this.#sent.bytes)));
+      const taken = this.#pool.take(Math.min(end - position, this.#pieceBytes));
       const buffer = taken instanceof Promise ? await taken : taken;
       const count = await this.#read(buffer, position, end - position);
+      this.#pieceBytes = nextPieceBytes(count, buffer.bytes.byteLength, this.#sent.bytes);
       if (count === 0) {
         buffer.release();
         if (sizeBytes === undefined) return;
-        throw new OciError("UPSTREAM_UNAVAILABLE", `the blob ended at byte ${position}: ${end - position} are missing`);
+        throw endedEarly(position, end - position);
       }
       position += count;
       await this.#send(buffer.bytes.subarray(0, count), isLast && position === end, buffer);
@@ -145,11 +184,12 @@ class Transfer {
     }
     if (!isLast) this.#watchForStall();
     this.#sent.bytes += bytes.byteLength;
+    buffer?.sending(this.#giveWay);
     const writing = new Promise<void>((resolve, reject) => {
       const written = (error?: Error | null): void => {
         this.#writing = undefined;
-        if (error) buffer?.discard();
-        else buffer?.release();
+        // Failed or not: the connection has let go of the bytes.
+        buffer?.release();
         if (error) reject(new ClientGone(error.message));
         else resolve();
       };
@@ -195,17 +235,26 @@ class Transfer {
 
   /** Node's socket timer: nothing was written for so long. While nothing waits to be written, that is not the client's fault. */
   readonly #onTimeout = (): void => {
-    if (this.#writing === undefined) return;
-    this.#gone = new ClientGone(`the client took nothing for ${this.#stallTimeoutMs} ms`);
+    if (this.#writing !== undefined) this.#cut(`the client took nothing for ${this.#stallTimeoutMs} ms`);
+  };
+
+  readonly #giveWay = (): void => this.#cut("the client took too little while others waited");
+
+  #cut(reason: string): void {
+    this.#gone ??= new ClientGone(reason);
     this.#outgoing.destroy();
     this.#abandon?.(this.#gone);
-  };
+  }
 }
 
-/** How large a piece a body has earned: one that stalls in its first megabytes, as the kernel's buffers fill, holds little. */
-function comfortableBytes(sentBytes: number): number {
-  if (sentBytes < 256 * 1024) return 64 * 1024;
-  return sentBytes < 8 * 1024 * 1024 ? 256 * 1024 : 1024 * 1024;
+/**
+ * How large a piece to ask for next. One that came full may grow, as far as the body has earned it: one that stalls in its first
+ * megabytes, as the kernel's buffers fill, holds little. One that came short follows an arriving blob, and needs no more than comes.
+ */
+function nextPieceBytes(count: number, askedBytes: number, sentBytes: number): number {
+  if (count < askedBytes / 2) return Math.max(pieceBytesMin, count);
+  const earnedBytes = sentBytes < 256 * 1024 ? pieceBytesMin : sentBytes < 8 * 1024 * 1024 ? 256 * 1024 : 1024 * 1024;
+  return Math.min(askedBytes * 4, earnedBytes);
 }
 
 /** Ends with `bytes`; `written` is told once, by whichever comes first of all handed over and connection gone. */

@@ -52,10 +52,12 @@ export class BlobAnswers {
     const ranges = rangesApply(exchange.header("if-range"), digest) ? parseRange(exchange.header("range")) : undefined;
     await using content = await this.#registry.getBlob(repository, digest, { ...exchange.call(), ...(ranges ? { ranges } : {}) });
     const { status, headers, segments } = layOut(content);
+    const isHeld = content.outcome === "hit";
     const head = {
       status,
+      isHeld,
       headers: exchange.withOwnHeaders([...headers, ...blobHeaders(digest, content.warnings)]),
-      waitsForBytes: content.outcome === "hit" || (content.descriptor.sizeBytes ?? Number.POSITIVE_INFINITY) <= heldBackBytes,
+      waitsForBytes: isHeld || (content.descriptor.sizeBytes ?? Number.POSITIVE_INFINITY) <= heldBackBytes,
     };
     const sent = { bytes: 0 };
     try {

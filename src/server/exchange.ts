@@ -1,7 +1,6 @@
 /** Exchange: one request on its way to its answer. What is known of it collects here; when the answer has gone, it is told. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import type { Context } from "hono";
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../oci/clock.ts";
 import { referenceName } from "../oci/reference.ts";
@@ -21,7 +20,11 @@ export interface NodeBindings {
 
 export { RESPONSE_ALREADY_SENT };
 
-export type AppContext = Context<{ Bindings: NodeBindings }>;
+/** A request as it came: by Node, by fetch, or both. */
+export interface Asked {
+  readonly bindings: NodeBindings;
+  readonly request?: Request;
+}
 
 export interface ExchangeOptions {
   readonly clock: Clock;
@@ -39,7 +42,7 @@ export class Exchange {
   readonly target: string;
   readonly requestId: string;
   readonly outgoing: ServerResponse | undefined;
-  readonly #context: AppContext;
+  readonly #asked: Asked;
   readonly #incoming: IncomingMessage | undefined;
   readonly #options: ExchangeOptions;
   readonly #startedMs: number;
@@ -48,23 +51,23 @@ export class Exchange {
   #abort: AbortController | undefined;
   #isTold = false;
 
-  constructor(context: AppContext, kind: RequestKind, options: ExchangeOptions) {
-    const { incoming, outgoing } = context.env ?? {};
-    this.#context = context;
+  constructor(asked: Asked, kind: RequestKind, options: ExchangeOptions) {
+    const { incoming, outgoing } = asked.bindings;
+    this.#asked = asked;
     this.#incoming = incoming;
     this.#options = options;
     this.#kind = kind;
     this.#startedMs = options.clock.elapsed();
     this.outgoing = outgoing;
-    this.method = incoming?.method ?? context.req.method;
-    this.target = incoming?.url?.startsWith("/") ? incoming.url : targetOf(context.req.url);
+    this.method = incoming?.method ?? asked.request?.method ?? "GET";
+    this.target = incoming?.url?.startsWith("/") ? incoming.url : targetOf(asked.request?.url ?? "");
     const given = this.header("x-request-id");
     this.requestId = given !== undefined && requestIdPattern.test(given) ? given : randomUUID();
   }
 
   /** A request header by its lower-case name; several lines are joined by commas. */
   header(name: string): string | undefined {
-    if (!this.#incoming) return this.#context.req.header(name);
+    if (!this.#incoming) return this.#asked.request?.headers.get(name) ?? undefined;
     const value = this.#incoming.headers[name];
     return Array.isArray(value) ? value.join(", ") : value;
   }
@@ -78,10 +81,11 @@ export class Exchange {
   /** Aborted when the client leaves before its answer has gone. */
   get signal(): AbortSignal {
     const { outgoing } = this;
-    if (!outgoing) return this.#context.req.raw.signal;
+    if (!outgoing && this.#asked.request) return this.#asked.request.signal;
     if (this.#abort) return this.#abort.signal;
     const abort = new AbortController();
     this.#abort = abort;
+    if (!outgoing) return abort.signal;
     const onClose = (): void => {
       if (!outgoing.writableFinished) abort.abort(new Error("the client closed the connection"));
     };
@@ -145,7 +149,7 @@ export class Exchange {
       sentBytes,
       durationMs: this.#options.clock.elapsed() - this.#startedMs,
       outcome,
-      client: clientAddress(this.#context.env?.peer ?? this.#incoming?.socket.remoteAddress, this.header("x-forwarded-for"), this.#options.proxies),
+      client: clientAddress(this.#asked.bindings.peer ?? this.#incoming?.socket.remoteAddress, this.header("x-forwarded-for"), this.#options.proxies),
       principal: undefined,
     });
   }

@@ -99,7 +99,9 @@ function requestListener(app: App, peers: ProxiedPeers): (incoming: IncomingMess
     },
   );
   return (incoming, outgoing) => {
-    listener(incoming, outgoing).catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
+    const isApi = incoming.url?.startsWith("/v2/") === true;
+    const answering = isApi && app.serveApi ? app.serveApi({ incoming, outgoing, peer: peers.find(incoming.socket) }) : listener(incoming, outgoing);
+    answering.catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
   };
 }
 

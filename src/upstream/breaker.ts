@@ -48,6 +48,7 @@ export class Breaker {
   #state: State = { kind: "closed", failures: 0 };
   #askedAtMs: number;
   #cancelProbe: () => void = () => {};
+  #isClosed = false;
 
   constructor(options: BreakerOptions) {
     this.#options = options;
@@ -99,6 +100,7 @@ export class Breaker {
 
   /** Stops probing. */
   close(): void {
+    this.#isClosed = true;
     this.#cancelProbe();
   }
 
@@ -145,7 +147,7 @@ export class Breaker {
     const delayMs = probeDelaysMs[Math.min(probes, probeDelaysMs.length - 1)] ?? probeDelaysMs[0];
     this.#state = { kind: "open", error, probes: probes + 1, nextAtMs: clock.elapsed() + delayMs };
     this.#cancelProbe();
-    this.#cancelProbe = clock.after(delayMs, () => background.run("probing an upstream", this.#probe()));
+    if (!this.#isClosed) this.#cancelProbe = clock.after(delayMs, () => background.run("probing an upstream", this.#probe()));
     if (!wasOpen) onChange?.({ kind: "opened", error });
   }
 

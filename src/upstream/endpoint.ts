@@ -14,7 +14,8 @@ import { BearerTokens } from "./bearer-tokens.ts";
 import type { BreakerStatus } from "./breaker.ts";
 import { anonymous, configuredCredential } from "./credentials.ts";
 import { statusError, unusable, type Sought } from "./errors.ts";
-import { HttpClient, type Lane } from "./http-client.ts";
+import type { Lane } from "./exchange.ts";
+import { HttpClient } from "./http-client.ts";
 import type { NameLookup } from "./name-lookup.ts";
 import { Origins, type Reply } from "./origins.ts";
 import type { Proxies } from "./proxies.ts";
@@ -129,7 +130,11 @@ export class Endpoint {
     return this.#origins.status();
   }
 
-  /** Stops probing, and ends every connection once it is done with what it has begun. */
+  stopProbing(): void {
+    this.#origins.close();
+  }
+
+  /** Takes no more questions, and ends every connection once it is done with what it has begun. */
   async leave(): Promise<void> {
     this.#origins.close();
     await this.#client.leave();

@@ -4,45 +4,25 @@
  */
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import { LRUCache } from "lru-cache";
-import { errors, Pool, type Dispatcher } from "undici";
+import { errors, Pool } from "undici";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { AddressPolicy } from "./address-policy.ts";
 import { connector } from "./connecting.ts";
 import { networkError } from "./errors.ts";
+import { Exchange, type HttpRequest, type HttpResponse, type Lane, type Outcome } from "./exchange.ts";
 import type { NameLookup } from "./name-lookup.ts";
-import { NetworkBody } from "./network-body.ts";
+import { Places } from "./places.ts";
 import { proxyAuthorization, type Proxies } from "./proxies.ts";
 import type { Deadlines, UpstreamTls } from "./upstream-options.ts";
 
 /** Connections to one origin, and requests that may wait for one. */
-const connectionsMax = { metadata: 32, blob: 48 } as const;
-const queuedMax = 1_024;
+const connectionsMax = { metadata: 32, blob: 48 } as const satisfies Record<Lane, number>;
+const waitingMax = 1_024;
 /** Origins whose connections are kept; the longest unused goes. */
 const originsMax = 64;
 const keepAliveMs = 10_000;
-
-export type Lane = keyof typeof connectionsMax;
-
-export interface HttpRequest {
-  readonly url: URL;
-  readonly method: "GET" | "HEAD" | "POST";
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
-  readonly lane: Lane;
-  /** Ends the wait for the answer's headers; never a body that has begun. */
-  readonly signal: AbortSignal;
-}
-
-export interface HttpResponse {
-  readonly status: number;
-  readonly url: URL;
-  /** True when the address that answered is public, as far as is known. */
-  readonly isPublicAddress: boolean;
-  readonly body: NetworkBody;
-  header(name: string): string | undefined;
-}
 
 export interface HttpClientOptions {
   readonly policy: AddressPolicy;
@@ -56,6 +36,8 @@ export interface HttpClientOptions {
 
 interface Origin {
   readonly pool: Pool;
+  /** As many as connections, so that nobody who has left still waits inside the pool. */
+  readonly places: Places;
   readonly proxy: URL | undefined;
   dials: number;
   isPublic: boolean;
@@ -64,10 +46,12 @@ interface Origin {
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #origins: LRUCache<string, Origin>;
-  #contexts: { readonly own: SecureContext; readonly others: SecureContext } | undefined;
+  readonly #contexts: SecureContexts | undefined;
 
+  /** Throws an Error when certificate and key are of no use. */
   constructor(options: HttpClientOptions) {
     this.#options = options;
+    this.#contexts = options.tls ? secureContexts(options.tls) : undefined;
     this.#origins = new LRUCache({
       max: originsMax,
       dispose: ({ pool }) => options.background.run("closing connections", pool.close()),
@@ -99,13 +83,13 @@ export class HttpClient {
     await Promise.all(pools.map((pool) => pool.destroy(new OciError("UPSTREAM_UNAVAILABLE", "we are closing"))));
   }
 
-  #exchange(origin: Origin, request: HttpRequest): Promise<Outcome> {
-    if ((origin.pool.stats.queued ?? 0) >= queuedMax) {
-      return Promise.resolve({ kind: "failure", isConnected: true, error: new OciError("OVERLOADED", `too many requests wait for ${request.url.host}`, { retryAfterMs: 1_000 }) });
-    }
+  async #exchange(origin: Origin, request: HttpRequest): Promise<Outcome> {
     const { clock, deadlines } = this.#options;
+    const done = await origin.places.take(request.signal).catch((error: unknown) => {
+      throw busy(error, request.url);
+    });
     return new Promise((resolve) => {
-      const handler = new Exchange({ clock, headersMs: deadlines.headersMs, request, isPublic: () => origin.isPublic, settle: resolve });
+      const handler = new Exchange({ clock, headersMs: deadlines.headersMs, request, isPublic: () => origin.isPublic, settle: resolve, done });
       origin.pool.dispatch(
         {
           method: request.method,
@@ -132,7 +116,7 @@ export class HttpClient {
       proxy,
       policy,
       names,
-      secureContext: this.#secureContext(target),
+      secureContext: policy.isOwn(target) ? this.#contexts?.own : this.#contexts?.others,
       insecureSkipVerify: tls?.insecureSkipVerify === true && policy.isOwnHost(target),
       clock,
       connectMs: deadlines.connectMs,
@@ -142,103 +126,30 @@ export class HttpClient {
       },
     });
     const pool = new Pool(url.origin, { connect, connections: connectionsMax[lane], pipelining: 1, allowH2: false, keepAliveTimeout: keepAliveMs, keepAliveMaxTimeout: keepAliveMs });
-    const origin: Origin = { pool, proxy, dials: 0, isPublic: true };
+    const places = new Places({ max: connectionsMax[lane], waitingMax, name: url.host });
+    const origin: Origin = { pool, places, proxy, dials: 0, isPublic: true };
     this.#origins.set(key, origin);
     return origin;
   }
-
-  /** The client certificate is for the registry itself; its authority is trusted wherever the registry leads us. */
-  #secureContext(target: URL): SecureContext | undefined {
-    const { tls, policy } = this.#options;
-    if (!tls || target.protocol !== "https:" || (tls.ca === undefined && tls.cert === undefined)) return undefined;
-    if (!this.#contexts) {
-      const trusted = tls.ca === undefined ? {} : { ca: [...getCACertificates("default"), tls.ca] };
-      const certificate = { ...(tls.cert === undefined ? {} : { cert: tls.cert }), ...(tls.key === undefined ? {} : { key: tls.key }) };
-      this.#contexts = { own: createSecureContext({ ...trusted, ...certificate }), others: createSecureContext(trusted) };
-    }
-    return policy.isOwn(target) ? this.#contexts.own : this.#contexts.others;
-  }
 }
 
-type Outcome = { readonly kind: "answer"; readonly response: HttpResponse } | { readonly kind: "failure"; readonly error: unknown; readonly isConnected: boolean };
-
-interface ExchangeOptions {
-  readonly clock: Clock;
-  readonly headersMs: number;
-  readonly request: HttpRequest;
-  readonly isPublic: () => boolean;
-  readonly settle: (outcome: Outcome) => void;
+interface SecureContexts {
+  readonly own: SecureContext;
+  readonly others: SecureContext;
 }
 
-/** One request on its way: what undici tells of it, until the headers are there; then the body's source. */
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly #options: ExchangeOptions;
-  readonly #onAbort: () => void;
-  #controller: Dispatcher.DispatchController | undefined;
-  #body: NetworkBody | undefined;
-  #gaveUp: Error | undefined;
-  #cancelTimer: () => void = () => {};
+/** The client certificate is for the registry itself; its authority is trusted wherever the registry leads us. */
+function secureContexts({ ca, cert, key }: UpstreamTls): SecureContexts | undefined {
+  if (ca === undefined && cert === undefined) return undefined;
+  const trusted = ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] };
+  const certificate = { ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+  return { own: createSecureContext({ ...trusted, ...certificate }), others: createSecureContext(trusted) };
+}
 
-  constructor(options: ExchangeOptions) {
-    this.#options = options;
-    const { signal } = options.request;
-    this.#onAbort = () => this.#giveUp(signal.reason instanceof Error ? signal.reason : new OciError("UPSTREAM_TIMEOUT", "the request was given up"));
-    signal.addEventListener("abort", this.#onAbort, { once: true });
-    if (signal.aborted) this.#onAbort();
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#gaveUp) return controller.abort(this.#gaveUp);
-    const { clock, headersMs, request } = this.#options;
-    this.#cancelTimer();
-    this.#cancelTimer = clock.after(headersMs, () => {
-      this.#giveUp(new OciError("UPSTREAM_TIMEOUT", `no answer from ${request.url.host} within ${headersMs} ms`, { source: "upstream" }));
-    });
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void {
-    if (status < 200) return;
-    const { clock, request, isPublic } = this.#options;
-    const body = new NetworkBody({ flow: controller, clock });
-    this.#body = body;
-    const response: HttpResponse = {
-      status,
-      url: request.url,
-      isPublicAddress: isPublic(),
-      body,
-      header: (name) => {
-        const value = headers[name];
-        return Array.isArray(value) ? value.join(", ") : value;
-      },
-    };
-    this.#settle({ kind: "answer", response });
-  }
-
-  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#body?.push(chunk);
-  }
-
-  onResponseEnd(): void {
-    this.#body?.end();
-  }
-
-  onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
-    if (this.#body) return this.#body.fail(networkError(error, this.#options.request.url, true));
-    this.#settle({ kind: "failure", error: this.#gaveUp ?? error, isConnected: this.#controller !== undefined });
-  }
-
-  #giveUp(error: Error): void {
-    this.#gaveUp = error;
-    this.#controller?.abort(error);
-    this.#settle({ kind: "failure", error, isConnected: this.#controller !== undefined });
-  }
-
-  #settle(outcome: Outcome): void {
-    this.#cancelTimer();
-    this.#options.request.signal.removeEventListener("abort", this.#onAbort);
-    this.#options.settle(outcome);
-  }
+/** Time that ran out before a connection was free says nothing about the upstream: we were the ones who had too much to do. */
+function busy(error: unknown, url: URL): unknown {
+  if (!(error instanceof OciError) || error.source === "local") return error;
+  return new OciError("OVERLOADED", `all connections to ${url.host} were busy for too long`, { cause: error, retryAfterMs: 1_000 });
 }
 
 /** undici tells of a socket that was closed how much had been read from it. */

@@ -9,7 +9,8 @@ import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import { Breaker, type BreakerStatus, type Passage } from "./breaker.ts";
 import { AddressRefused, throttled } from "./errors.ts";
-import type { HttpClient, HttpRequest, HttpResponse } from "./http-client.ts";
+import type { HttpRequest, HttpResponse } from "./exchange.ts";
+import type { HttpClient } from "./http-client.ts";
 import { startBudget } from "./waiting.ts";
 
 const originsMax = 64;

@@ -35,7 +35,10 @@ export class RangedBlob implements BlobContent {
   /** A position outside the part that is being read begins the next part that holds it. */
   async read(target: Uint8Array, positionBytes: number): Promise<number> {
     if (!this.#isNext(positionBytes)) await this.#advanceTo(positionBytes);
-    return this.#part.read(target, positionBytes);
+    const count = await this.#part.read(target, positionBytes);
+    const range = this.ranges[this.#index];
+    if (count > 0 || target.length === 0 || !range || positionBytes > range.endBytes) return count;
+    throw new OciError("UPSTREAM_UNAVAILABLE", `a part of ${this.descriptor.digest} ended at byte ${positionBytes}, not at ${range.endBytes}`, { source: "upstream" });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@
  * Targets are signed for minutes, so none is remembered; when one has run out, the registry is asked for another, once.
  */
 import { unusable } from "./errors.ts";
-import type { HttpRequest } from "./http-client.ts";
+import type { HttpRequest } from "./exchange.ts";
 import type { Reply } from "./origins.ts";
 
 const redirectsMax = 5;

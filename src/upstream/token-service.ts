@@ -2,7 +2,7 @@
 import { basicAuthorization } from "./credentials.ts";
 import type { IssuedToken, TokenRequest } from "./bearer-tokens.ts";
 import { statusError, unusable } from "./errors.ts";
-import type { HttpRequest } from "./http-client.ts";
+import type { HttpRequest } from "./exchange.ts";
 import type { Origins, Reply } from "./origins.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";

@@ -2,7 +2,7 @@
  * UpstreamRegistry: one registry out there, behind its mirrors: each is asked in turn, within one budget of time, until one of them
  * knows.
  */
-import type { Clock } from "../oci/clock.ts";
+import { delay, type Clock } from "../oci/clock.ts";
 import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
 import { resolveRanges, type RangeSpec } from "../oci/ranges.ts";
 import type { Answered, Call, Referrers, Registry } from "../oci/registry.ts";
@@ -86,9 +86,12 @@ export class UpstreamRegistry implements Registry {
     return { host, ...worst };
   }
 
-  /** Stops probing; what has begun may end. */
+  /** Stops probing; calls that have begun have their time to end, and bodies all the time they need. */
   async leave(): Promise<void> {
-    await Promise.all(this.#parts.endpoints.map((endpoint) => endpoint.leave()));
+    const { endpoints, clock, totalMs } = this.#parts;
+    for (const endpoint of endpoints) endpoint.stopProbing();
+    await delay(clock, totalMs);
+    await Promise.all(endpoints.map((endpoint) => endpoint.leave()));
   }
 
   /** Ends every connection and probe. */

@@ -31,6 +31,7 @@ export class Upstreams implements Registry {
   readonly #listedNames: NameLookup;
   readonly #unlistedNames: NameLookup;
   readonly #unlisted: LRUCache<RegistryHost, UpstreamRegistry>;
+  readonly #leaving = new Set<UpstreamRegistry>();
   #options: UpstreamOptions;
   #common = "";
   #addresses = new ListedAddresses();
@@ -45,7 +46,7 @@ export class Upstreams implements Registry {
     // Names that strangers make up wait for one another, never the operator's own.
     this.#listedNames = new NameLookup(lookups);
     this.#unlistedNames = new NameLookup(lookups);
-    this.#unlisted = new LRUCache({ max: unlistedMax, dispose: (registry) => this.#background.run("leaving a registry", registry.leave()) });
+    this.#unlisted = new LRUCache({ max: unlistedMax, dispose: (registry) => this.#leave(registry) });
     this.reconfigure(options);
   }
 
@@ -68,7 +69,8 @@ export class Upstreams implements Registry {
 
   /**
    * Takes over new options; a registry whose own did not change keeps its connections, tokens and breakers. Those that go finish what
-   * they have begun. Throws `TypeError` for an endpoint or a proxy that is no URL, before anything is changed.
+   * they have begun. Throws an Error for an endpoint or a proxy that is no URL, or a certificate without its key, before anything is
+   * changed.
    */
   reconfigure(options: UpstreamOptions): void {
     const proxies = new Proxies(options.proxy);
@@ -88,18 +90,22 @@ export class Upstreams implements Registry {
     this.#common = common;
     const leaving = [...this.#unlisted.keys()].filter((host) => !strangersStay || listed.has(host));
     for (const host of leaving) this.#unlisted.delete(host);
-    for (const [, { registry }] of gone) this.#background.run("leaving a registry", registry.leave());
+    for (const [, { registry }] of gone) this.#leave(registry);
   }
 
   /** Ends every connection and background probe. */
   async close(): Promise<void> {
     const listed = [...this.#listed.values()].map(({ registry }) => registry);
-    const unlisted = [...this.#unlisted.values()];
     this.#listed = new Map();
     this.#unlisted.clear();
-    await Promise.all([...listed, ...unlisted].map((registry) => registry.close()));
+    await Promise.all([...listed, ...this.#leaving].map((registry) => registry.close()));
     // A resolver that hangs cannot be told to stop; nobody waits for it.
     await Promise.race([this.#background.settled(), delay(this.#options.clock, settleMs)]);
+  }
+
+  #leave(registry: UpstreamRegistry): void {
+    this.#leaving.add(registry);
+    this.#background.run("leaving a registry", registry.leave().finally(() => this.#leaving.delete(registry)));
   }
 
   /** Throws `DENIED` when the registry may not be asked. */

@@ -20,8 +20,10 @@ export interface KillResult {
   readonly exactAfterRestart: number;
   /** Of the blobs of all earlier rounds: served with the upstream gone, at the end. */
   readonly exactWithoutUpstream: number;
-  /** The most that any blob cost, as a multiple of its size. */
+  /** The most that any blob cost, as a multiple of its size: what was on its way through the system's buffers at the kill is sent again. */
   readonly upstreamRatioWorst: number;
+  /** How far behind what a client had received already a fill went on, at worst. */
+  readonly behindClientBytesWorst: number;
   /** Bodies that a client took for complete though they were wrong. */
   readonly wrongBodies: number;
   /** Parts of fills that lie in the store at the end, when no fill runs. */
@@ -43,6 +45,7 @@ export async function killInMidFill({ rounds, blobBytes, upstreamBytesPerSecond,
     let exactAfterRestart = 0;
     let wrongBodies = 0;
     let upstreamRatioWorst = 0;
+    let behindClientBytesWorst = 0;
     for (let round = 0; round < rounds; round++) {
       const content = contentOf(round);
       const digest = upstream.putBlob("a", content);
@@ -55,10 +58,12 @@ export async function killInMidFill({ rounds, blobBytes, upstreamBytesPerSecond,
       const cut = await first.done;
       if (cut.ending === "complete" && !cut.isExact) wrongBodies++;
       server = await start(server.port);
+      const seen = upstream.log.length;
       const second = await pull({ host: server.host, path, expected: content });
       if (second.ending === "complete" && second.isExact) exactAfterRestart++;
       else if (second.ending === "complete") wrongBodies++;
       upstream.remove("a", digest);
+      behindClientBytesWorst = Math.max(behindClientBytesWorst, cut.receivedBytes - resumedAt(upstream.log[seen]?.line, blobBytes));
       upstreamRatioWorst = Math.max(upstreamRatioWorst, upstream.bytesSent.total / blobBytes);
     }
     await upstream.refuse();
@@ -68,10 +73,15 @@ export async function killInMidFill({ rounds, blobBytes, upstreamBytesPerSecond,
       if (ending === "complete" && isExact) exactWithoutUpstream++;
       else if (ending === "complete") wrongBodies++;
     }
-    return { exactAfterRestart, exactWithoutUpstream, upstreamRatioWorst, wrongBodies, leftovers: await partsUnder(join(server.imagePath, "tmp")) };
+    return { exactAfterRestart, exactWithoutUpstream, upstreamRatioWorst, behindClientBytesWorst, wrongBodies, leftovers: await partsUnder(join(server.imagePath, "tmp")) };
   } finally {
     await server.process.kill();
   }
+}
+
+/** Where the request after the restart began; without one everything was there. */
+function resumedAt(line: string | undefined, blobBytes: number): number {
+  return line === undefined ? blobBytes : Number(/ bytes=(\d+)-/.exec(line)?.[1] ?? 0);
 }
 
 /** Parts of fills under `folder`, whoever's they are. */

@@ -12,12 +12,11 @@ test("hands out what is wanted, rounded to a size", async () => {
 });
 
 test("hands out small ones when it is tight", async () => {
-  const pool = new BufferPool({ clock: new TestClock(), totalBytes: 2 * mebibyte });
+  const pool = new BufferPool({ clock: new TestClock(), totalBytes: 4 * mebibyte });
   expect((await pool.take(mebibyte)).bytes.byteLength).toBe(mebibyte);
-  expect((await pool.take(mebibyte)).bytes.byteLength).toBe(262_144);
-  expect(pool.isTight).toBe(true);
-  expect((await pool.take(mebibyte)).bytes.byteLength).toBe(262_144);
+  expect(pool.isTight).toBe(false);
   expect((await pool.take(mebibyte)).bytes.byteLength).toBe(65_536);
+  expect(pool.isTight).toBe(true);
 });
 
 test("never lends more than it has; who waits is served in order", async () => {
@@ -56,4 +55,48 @@ test("a wait has an end, and so has the queue", async () => {
   await expect(Promise.resolve(pool.take(1))).rejects.toMatchObject({ code: "OVERLOADED" });
   await clock.advance(1_000);
   await outcome;
+});
+
+test("while others wait, the client that has held its buffer for longest is cut", async () => {
+  const clock = new TestClock();
+  const pool = new BufferPool({ clock, totalBytes: 131_072, yieldMs: 5_000, waitMs: 20_000 });
+  const cut: string[] = [];
+  const [first, second] = [await pool.take(1), await pool.take(1)];
+  for (const [name, loan] of [["first", first], ["second", second]] as const) {
+    loan.sending(() => {
+      cut.push(name);
+      loan.release();
+    });
+    await clock.advance(1_000);
+  }
+  const waiting = Promise.resolve(pool.take(1));
+  await clock.advance(2_999);
+  expect(cut).toEqual([]);
+  await clock.advance(1);
+  expect(cut).toEqual(["first"]);
+  (await waiting).release();
+  await clock.advance(60_000);
+  expect(cut).toEqual(["first"]);
+});
+
+test("a buffer that waits for its bytes is nobody's fault", async () => {
+  const clock = new TestClock();
+  const pool = new BufferPool({ clock, totalBytes: 65_536, yieldMs: 5_000, waitMs: 20_000 });
+  await pool.take(1);
+  const refused = expect(Promise.resolve(pool.take(1))).rejects.toMatchObject({ code: "OVERLOADED" });
+  await clock.advance(20_000);
+  await refused;
+});
+
+test("free buffers count towards the total, and go when nothing was lent for a while", async () => {
+  const clock = new TestClock();
+  const pool = new BufferPool({ clock, totalBytes: 4 * mebibyte, idleMs: 10_000 });
+  const large = await pool.take(mebibyte);
+  large.release();
+  await clock.advance(9_999);
+  const again = await pool.take(mebibyte);
+  expect(again.bytes).toBe(large.bytes);
+  again.release();
+  await clock.advance(10_000);
+  expect((await pool.take(mebibyte)).bytes).not.toBe(large.bytes);
 });

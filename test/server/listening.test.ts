@@ -24,7 +24,7 @@ describe("a plain port", () => {
     ["garbage", "\0\0\0\0\r\n\r\n", 400],
     ["a request without end", `GET /v2/ HTTP/1.1\r\nX: ${"a".repeat(40_000)}\r\n\r\n`, 431],
     ["two lengths", "GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400],
-    ["a Host that is none", "GET /v2/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
+    ["a Host that is none", "GET /readyz HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
   ])("refuses %s in JSON and closes", async (_, bytes, status) => {
     await using server = await listening(serving().app);
     const { received, isClosed } = await exchange(server.at, bytes);

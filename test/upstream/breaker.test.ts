@@ -156,6 +156,17 @@ describe("a breaker", () => {
     }
   });
 
+  test("that is closed probes no more, whatever a probe on its way says", async () => {
+    const { breaker, clock, upstream } = setUp();
+    breaker.enter().failed(refused);
+    const probing = clock.advance(1_000);
+    breaker.close();
+    await probing;
+    await clock.advance(60_000);
+    expect(upstream.probes.length).toBeLessThanOrEqual(1);
+    expect(clock.waiting).toBe(0);
+  });
+
   test("hears a passage once", () => {
     const { breaker } = setUp();
     const passage = breaker.enter();

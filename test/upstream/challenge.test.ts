@@ -45,7 +45,7 @@ describe("a challenge", () => {
         const header = parts.join("").repeat(times);
         const start = performance.now();
         parseChallenges(header);
-        expect(performance.now() - start).toBeLessThan(50);
+        expect(performance.now() - start).toBeLessThan(200);
       }),
       { numRuns: 300 },
     );

@@ -10,7 +10,7 @@ const base = new URL("https://registry.example/v2/a/tags/list");
 function expectQuick(work: () => void): void {
   const start = performance.now();
   work();
-  expect(performance.now() - start).toBeLessThan(50);
+  expect(performance.now() - start).toBeLessThan(200);
 }
 
 describe("Link", () => {
@@ -68,7 +68,7 @@ describe("Retry-After", () => {
   test.each([
     ["0", 0],
     ["120", 120_000],
-    ["999999999", 86_400_000],
+    ["999999999", 3_600_000],
     ["Thu, 01 Jan 2026 12:00:30 GMT", 30_000],
     ["Thu, 01 Jan 2026 11:00:00 GMT", 0],
     ["-1", undefined],

@@ -87,6 +87,13 @@ describe("TLS", () => {
     expect(fake.cdn.authorizationSeen).toBe(false);
   });
 
+  test("with a certificate and another's key is refused before anything is changed", async () => {
+    await using fake = await setUp();
+    const [one, other] = [await authority.issue(), await authority.issue()];
+    const registries = [listedAs(fake, { tls: { cert: one.certificate, key: other.key } })];
+    expect(() => startUpstreams(registries)).toThrow("key values mismatch");
+  });
+
   test("is not left by a redirect", async () => {
     await using fake = await setUp();
     await using plain = await startFakeUpstream();
