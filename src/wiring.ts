@@ -185,9 +185,9 @@ async function readRules(config: Config, { environment, clock, log }: { environm
       unlisted,
       pullTimeoutMs: config.pullTimeoutMs,
       proxy: {
-        httpsProxy: environment["HTTPS_PROXY"] ?? environment["https_proxy"],
-        httpProxy: environment["HTTP_PROXY"] ?? environment["http_proxy"],
-        noProxy: environment["NO_PROXY"] ?? environment["no_proxy"],
+        httpsProxy: environment["HTTPS_PROXY"] || environment["https_proxy"],
+        httpProxy: environment["HTTP_PROXY"] || environment["http_proxy"],
+        noProxy: environment["NO_PROXY"] || environment["no_proxy"],
       },
       clock,
       log,

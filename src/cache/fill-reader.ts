@@ -2,10 +2,37 @@
 import type { Clock } from "../oci/clock.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import type { ByteRange } from "../oci/ranges.ts";
 import type { BlobContent } from "../oci/registry.ts";
-import type { Fill } from "./fill.ts";
+import type { Repository } from "../oci/repository.ts";
+import type { RangedFetches } from "./ranged-fetches.ts";
+
+/** What a reader sees of the fill that it follows. */
+export interface FollowedFill {
+  readonly digest: Digest;
+  readonly repository: Repository;
+  readonly state: FillState;
+  /** Counts how often it began anew: what was read before belongs to another stream. */
+  readonly generation: number;
+  readonly receivedBytes: number;
+  /** False when the ring in memory is all there is. */
+  readonly isKept: boolean;
+  readonly ranged: RangedFetches | undefined;
+  releasedBytes(): number;
+  read(target: Uint8Array, positionBytes: number): number | Promise<number>;
+  etaMs(positionBytes: number): number | undefined;
+  changed(): Promise<void>;
+}
+
+export type FillState =
+  /** In the queue, or asking upstream: nothing is promised yet. */
+  | { readonly kind: "beginning" }
+  | { readonly kind: "arriving"; readonly sizeBytes: number | undefined }
+  /** Every byte is here and right; the file is on its way to its final name. */
+  | { readonly kind: "verified"; readonly sizeBytes: number }
+  | { readonly kind: "failed"; readonly error: unknown };
 
 /** A range that the fill reaches within this time waits for it. */
 const waitForFillMs = 5_000;
@@ -18,14 +45,14 @@ export class FillReader implements BlobContent {
   ranges: readonly ByteRange[] = [];
   /** The next byte that this reader needs. */
   positionBytes = 0;
-  readonly #fill: Fill;
+  readonly #fill: FollowedFill;
   readonly #clock: Clock;
   readonly #onLeave: (reader: FillReader) => void;
   #generation: number | undefined;
   #cut: OciError | undefined;
   #left = false;
 
-  constructor(fill: Fill, clock: Clock, onLeave: (reader: FillReader) => void) {
+  constructor(fill: FollowedFill, clock: Clock, onLeave: (reader: FillReader) => void) {
     this.#fill = fill;
     this.#clock = clock;
     this.#onLeave = onLeave;

@@ -10,7 +10,7 @@ import { isUnknown, OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
-import { FillReader } from "./fill-reader.ts";
+import { FillReader, type FillState, type FollowedFill } from "./fill-reader.ts";
 import { FillSource } from "./fill-source.ts";
 import { copyPart, resumableBytes } from "./part-copy.ts";
 import { RangedFetches } from "./ranged-fetches.ts";
@@ -24,14 +24,6 @@ const slowReaderMs = 5_000;
 
 /** Readers are told of new bytes at most this often: fifty of them woken for every packet would cost more than the bytes. */
 const wakeEveryMs = 5;
-
-export type FillState =
-  /** In the queue, or asking upstream: nothing is promised yet. */
-  | { readonly kind: "beginning" }
-  | { readonly kind: "arriving"; readonly sizeBytes: number | undefined }
-  /** Every byte is here and right; the file is on its way to its final name. */
-  | { readonly kind: "verified"; readonly sizeBytes: number }
-  | { readonly kind: "failed"; readonly error: unknown };
 
 /** Where a fill keeps what it gets, and what becomes of it. */
 export interface FillStorage {
@@ -64,7 +56,7 @@ export interface FillOptions {
   readonly onReaders: (fill: Fill) => void;
 }
 
-export class Fill {
+export class Fill implements FollowedFill {
   readonly digest: Digest;
   /** Through which repository it is asked of the registry. */
   readonly repository: Repository;

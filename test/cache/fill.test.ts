@@ -247,10 +247,12 @@ test("an empty blob is whole whatever range is asked of it", async () => {
 test("a blob without a length is chunked through, then held with its size", async () => {
   await using all = await arrange();
   const { rig, repository, digest, bytes, upstream } = all;
-  upstream.when({ kind: "blob" }, { chunked: true });
-  const first = await pullBlob(rig, repository, digest);
-  expect(first.sizeBytes).toBeUndefined();
-  expect(first.bytes.equals(bytes)).toBe(true);
+  const gate = Promise.withResolvers<void>();
+  upstream.when({ kind: "blob" }, { chunked: true, holdBody: { atBytes: mib, until: gate.promise } });
+  await using content = await rig.cache.getBlob(repository, digest, pullCall());
+  expect(content.descriptor.sizeBytes).toBeUndefined();
+  gate.resolve();
+  expect((await readBlob(content)).equals(bytes)).toBe(true);
   await published(rig);
   expect(await pullBlob(rig, repository, digest)).toMatchObject({ outcome: "hit", sizeBytes: bytes.length });
 });
