@@ -43,6 +43,7 @@ export class FillSource {
   #failures = 0;
   #slow = false;
   #windowBytes = 0;
+  #isWaiting = false;
   #cancelWatch: (() => void) | undefined;
 
   constructor(options: FillSourceOptions) {
@@ -124,20 +125,23 @@ export class FillSource {
   async #readWatched(target: Uint8Array, positionBytes: number): Promise<number> {
     const content = this.#content;
     if (!content) throw new OciError("UPSTREAM_UNAVAILABLE", "the stream was closed", { source: "upstream" });
-    this.#watch(content, positionBytes);
+    this.#watch(content);
+    this.#isWaiting = true;
     const length = await content.read(target, positionBytes);
+    this.#isWaiting = false;
     this.#windowBytes += length;
     return length;
   }
 
-  /** Every window looks whether enough came; if not, the connection is dropped, which ends the read that hangs on it. */
-  #watch(content: BlobContent & Answered, positionBytes: number): void {
+  /** Looks every window whether enough came; if not, the connection is dropped, which ends the read that hangs on it. */
+  #watch(content: BlobContent & Answered): void {
     if (this.#onlyOneEndpoint || this.#cancelWatch) return;
     this.#windowBytes = 0;
     this.#cancelWatch = this.#options.clock.after(slowWindowMs, () => {
       this.#cancelWatch = undefined;
-      if (this.#content !== content || this.#windowBytes >= (rateFloorBytesPerSecond * slowWindowMs) / 1_000) return;
-      if (this.#sizeBytes !== undefined && this.#sizeBytes - positionBytes <= this.#windowBytes) return;
+      if (this.#content !== content) return;
+      // Bytes that wait for room on our side are no fault of the upstream's.
+      if (!this.#isWaiting || this.#windowBytes >= (rateFloorBytesPerSecond * slowWindowMs) / 1_000) return this.#watch(content);
       this.#slow = true;
       if (content.source !== undefined) this.#avoid = [...this.#avoid, content.source];
       void Promise.resolve(content[Symbol.asyncDispose]()).catch(() => {}); // The read that hangs on it reports what is to be reported.

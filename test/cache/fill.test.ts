@@ -5,8 +5,9 @@ import { hostFolder } from "../../src/cache/layout.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
 import { OciError } from "../../src/oci/errors.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
-import { seededBytes } from "../support/images.ts";
-import { pullBlob, pullCall, range, readBlob, repositoryAt, startTestCache, type TestCache } from "../support/test-cache.ts";
+import { buildImage, seededBytes } from "../support/images.ts";
+import { pullBlob, pullCall, pullManifest, range, readBlob, repositoryAt, startTestCache, type TestCache } from "../support/test-cache.ts";
+import { TestClock } from "../support/test-clock.ts";
 
 const mib = 1024 * 1024;
 
@@ -273,3 +274,39 @@ test("beyond the places of a registry fills wait their turn", async () => {
   expect(upstream.requests).toEqual([getOf(digest), getOf(other)]);
 });
 
+
+test("a fill that crawls goes on at the next endpoint, at its offset", async () => {
+  await using mirror = await startFakeUpstream();
+  await using origin = await startFakeUpstream();
+  const bytes = seededBytes(2 * mib);
+  const digest = mirror.putBlob("team/app", bytes);
+  origin.putBlob("team/app", bytes);
+  mirror.when({ kind: "blob" }, { holdBody: { atBytes: mib, until: new Promise<void>(() => {}) } });
+  const clock = new TestClock();
+  await using rig = await startTestCache({ upstreams: [{ host: origin.host, endpoints: [{ url: mirror.url }] }], clock });
+  await using content = await rig.cache.getBlob(repositoryAt(origin.host, "team/app"), digest, pullCall());
+  await mirror.waitForBytes(mib);
+  await clock.advance(10_001); // Two looks: one may fall into the fast beginning.
+  expect((await readBlob(content)).equals(bytes)).toBe(true);
+  expect(mirror.requests).toEqual([getOf(digest)]);
+  expect(origin.requests).toHaveLength(1);
+  expect(origin.requests[0]).toMatch(/ bytes=[0-9]{6,}-$/);
+});
+
+test("with its queue full a registry's absent manifests are refused early, and what is held is not", async () => {
+  await using all = await arrange({ fillsMax: 1 });
+  const { rig, repository, upstream } = all;
+  const image = buildImage();
+  const held = upstream.putManifest("team/app", "held", image.manifest.bytes, image.manifest.descriptor.mediaType);
+  await pullManifest(rig, repository, "held");
+  const newer = buildImage({ annotations: { is: "newer" } });
+  upstream.putManifest("team/app", "absent", newer.manifest.bytes, newer.manifest.descriptor.mediaType);
+  upstream.when({ kind: "blob" }, { silent: "before headers" });
+  const pulls = Array.from({ length: 257 }, (_, at) => pullBlob(rig, repository, `sha256:${at.toString(16).padStart(64, "0")}`).catch((error: unknown) => error));
+  await expect.poll(() => rig.cache.fillCounts()).toMatchObject({ running: 1, waiting: 256 });
+  await expect(pullBlob(rig, repository, `sha256:${"f".repeat(64)}`)).rejects.toMatchObject({ code: "OVERLOADED", retryAfterMs: expect.any(Number) });
+  await expect(pullManifest(rig, repository, "absent")).rejects.toMatchObject({ code: "OVERLOADED" });
+  expect((await pullManifest(rig, repository, held)).outcome).toBe("hit");
+  await rig.cache.close();
+  await Promise.all(pulls);
+});

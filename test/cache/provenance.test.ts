@@ -114,3 +114,33 @@ test("a registry that crawls does not delay another's readers of the same digest
   await rig.cache.close();
   await crawling;
 });
+
+describe("public bytes", () => {
+  test("that one registry delivered to anybody serve another's clients without a second download", async () => {
+    await using open = await startFakeUpstream();
+    await using other = await startFakeUpstream();
+    open.putBlob("library/base", secret);
+    other.putManifest("team/app", "1", forged, mediaTypes.ociManifest);
+    await using rig = await startTestCache({ upstreams: [{ host: open.host, public: true }, other.host] });
+    await pullBlob(rig, repositoryAt(open.host, "library/base"), digest);
+    await rig.store.background.settled();
+    const app = repositoryAt(other.host, "team/app");
+    await pullManifest(rig, app, "1");
+    expect((await pullBlob(rig, app, digest)).outcome).toBe("hit");
+    expect(other.requests.filter((request) => request.includes("/blobs/"))).toEqual([]);
+  });
+
+  test("are not public when a credential was needed for them", async () => {
+    await using open = await startFakeUpstream();
+    await using other = await startFakeUpstream();
+    open.putBlob("library/base", secret);
+    open.authentication = { kind: "basic", name: "u", password: "p" };
+    other.putManifest("team/app", "1", forged, mediaTypes.ociManifest);
+    await using rig = await startTestCache({ upstreams: [{ host: open.host, public: true, auth: { user: "u", password: "p" } }, other.host] });
+    await pullBlob(rig, repositoryAt(open.host, "library/base"), digest);
+    await rig.store.background.settled();
+    const app = repositoryAt(other.host, "team/app");
+    await pullManifest(rig, app, "1");
+    await expect(pullBlob(rig, app, digest)).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+  });
+});
