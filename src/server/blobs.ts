@@ -5,7 +5,8 @@ import { mediaTypes } from "../oci/media-types.ts";
 import { lengthOf } from "../oci/ranges.ts";
 import type { Answered, BlobContent, Registry } from "../oci/registry.ts";
 import { apiVersionHeader, warningHeaders, type Answer } from "./answer.ts";
-import { ClientGone, sendBlobBody, type BlobBodyOptions } from "./blob-body.ts";
+import { sendBlobBody } from "./blob-body.ts";
+import { ClientGone, type BlobBodyOptions } from "./body-transfer.ts";
 import { namesDigest, rangesApply } from "./conditions.ts";
 import { RESPONSE_ALREADY_SENT, type Exchange } from "./exchange.ts";
 import { contentRange, multipartLayout, type BodySegment } from "./multipart.ts";
@@ -50,7 +51,8 @@ export class BlobAnswers {
     const { outgoing } = exchange;
     if (!outgoing) throw new Error("a blob's body leaves by Node's response only: ask over a socket");
     const ranges = rangesApply(exchange.header("if-range"), digest) ? parseRange(exchange.header("range")) : undefined;
-    await using content = await this.#registry.getBlob(repository, digest, { ...exchange.call(), ...(ranges ? { ranges } : {}) });
+    const call = exchange.call();
+    await using content = await this.#registry.getBlob(repository, digest, ranges ? { ...call, ranges } : call);
     const { status, headers, segments } = layOut(content);
     const isHeld = content.outcome === "hit";
     const head = {

@@ -2,6 +2,7 @@
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { systemClock, type Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
@@ -72,6 +73,7 @@ export async function listen(options: ListeningOptions): Promise<Listener> {
   server.on("clientError", refuseConnection);
   server.on("drop", () => log.warn({ connectionsMax }, "connection refused: too many"));
   if (proxyProtocol) peers.guard(server, { clock, timeoutMs: headersTimeoutMs });
+  const unused = new UnusedConnections(server);
   const { host, port } = await bind(server, options);
   return {
     host,
@@ -79,7 +81,11 @@ export async function listen(options: ListeningOptions): Promise<Listener> {
     async reload() {
       if (tls && isTls(server)) server.setSecureContext(await readSecureContext(tls));
     },
-    close: () => closed(server),
+    async close() {
+      const closing = closed(server);
+      unused.destroy();
+      await closing;
+    },
     destroyConnections: () => server.closeAllConnections(),
   };
 }
@@ -163,6 +169,22 @@ function listenOn(server: Server, host: string, port: number): Promise<{ host: s
       resolve(typeof address === "object" && address ? { host: address.address, port: address.port } : { host, port });
     });
   });
+}
+
+/** Connections that nothing has come over yet: Node counts them as busy, clients as spare. */
+class UnusedConnections {
+  readonly #sockets = new Set<Socket>();
+
+  constructor(server: Server) {
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
+  }
+
+  destroy(): void {
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+  }
 }
 
 function closed(server: Server): Promise<void> {

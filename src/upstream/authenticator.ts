@@ -51,7 +51,7 @@ export class Authenticator {
     const learned = this.#learned;
     if (learned.kind === "nothing") return nobody;
     const credential = await this.#options.credentials.current();
-    if (learned.kind === "basic") return credential ? this.#basic(credential) : nobody;
+    if (learned.kind === "basic") return credential ? directly(credential) : nobody;
     return this.#bearer(this.#challenges.get(name) ?? { ...learned.challenge, scope: scopeOf(name) }, name, credential, signal);
   }
 
@@ -78,7 +78,7 @@ export class Authenticator {
     }
     if (!hasBasic(challenges) || !credential) return undefined;
     this.#learned = { kind: "basic" };
-    return this.#basic(credential);
+    return directly(credential);
   }
 
   #remembered(name: string): BearerChallenge | undefined {
@@ -102,13 +102,8 @@ export class Authenticator {
     return ping.status === 401 ? parseChallenges(ping.header("www-authenticate") ?? "") : [];
   }
 
-  #basic(credential: Credential): Authorization {
-    if (credential.kind !== "basic") return { header: `Bearer ${credential.token}`, isPrivileged: true, heldToken: undefined, scheme: "bearer" };
-    return { header: basicAuthorization(credential.user, credential.password), isPrivileged: true, heldToken: undefined, scheme: "basic" };
-  }
-
   async #bearer({ realm, service, scope }: BearerChallenge, name: string, credential: Credential | undefined, signal: AbortSignal): Promise<Authorization> {
-    if (credential?.kind === "bearer") return this.#basic(credential);
+    if (credential?.kind === "bearer") return directly(credential);
     const { own, realmHosts, tokens } = this.#options;
     const request: TokenRequest = {
       realm: permittedRealm(realm, { registry: own, realmHosts, withCredential: credential !== undefined }),
@@ -126,6 +121,12 @@ export class Authenticator {
       throw error;
     }
   }
+}
+
+/** The credential itself, shown to the registry. */
+function directly(credential: Credential): Authorization {
+  if (credential.kind !== "basic") return { header: `Bearer ${credential.token}`, isPrivileged: true, heldToken: undefined, scheme: "bearer" };
+  return { header: basicAuthorization(credential.user, credential.password), isPrivileged: true, heldToken: undefined, scheme: "basic" };
 }
 
 function scopeOf(name: string): string {

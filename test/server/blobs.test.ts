@@ -108,6 +108,15 @@ describe("a blob", () => {
   });
 });
 
+test("a small blob that is read in many pieces is whole", async () => {
+  const { app, registry } = serving();
+  const digest = registry.putBlob(alpine, blob.subarray(0, 50_000));
+  registry.blobBehaviour = { pieceBytes: 999 };
+  await using server = await listening(app);
+  const response = await fetch(`${server.origin}${pathOf(digest)}`);
+  expect(Buffer.from(await response.arrayBuffer()).equals(blob.subarray(0, 50_000))).toBe(true);
+});
+
 describe("ranges of a blob", () => {
   async function ranged(range: string, bytes: Uint8Array = blob, headers: Record<string, string> = {}): Promise<{ response: Response; body: Buffer }> {
     const { app, registry } = serving();
@@ -222,6 +231,16 @@ describe("a body that breaks", () => {
     expect(registry.openBlobs).toBe(0);
   });
 
+  test("of a held blob that cannot be read is still a status", async () => {
+    const { app, registry } = serving();
+    const digest = registry.putBlob(alpine, blob.subarray(0, 20_000));
+    registry.blobBehaviour = { failAtBytes: 10_000 };
+    await using server = await listening(app);
+    const response = await fetch(`${server.origin}${pathOf(digest)}`);
+    expect(response.status).toBe(502);
+    expect(registry.openBlobs).toBe(0);
+  });
+
   test("shorter than was said is cut", async () => {
     const { app, registry } = serving();
     const digest = registry.putBlob(alpine, blob);
@@ -298,6 +317,19 @@ describe("a client", () => {
     await told(1);
     expect(records).toMatchObject([{ status: 499, sentBytes: 0 }]);
   });
+});
+
+test("a client that takes nothing gives way to one that waits", async () => {
+  const pool = new BufferPool({ clock: systemClock, totalBytes: 128 * 1024, yieldMs: 100 });
+  const { app, registry } = serving({ bufferPool: pool });
+  const huge = registry.putBlob(alpine, randomBytes(16 * 1024 * 1024));
+  const digest = registry.putBlob(alpine, blob);
+  await using server = await listening(app);
+  const stalled = [0, 1].map(() => startPull({ host: server.at, path: pathOf(huge), stallAfterBytes: 1 }));
+  await Promise.all(stalled.map((one) => one.received(1)));
+  await expect.poll(() => pool.usedBytes).toBe(128 * 1024);
+  expect(await pull({ host: server.at, path: pathOf(digest), expected: blob })).toMatchObject({ ending: "complete", isExact: true });
+  for (const one of stalled) one.abort();
 });
 
 test("many bodies at once share the pool and arrive exactly", async () => {

@@ -31,7 +31,6 @@ test("says no to probes and yes to pulls until the delay is over, then closes", 
   expect(await statusOf("/healthz")).toEqual([200, "close"]);
   expect(await statusOf("/v2/")).toEqual([200, "close"]);
   await clock.advance(5_000);
-  idle.end();
   await idleClosed;
   await drained;
   await expect(fetch(`${server.origin}/v2/`)).rejects.toThrow();

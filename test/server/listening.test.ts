@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { copyFile, writeFile } from "node:fs/promises";
 import { request as requestTls } from "node:https";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
@@ -111,6 +112,19 @@ describe("a plain port", () => {
   });
 });
 
+test.each(["/v2/alpine/manifests/latest", "/docker.io/v2/library/alpine/manifests/latest", "http://x/v2/alpine/manifests/latest"])("%s answers GET and HEAD on one connection", async (target) => {
+  const { app, registry, records } = serving();
+  registry.putManifest(alpine, imageManifest, { tags: ["latest"] });
+  await using server = await listening(app);
+  const { received } = await exchange(server.at, `HEAD ${target} HTTP/1.1\r\nHost: x\r\n\r\nGET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  const answers = received.split("HTTP/1.1 200 OK\r\n");
+  expect(answers).toHaveLength(3);
+  expect(answers[1]?.endsWith("\r\n\r\n")).toBe(true);
+  expect(answers[2]?.endsWith(`\r\n\r\n${imageManifest}`)).toBe(true);
+  for (const answer of answers.slice(1)) expect(answer).toContain(`Content-Length: ${imageManifest.length}\r\n`);
+  expect(records.map(({ method, status, client }) => [method, status, client])).toEqual([["HEAD", 200, "127.0.0.1"], ["GET", 200, "127.0.0.1"]]);
+});
+
 describe("a TLS port", () => {
   /** The common name of the certificate that is shown, and what was agreed on. */
   function shakeHands(port: number, options: ConnectionOptions): Promise<{ commonName: unknown; protocol: string | null; alpn: string | false | null }> {
@@ -143,6 +157,26 @@ describe("a TLS port", () => {
     expect(await shakeHands(server.port, { ca: authority.certificate, maxVersion: "TLSv1.2" })).toMatchObject({ protocol: "TLSv1.2" });
     await expect(shakeHands(server.port, { ca: authority.certificate, minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" })).rejects.toThrow();
     expect(await statusOver(server.port, { ca: authority.certificate })).toBe(200);
+  });
+
+  test("sends a large blob exactly", async () => {
+    await using folder = await temporaryFolder();
+    const authority = await createTestAuthority(folder.path);
+    const { certificateFile, keyFile } = await authority.issue();
+    const { app, registry } = serving();
+    const blob = randomBytes(12 * 1024 * 1024);
+    const digest = registry.putBlob(alpine, blob);
+    await using server = await listening(app, { tls: { cert: certificateFile, key: keyFile } });
+    const pieces: Buffer[] = [];
+    await new Promise((resolve, reject) => {
+      const asked = requestTls({ host: "127.0.0.1", port: server.port, path: `/v2/alpine/blobs/${digest}`, servername: "localhost", agent: false, ca: authority.certificate }, (response) => {
+        response.on("data", (piece: Buffer) => pieces.push(piece));
+        response.on("end", resolve);
+      });
+      asked.on("error", reject);
+      asked.end();
+    });
+    expect(Buffer.concat(pieces).equals(blob)).toBe(true);
   });
 
   test("shows a new certificate after reload, and keeps the old one when the new one is bad", async () => {
