@@ -13,6 +13,7 @@ import { repositoryName, type Repository } from "../oci/repository.ts";
 import { smallBytesMax } from "./blob-store.ts";
 import { heldBackBytes, type Fill } from "./fill.ts";
 import type { FillReader } from "./fill-reader.ts";
+import { answerDeadlineMs } from "./deadline.ts";
 import type { Fills } from "./fills.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Grants } from "./grants.ts";
@@ -21,8 +22,6 @@ import type { NegativeAnswers } from "./negative-answers.ts";
 import { abandonable, atMost, SingleFlight } from "./single-flight.ts";
 import type { Store } from "./store.ts";
 
-/** What is not held gets its first byte, or an error, within this time. */
-const answerDeadlineMs = 18_000;
 /** How often a reader looks for another fill when the one it joined could not begin. */
 const joinsMax = 3;
 
@@ -113,10 +112,11 @@ export class BlobPulls {
   }
 
   async #filled(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
+    const untilMs = this.#options.clock.elapsed() + answerDeadlineMs;
     for (let joins = 1; ; joins += 1) {
       const { fill, reader } = await this.#join(repository, digest, call);
       try {
-        await this.#untilAnswerable(fill, call);
+        await this.#untilAnswerable(fill, call, untilMs);
         return this.#answer(fill, reader, call.ranges);
       } catch (error) {
         await reader[Symbol.asyncDispose]();
@@ -138,13 +138,14 @@ export class BlobPulls {
   }
 
   /** Waits until the answer's status is certain: the upstream has answered, and small blobs are right. */
-  async #untilAnswerable(fill: Fill, call: BlobCall): Promise<void> {
+  async #untilAnswerable(fill: Fill, call: BlobCall, untilMs: number): Promise<void> {
     const certain = fill.until((state, receivedBytes) => {
       if (state.kind === "beginning") return false;
       if (state.kind !== "arriving") return true;
       return state.sizeBytes === undefined ? receivedBytes > heldBackBytes : state.sizeBytes > heldBackBytes;
     });
-    const state = await atMost(this.#options.clock, answerDeadlineMs, abandonable(certain, call.signal));
+    const { clock } = this.#options;
+    const state = await atMost(clock, untilMs - clock.elapsed(), abandonable(certain, call.signal));
     if (state === "late") {
       if (fill.isQueued) throw new OciError("OVERLOADED", `${fill.repository.host} serves other downloads first: try again soon`, { retryAfterMs: 5_000 });
       throw new OciError("UPSTREAM_TIMEOUT", `${fill.repository.host} did not send ${fill.digest} in time`, { source: "upstream" });

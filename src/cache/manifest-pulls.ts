@@ -10,6 +10,7 @@ import { parseManifest, readManifestContent, type Manifest } from "../oci/manife
 import type { Answered, Call, Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { isReferrersTag, type Tag } from "../oci/tag.ts";
+import { startDeadline } from "./deadline.ts";
 import type { Fills } from "./fills.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Grants } from "./grants.ts";
@@ -103,8 +104,10 @@ export class ManifestPulls {
   }
 
   /** Asks upstream what the tag means now, and makes sure that we hold it. */
-  async #fetchTag(repository: Repository, tag: Tag, call: Call, held: { record: TagRecord; answer: Answer } | undefined): Promise<Answer> {
+  async #fetchTag(repository: Repository, tag: Tag, unlimited: Call, held: { record: TagRecord; answer: Answer } | undefined): Promise<Answer> {
     const { store, clock } = this.#options;
+    using deadline = startDeadline({ clock, signal: unlimited.signal, what: `${repositoryName(repository)}:${tag}` });
+    const call = { ...unlimited, signal: deadline.signal };
     const checkedAtMs = clock.now();
     const head = await this.#headTag(repository, tag, call);
     if (held && head === held.record.digest) {

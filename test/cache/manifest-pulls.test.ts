@@ -139,6 +139,15 @@ describe("an upstream that is away", () => {
     expect(all.upstream.requests).toHaveLength(3);
   });
 
+  test("that answers HEAD late and never GET fails what is not held within eighteen seconds in all", async () => {
+    await using all = await arrange();
+    all.upstream.when({ kind: "manifest", method: "GET" }, { silent: "before headers" });
+    const failed = all.pull("1").catch((error: unknown) => error);
+    await all.upstream.waitForRequests(2);
+    await all.clock.advance(18_001);
+    expect(await failed).toMatchObject({ code: "UPSTREAM_TIMEOUT" });
+  });
+
   test("does not stand behind a held tag for longer than staleIfError allows", async () => {
     await using all = await arrange({ rules: { staleIfErrorMs: 120_000 } });
     await all.pull("1");

@@ -114,7 +114,7 @@ test("mirrors and registry that all hang share the time there is", async () => {
   set.origin.when({}, { silent: "before headers" });
   const start = performance.now();
   await failureOf(set.get(), "UPSTREAM_TIMEOUT");
-  expect(performance.now() - start).toBeLessThan(1_000);
+  expect(performance.now() - start).toBeLessThan(2_000);
   expect([set.mirror.requests.length, set.origin.requests.length]).toEqual([1, 1]);
 });
 

@@ -67,11 +67,11 @@ test("names that strangers make up, and nobody resolves, do not delay the operat
   const resolve = (name: string) => (name === "registry.corp" ? Promise.resolve([{ address: "127.0.0.1", family: 4 }]) : new Promise<never>(() => {}));
   const host = `registry.corp:${fake.port}`;
   const listed = { ...listedAs(fake), host: repositoryAt(host).host };
-  await using upstreams = startUpstreams([listed], { resolve, deadlines: { lookupMs: 300 } });
+  await using upstreams = startUpstreams([listed], { resolve, deadlines: { lookupMs: 1_500 } });
   const strange = Array.from({ length: 20 }, (_, number) => failureOf(upstreams.getManifest(repositoryAt(`n${number}.example`), reference(), call()), "UPSTREAM_TIMEOUT"));
   const start = performance.now();
   await upstreams.getManifest(repositoryAt(host), reference(), call());
-  expect(performance.now() - start).toBeLessThan(280);
+  expect(performance.now() - start).toBeLessThan(1_000);
   await Promise.all(strange);
 });
 
