@@ -131,9 +131,11 @@ export class BlobPulls {
   async #join(repository: Repository, digest: Digest, call: BlobCall): Promise<{ fill: Fill; reader: FillReader }> {
     const { fills, grants } = this.#options;
     const positionBytes = lowestStart(call.ranges);
+    const grant = await grants.find(repository, digest);
     const running = fills.find(repository.host, digest, positionBytes);
-    if (running && running.repository.path !== repository.path && !(await grants.find(repository, digest))) await this.#askRight(repository, digest, call);
-    const fill = fills.find(repository.host, digest, positionBytes) ?? fills.start(repository, digest, call);
+    if (running && running.repository.path !== repository.path && !grant) await this.#askRight(repository, digest, call);
+    const { requestId } = call;
+    const fill = fills.find(repository.host, digest, positionBytes) ?? fills.start(repository, digest, { requestId, grantedBytes: grant?.sizeBytes });
     return { fill, reader: fill.join(repository) };
   }
 

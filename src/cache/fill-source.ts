@@ -25,12 +25,6 @@ export interface FillSourceOptions {
   readonly signal: AbortSignal;
 }
 
-/** What the upstream said when it began to answer. */
-export interface SourceHead {
-  readonly sizeBytes: number | undefined;
-  readonly isPublic: boolean;
-}
-
 export class FillSource {
   readonly #options: FillSourceOptions;
   #content: (BlobContent & Answered) | undefined;
@@ -57,12 +51,12 @@ export class FillSource {
     return this.#isPublic;
   }
 
-  /** Asks for the blob from `positionBytes` on. Throws what the registry said: nobody has been promised anything yet. */
-  async begin(positionBytes: number): Promise<SourceHead> {
+  /** Asks for the blob from `positionBytes` on; resolves to its size, as far as that is told. Throws what the registry said: nobody has been promised anything yet. */
+  async begin(positionBytes: number): Promise<number | undefined> {
     await this.#open(positionBytes);
     this.#begun = true;
     this.#movedAtMs = this.#options.clock.elapsed();
-    return { sizeBytes: this.#sizeBytes, isPublic: this.#isPublic };
+    return this.#sizeBytes;
   }
 
   /** The next bytes, at `positionBytes`, into `target`; 0 at the end. Rejects with `OciError` when it has to be given up. */

@@ -4,6 +4,7 @@
  *
  * The last 64 KiB are held back until the digest is right; if it is wrong, nobody has a whole blob and nothing is kept.
  */
+import { stat } from "node:fs/promises";
 import type { Clock } from "../oci/clock.ts";
 import { algorithmOf, Digester, type Digest } from "../oci/digest.ts";
 import { isUnknown, OciError } from "../oci/errors.ts";
@@ -12,7 +13,7 @@ import type { Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { FillReader, type FillState, type FollowedFill } from "./fill-reader.ts";
 import { FillSource } from "./fill-source.ts";
-import { copyPart, resumableBytes } from "./part-copy.ts";
+import { copyPart } from "./part-copy.ts";
 import { RangedFetches } from "./ranged-fetches.ts";
 import { Spool } from "./spool.ts";
 
@@ -35,9 +36,20 @@ export interface FillStorage {
   leave(path: string): Promise<void>;
   remove(path: string): Promise<void>;
   temporaryPath(): Promise<string>;
+  /** The registry has delivered the blob, and it was checked. */
+  recordDelivery(delivery: { readonly isPublic: boolean }): Promise<void>;
   /** A synced, checked file takes its final name, and `repositories` may show it. */
-  publish(path: string, blob: { readonly sizeBytes: number; readonly isPublic: boolean; readonly repositories: readonly Repository[] }): Promise<void>;
+  publish(path: string, blob: { readonly sizeBytes: number; readonly repositories: readonly Repository[] }): Promise<void>;
   onDiskFailure(error: unknown): void;
+}
+
+/** What is left of an earlier fill. */
+interface Claim {
+  readonly path: string;
+  /** Every byte is there. */
+  readonly isWhole: boolean;
+  /** How much of it is gone on from. */
+  readonly lengthBytes: number;
 }
 
 export interface FillOptions {
@@ -48,6 +60,8 @@ export interface FillOptions {
   readonly storage: FillStorage;
   readonly clock: Clock;
   readonly log: Log;
+  /** The blob's size, where the repository may show it without asking. */
+  readonly grantedBytes: number | undefined;
   /** How long nothing may move before the fill is given up. */
   readonly patienceMs: number;
   /** Resolves to what gives the place back when the registry has one for another fill. */
@@ -199,7 +213,7 @@ export class Fill implements FollowedFill {
       await source.close();
       giveBack();
       giveBack = undefined;
-      await this.#publish(source.isPublic);
+      await this.#publish();
     } catch (error) {
       this.#become({ kind: "failed", error: this.#abort.signal.aborted ? this.#abort.signal.reason : error });
       await this.#keepPart(error);
@@ -216,7 +230,7 @@ export class Fill implements FollowedFill {
 
   /** Receives until the bytes are right; wrong ones get one more try. */
   async #receiveRight(source: FillSource): Promise<void> {
-    const claimed = await this.#options.storage.findClaimed();
+    const claimed = await this.#claim();
     if (await this.#receive(source, claimed)) return;
     this.#options.log.warn({ repository: repositoryName(this.repository), digest: this.digest }, "upstream sent wrong bytes");
     this.#generation += 1;
@@ -230,35 +244,48 @@ export class Fill implements FollowedFill {
     throw new OciError("UPSTREAM_UNAVAILABLE", `${this.repository.host} sent other bytes than ${this.digest}`, { source: "upstream" });
   }
 
-  /** Receives the blob once, going on from what `claimed` holds. False when the digest is wrong. */
-  async #receive(source: FillSource, claimed: string | undefined): Promise<boolean> {
+  /**
+   * What an earlier fill left. Whole, where the size is known and we may show the blob without asking: then it only lacked its name
+   * when its process was killed. Else without its last byte: asking for that proves that we still may have it.
+   */
+  async #claim(): Promise<Claim | undefined> {
+    const path = await this.#options.storage.findClaimed();
+    if (path === undefined) return undefined;
+    const { size } = await stat(path);
+    const isWhole = size === this.#options.grantedBytes;
+    return { path, isWhole, lengthBytes: isWhole ? size : Math.max(0, size - 1) };
+  }
+
+  /** Receives the blob once, going on from what is claimed. False when the digest is wrong. */
+  async #receive(source: FillSource, claimed: Claim | undefined): Promise<boolean> {
     const { storage, digest } = this.#options;
     const digester = new Digester(algorithmOf(digest));
-    const resumeBytes = claimed === undefined ? 0 : await resumableBytes(claimed);
-    const head = await source.begin(resumeBytes);
+    const sizeBytes = claimed?.isWhole ? claimed.lengthBytes : await source.begin(claimed?.lengthBytes ?? 0);
     this.#spool ??= await Spool.open({
       path: await storage.partPath(),
-      sizeBytes: head.sizeBytes,
+      sizeBytes,
       neededFrom: () => Math.min(...[...this.#readers].map((reader) => reader.positionBytes)),
       onDiskFailure: (error) => storage.onDiskFailure(error),
     });
-    this.#prepareRanges(head.sizeBytes);
-    this.#arrivingFromBytes = resumeBytes;
+    this.#prepareRanges(sizeBytes);
+    this.#arrivingFromBytes = claimed?.lengthBytes ?? 0;
     this.#arrivingSinceMs = this.#options.clock.elapsed();
-    this.#become({ kind: "arriving", sizeBytes: head.sizeBytes });
-    if (claimed !== undefined) {
-      await copyPart({ path: claimed, lengthBytes: resumeBytes, receive: async (bytes) => await this.#take(bytes, digester) });
-      await storage.remove(claimed);
+    this.#become({ kind: "arriving", sizeBytes });
+    if (claimed) {
+      await copyPart({ ...claimed, receive: async (bytes) => await this.#take(bytes, digester) });
+      await storage.remove(claimed.path);
     }
-    for (;;) {
+    while (!claimed?.isWhole) {
       const target = await this.#reserve();
       const length = await source.read(target, this.receivedBytes);
       if (length === 0) break;
-      if (head.sizeBytes !== undefined && this.receivedBytes + length > head.sizeBytes) return false;
+      if (sizeBytes !== undefined && this.receivedBytes + length > sizeBytes) return false;
       digester.update(target.subarray(0, length));
       this.#commit(length);
     }
     if (digester.digest() !== digest) return false;
+    // Whoever got the last bytes may rely on them: they are in the file before they leave, and a kill from here on loses nothing.
+    if (await this.#spool.flushed()) await storage.recordDelivery({ isPublic: source.isPublic && !claimed });
     this.#become({ kind: "verified", sizeBytes: this.receivedBytes });
     return true;
   }
@@ -324,13 +351,13 @@ export class Fill implements FollowedFill {
   }
 
   /** The digest is right: readers have the rest already; now the file becomes part of the store. */
-  async #publish(isPublic: boolean): Promise<void> {
+  async #publish(): Promise<void> {
     const { storage, log } = this.#options;
     const kept = await this.#spool?.flushed();
     if (!kept) return;
     try {
       await kept.file.sync();
-      await storage.publish(kept.path, { sizeBytes: this.receivedBytes, isPublic, repositories: [...this.#repositories.values()] });
+      await storage.publish(kept.path, { sizeBytes: this.receivedBytes, repositories: [...this.#repositories.values()] });
       const ms = Math.round(this.#options.clock.elapsed() - this.#startedAtMs);
       log.debug({ repository: repositoryName(this.repository), digest: this.digest, bytes: this.receivedBytes, ms }, "blob stored");
     } catch (error) {

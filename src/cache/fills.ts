@@ -46,7 +46,7 @@ export class Fills {
   }
 
   /** Begins a fill; the caller has looked that none is there to join. Throws `OVERLOADED` when the registry's queue is full. */
-  start(repository: Repository, digest: Digest, { requestId }: { requestId: string }): Fill {
+  start(repository: Repository, digest: Digest, { requestId, grantedBytes }: { requestId: string; grantedBytes: number | undefined }): Fill {
     const { upstream, clock, log, background, patienceMs } = this.#options;
     if (this.#closed) throw new OciError("OVERLOADED", "the server is shutting down", { retryAfterMs: 1_000 });
     const queue = this.#queueOf(repository.host);
@@ -58,6 +58,7 @@ export class Fills {
       repository,
       digest,
       requestId,
+      grantedBytes,
       clock,
       log,
       patienceMs,
@@ -128,9 +129,11 @@ export class Fills {
       leave: async (path) => await store.instance.leave(path, key),
       remove: removeIfThere,
       temporaryPath: async () => await store.instance.temporaryPath(),
-      publish: async (path, { sizeBytes, isPublic, repositories }) => {
+      recordDelivery: async (delivery) => {
+        await store.whereWritable(() => store.provenance.record(host, digest, delivery));
+      },
+      publish: async (path, { sizeBytes, repositories }) => {
         await store.blobs.adopt(path, digest);
-        await store.provenance.record(host, digest, { isPublic });
         for (const repository of repositories) await store.repositories.putLink(repository, digest, sizeBytes);
         store.noteWritten();
       },

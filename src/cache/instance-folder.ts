@@ -74,7 +74,7 @@ export class InstanceFolder {
 
   /** Leaves a part for later: the next fill of `key` goes on with it. */
   async leave(partPath: string, key: string): Promise<void> {
-    await rename(partPath, join(this.path, `${key}${claimedEnding}`));
+    await this.#claim(partPath, key);
   }
 
   /** Takes over what dead processes left. Calls within a second share one. */
@@ -169,8 +169,7 @@ export class InstanceFolder {
     for (const name of await listFolder(folder)) {
       const key = keyOfPart(name);
       try {
-        // Renaming claims it: of several processes that try, one succeeds.
-        if (key) await rename(join(folder, name), join(this.path, `${key}${claimedEnding}`));
+        if (key) await this.#claim(join(folder, name), key);
         else await unlink(join(folder, name));
       } catch (error) {
         if (!isErrno(error, "ENOENT")) throw error;
@@ -180,6 +179,13 @@ export class InstanceFolder {
       if (!isErrno(error, "ENOENT", "ENOTEMPTY")) throw error;
     });
     this.#log.info({ folder }, "temporary folder of a gone process taken over");
+  }
+
+  /** Renaming claims it: of several processes that try, one succeeds. Of two parts of one blob the longer is worth keeping. */
+  async #claim(path: string, key: string): Promise<void> {
+    const claimed = join(this.path, `${key}${claimedEnding}`);
+    if ((await sizeOf(claimed)) >= (await sizeOf(path))) return await unlink(path);
+    await rename(path, claimed);
   }
 
   async #dropOld(folder: string): Promise<void> {
@@ -234,6 +240,16 @@ async function listFolder(folder: string): Promise<string[]> {
     return await readdir(folder);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+/** -1 for what is not there. */
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return -1;
     throw error;
   }
 }

@@ -2,7 +2,7 @@
  * Copying what an earlier fill left into a new file, hashing it on the way. Always a copy: its old owner may wake up with the
  * file still open, and nobody may hold a descriptor to a file that gets published.
  */
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 
 const chunkBytes = 1024 * 1024;
 
@@ -16,9 +16,4 @@ export async function copyPart({ path, lengthBytes, receive }: { path: string; l
     await receive(chunk.subarray(0, bytesRead));
     position += bytesRead;
   }
-}
-
-/** From where on a part is gone on with: its last byte is always asked for anew, for the answer proves that we still may have it. */
-export async function resumableBytes(path: string): Promise<number> {
-  return Math.max(0, (await stat(path)).size - 1);
 }

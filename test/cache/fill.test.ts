@@ -113,6 +113,25 @@ describe("a blob that is not held", () => {
     expect(Number(/bytes=([0-9]+)-$/.exec(upstream.requests.at(-1) ?? "")?.[1])).toBeGreaterThan(2 * mib);
   });
 
+  test("whose process was killed when every byte was there, and only its name was missing, is held without asking upstream", async () => {
+    await using upstream = await startFakeUpstream();
+    const image = buildImage();
+    const [layer = image.config] = image.layers;
+    upstream.putManifest("team/app", "1", image.manifest.bytes, image.manifest.descriptor.mediaType);
+    await using rig = await startTestCache({ upstreams: [upstream.host] });
+    const repository = repositoryAt(upstream.host, "team/app");
+    await pullManifest(rig, repository, "1");
+    const key = `${hostFolder(repository.host)}~${layer.replace(":", "-")}`;
+    const path = await rig.store.instance.partPath(key);
+    await writeFile(path, image.blobs.get(layer) ?? "");
+    await letOwnerDie(rig.store);
+    await upstream.close();
+    await using next = await startTestCache({ upstreams: [upstream.host], root: rig.store.layout.root });
+    expect((await pullBlob(next, repository, layer)).bytes.equals(Buffer.from(image.blobs.get(layer) ?? ""))).toBe(true);
+    await next.store.background.settled();
+    expect(await pullBlob(next, repository, layer)).toMatchObject({ outcome: "hit" });
+  });
+
   test("that the upstream does not have is unknown, and asked for once", async () => {
     await using all = await arrange();
     const { rig, repository, upstream } = all;

@@ -34,6 +34,14 @@ describe("what a dead process left", () => {
     expect(await instance.findClaimed("host~sha256-bb")).toBeUndefined();
   });
 
+  test("keeps the longer of two parts of one blob: it died while it copied one into the other", async () => {
+    await using folder = await temporaryFolder();
+    const { self, instance } = await arrange(folder.path);
+    await plant(folder.path, `${self.boot}-${self.namespace}-999999999-1-abcdef`, { "k.claimed": "a long part", "k~2.part": "a lo" });
+    const claimed = await instance.findClaimed("k");
+    expect(claimed && (await readFile(claimed, "utf8"))).toBe("a long part");
+  });
+
   test("is left alone while its process lives, however long it says nothing", async () => {
     await using folder = await temporaryFolder();
     const { self, clock, instance } = await arrange(folder.path);
