@@ -10,7 +10,9 @@ import { coldBytes, largeBytes, startNginx, startOrigin, startOurs, startProxy, 
 import { bytesPerSecond, downloadMs, requestsPerSecond } from "./measures.ts";
 import { Results, type MeasureUnit } from "./results.ts";
 
-const { values: options } = parseArgs({ options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "2" }, peers: { type: "boolean", default: false } } });
+const { values: options } = parseArgs({
+  options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "2" }, peers: { type: "boolean", default: false } },
+});
 const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
 const mebibyte = 1024 * 1024;
@@ -93,7 +95,14 @@ async function measureMemory(when: string): Promise<void> {
 }
 
 async function reportHerd(): Promise<void> {
-  const herd = await runHerd({ blobBytes: largeBytes, clients: 50, upstreamBytesPerSecond: 25 * mebibyte, joiningAtHalf: 8, joiningAtEnd: 4, throughOther: 10 });
+  const herd = await runHerd({
+    blobBytes: largeBytes,
+    clients: 50,
+    upstreamBytesPerSecond: 25 * mebibyte,
+    joiningAtHalf: 8,
+    joiningAtEnd: 4,
+    throughOther: 10,
+  });
   console.log(`\nHerd of 50 on one cold blob of 256 MiB, upstream at 25 MiB/s: ${JSON.stringify(herd, undefined, 2)}`);
 }
 

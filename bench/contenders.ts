@@ -40,7 +40,10 @@ export async function startOrigin(folder: string, { coldBlobs }: { coldBlobs: nu
   const large = await pushBlob(base, seededBytes(largeBytes, "large"));
   const cold: Digest[] = [];
   for (let at = 0; at < coldBlobs; at++) cold.push(await pushBlob(base, seededBytes(coldBytes, `cold ${at}`)));
-  return { origin: { name: "origin", base, process: registry.process, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() }, content: { image, small, large, cold } };
+  return {
+    origin: { name: "origin", base, process: registry.process, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() },
+    content: { image, small, large, cold },
+  };
 }
 
 /** Us, with the request line on, written to a file. */
@@ -48,13 +51,23 @@ export async function startOurs(folder: string, origin: Contender): Promise<Cont
   const own = await made(folder, "ours");
   const config = { logLevel: "info", logFile: join(own, "log"), registries: [{ name: new URL(origin.base).host, scheme: "http", aliases: ["up"] }] };
   const server = await startOurServer({ folder: own, config });
-  return { name: "ociregistry", base: `${server.url}/v2/up/${repository}`, process: server.process, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  return {
+    name: "ociregistry",
+    base: `${server.url}/v2/up/${repository}`,
+    process: server.process,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }
 
 /** Debian's docker-registry as a pull-through proxy, its access log off. */
 export async function startProxy(folder: string, origin: Contender): Promise<Contender> {
   const registry = await startDockerRegistry({ folder: await made(folder, "proxy"), proxyOf: new URL(origin.base).origin, isQuiet: true });
-  return { name: "docker-registry", base: `${registry.url}/v2/${repository}`, process: registry.process, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() };
+  return {
+    name: "docker-registry",
+    base: `${registry.url}/v2/${repository}`,
+    process: registry.process,
+    [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose](),
+  };
 }
 
 /** nginx with sendfile on plain files at the same paths, its access log off: what the machine can do. */
@@ -92,7 +105,11 @@ async function pushBlob(base: string, bytes: Uint8Array): Promise<Digest> {
 }
 
 async function push(url: string, bytes: Uint8Array, contentType: string): Promise<void> {
-  const answer = await fetch(url, { method: "PUT", headers: { "content-type": contentType }, body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) });
+  const answer = await fetch(url, {
+    method: "PUT",
+    headers: { "content-type": contentType },
+    body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+  });
   if (!answer.ok) throw new Error(`pushing to the origin: ${answer.status} ${await answer.text()}`);
 }
 

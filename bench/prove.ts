@@ -27,7 +27,14 @@ console.log(broken === 0 ? "\nall hold" : `\n${broken} broken`);
 process.exitCode = broken === 0 ? 0 : 1;
 
 async function proveHerd(): Promise<readonly Claim[]> {
-  const herd = await runHerd({ blobBytes: 256 * mebibyte, clients: 50, upstreamBytesPerSecond: 25 * mebibyte, joiningAtHalf: 8, joiningAtEnd: 4, throughOther: 10 });
+  const herd = await runHerd({
+    blobBytes: 256 * mebibyte,
+    clients: 50,
+    upstreamBytesPerSecond: 25 * mebibyte,
+    joiningAtHalf: 8,
+    joiningAtEnd: 4,
+    throughOther: 10,
+  });
   return [
     { what: "upstream bytes / blob bytes, 1.00", measured: herd.upstreamRatio.toFixed(4), holds: herd.upstreamRatio <= 1.005 },
     { what: "GETs of the blob, 1", measured: herd.blobRequests, holds: herd.blobRequests === 1 },
@@ -54,19 +61,33 @@ async function proveKills(): Promise<readonly Claim[]> {
     { what: `exact without the upstream, ${rounds}`, measured: kills.exactWithoutUpstream, holds: kills.exactWithoutUpstream === rounds },
     { what: "wrong bodies taken for complete, 0", measured: kills.wrongBodies, holds: kills.wrongBodies === 0 },
     { what: "upstream bytes / blob bytes at worst, under 1.10", measured: kills.upstreamRatioWorst.toFixed(3), holds: kills.upstreamRatioWorst < 1.1 },
-    { what: "gone on behind what a client had, at most 3 MiB", measured: (kills.behindClientBytesWorst / mebibyte).toFixed(2), holds: kills.behindClientBytesWorst <= 3 * mebibyte },
+    {
+      what: "gone on behind what a client had, at most 3 MiB",
+      measured: (kills.behindClientBytesWorst / mebibyte).toFixed(2),
+      holds: kills.behindClientBytesWorst <= 3 * mebibyte,
+    },
     { what: "parts left, none", measured: kills.leftovers.join(" ") || "none", holds: kills.leftovers.length === 0 },
   ];
 }
 
 async function proveLeaving(): Promise<readonly Claim[]> {
-  const { before, after, inexact, upstreamRatio } = await runLeavingClients({ pulls: 1000, blobs: 40, blobBytes: 4 * mebibyte, atOnce: 20, random: Math.random });
+  const { before, after, inexact, upstreamRatio } = await runLeavingClients({
+    pulls: 1000,
+    blobs: 40,
+    blobBytes: 4 * mebibyte,
+    atOnce: 20,
+    random: Math.random,
+  });
   const [beforeMebibytes, afterMebibytes] = [before, after].map(({ residentBytes }) => Math.round(residentBytes / mebibyte));
   return [
     { what: "pulls with a wrong byte, 0", measured: inexact, holds: inexact === 0 },
     { what: `open files as before, ${before.openFiles}`, measured: after.openFiles, holds: after.openFiles <= before.openFiles },
     { what: `temporary files as before, ${before.temporaryFiles}`, measured: after.temporaryFiles, holds: after.temporaryFiles <= before.temporaryFiles },
-    { what: `resident MiB no more than 40 above what they were, ${beforeMebibytes}`, measured: afterMebibytes ?? NaN, holds: after.residentBytes - before.residentBytes < 40 * mebibyte },
+    {
+      what: `resident MiB no more than 40 above what they were, ${beforeMebibytes}`,
+      measured: afterMebibytes ?? NaN,
+      holds: after.residentBytes - before.residentBytes < 40 * mebibyte,
+    },
     { what: "upstream bytes / all blobs' bytes, at most 1.05", measured: upstreamRatio.toFixed(3), holds: upstreamRatio <= 1.05 },
   ];
 }

@@ -55,7 +55,17 @@ const filesEveryMs = 5_000;
 const helloWorldFiles = join(import.meta.dirname, "..", "assets", "hello-world");
 /** Settings that a reload takes over; a change of any other is told, and waits for a restart. */
 const reloadable: ReadonlySet<keyof Config> = new Set([
-  "configFile", "logLevel", "registries", "defaultNs", "unlistedRegistries", "alwaysPullLatest", "tagTtl", "staleIfErrorMs", "whenDeniedMs", "whenGoneMs", "pullTimeoutMs",
+  "configFile",
+  "logLevel",
+  "registries",
+  "defaultNs",
+  "unlistedRegistries",
+  "alwaysPullLatest",
+  "tagTtl",
+  "staleIfErrorMs",
+  "whenDeniedMs",
+  "whenGoneMs",
+  "pullTimeoutMs",
 ]);
 
 /** What follows from a configuration and can be exchanged while requests run. */
@@ -80,7 +90,16 @@ export async function startProgram({ config, reload, environment, clock = system
   const metrics = new Metrics({ version: packageVersion(), status: () => parts.status });
   const metered = meteredRegistry(config.airGapped ? new OfflineRegistry() : upstreams, { observe: (record) => metrics.observeUpstream(record), clock });
   const upstream: Registry = config.helloWorld ? new HelloWorld({ next: metered, files: helloWorldFiles }) : metered;
-  const cache = new CachingRegistry({ upstream, store, freshness: rules.freshness, pullTimeoutMs: config.pullTimeoutMs, fillsMax: (host) => fillsMaxOf(rules, host), clock, log, background });
+  const cache = new CachingRegistry({
+    upstream,
+    store,
+    freshness: rules.freshness,
+    pullTimeoutMs: config.pullTimeoutMs,
+    fillsMax: (host) => fillsMaxOf(rules, host),
+    clock,
+    log,
+    background,
+  });
   const status: Status = {
     upstreams: () => (config.airGapped ? [] : upstreams.status()),
     fills: () => cache.fillCounts(),
@@ -153,7 +172,13 @@ export async function startProgram({ config, reload, environment, clock = system
 
 async function listenAll(config: Config, app: AppOptions, log: Log): Promise<readonly [Listener, ...Listener[]]> {
   const common = { host: config.host, log };
-  const main = await listen({ ...common, app: createApp(app), port: config.port, proxyProtocol: config.proxyProtocol, ...(config.serverTls ? { tls: listeningTls(config.serverTls) } : {}) });
+  const main = await listen({
+    ...common,
+    app: createApp(app),
+    port: config.port,
+    proxyProtocol: config.proxyProtocol,
+    ...(config.serverTls ? { tls: listeningTls(config.serverTls) } : {}),
+  });
   const listeners: [Listener, ...Listener[]] = [main];
   try {
     const ports = [config.healthPort, config.metricsPort].filter((port) => port !== undefined);
@@ -202,7 +227,10 @@ async function readUpstreamRegistry(registry: RegistryConfig, names: RegistryNam
   return { host: hostOf(registry, names), scheme, endpoints, originFallback, redirectHosts, public: isPublic, ...(await readAccess(registry, environment)) };
 }
 
-async function readAccess({ auth, tls }: Pick<RegistryConfig, "auth" | "tls">, environment: NodeJS.ProcessEnv): Promise<Pick<UpstreamRegistryOptions, "auth" | "tls">> {
+async function readAccess(
+  { auth, tls }: Pick<RegistryConfig, "auth" | "tls">,
+  environment: NodeJS.ProcessEnv,
+): Promise<Pick<UpstreamRegistryOptions, "auth" | "tls">> {
   const secret = auth && (await readSecret(auth.password, environment));
   const texts = tls && (await readTlsTexts(tls));
   return {
@@ -211,7 +239,11 @@ async function readAccess({ auth, tls }: Pick<RegistryConfig, "auth" | "tls">, e
   };
 }
 
-function defined({ ca, cert, key }: { ca: string | undefined; cert: string | undefined; key: string | undefined }): { ca?: string; cert?: string; key?: string } {
+function defined({ ca, cert, key }: { ca: string | undefined; cert: string | undefined; key: string | undefined }): {
+  ca?: string;
+  cert?: string;
+  key?: string;
+} {
   return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
 }
 
@@ -248,7 +280,10 @@ function hostOf({ name }: RegistryConfig, names: RegistryNames): RegistryHost {
 /** What an operator wants to know at the start, in a line or two. */
 function tellStart(config: Config, rules: Rules, environment: NodeJS.ProcessEnv, log: Log): void {
   const { policy, because } = resolveUnlisted(config, environment);
-  log.info({ unlistedRegistries: policy, because, defaultRegistry: rules.names.defaultHost }, policy === "deny" ? "only listed registries are served" : "any registry at a public address is served");
+  log.info(
+    { unlistedRegistries: policy, because, defaultRegistry: rules.names.defaultHost },
+    policy === "deny" ? "only listed registries are served" : "any registry at a public address is served",
+  );
   const withCredentials = registriesWithCredentials(config);
   if (withCredentials.length === 0) return;
   log.warn({ registries: withCredentials }, "everybody who can reach this port reads what these credentials can read: clients are not authenticated");

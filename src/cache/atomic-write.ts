@@ -17,7 +17,11 @@ export interface AtomicWriteOptions {
 }
 
 /** Writes `bytes` to `path`. Throws the system's error and leaves nothing. */
-export async function writeAtomic(path: string, bytes: Uint8Array | string, { temporaryPath, mode = 0o664, sync = true, modifiedAtMs }: AtomicWriteOptions): Promise<void> {
+export async function writeAtomic(
+  path: string,
+  bytes: Uint8Array | string,
+  { temporaryPath, mode = 0o664, sync = true, modifiedAtMs }: AtomicWriteOptions,
+): Promise<void> {
   try {
     {
       await using file = await open(temporaryPath, "wx", mode);

@@ -48,7 +48,16 @@ export class CachingRegistry implements Registry {
     this.#freshness = new Freshness(freshness);
     this.#negative = new NegativeAnswers(clock);
     this.#fills = new Fills({ upstream, store, clock, log, background, patienceMs: pullTimeoutMs, runningMax: fillsMax });
-    const parts = { upstream, store, grants: new Grants(store), fills: this.#fills, freshness: this.#freshness, negative: this.#negative, clock, lifetime: this.#lifetime.signal };
+    const parts = {
+      upstream,
+      store,
+      grants: new Grants(store),
+      fills: this.#fills,
+      freshness: this.#freshness,
+      negative: this.#negative,
+      clock,
+      lifetime: this.#lifetime.signal,
+    };
     this.#manifests = new ManifestPulls(parts);
     this.#blobs = new BlobPulls(parts);
     this.#listings = new Listings(parts);

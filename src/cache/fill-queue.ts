@@ -27,7 +27,9 @@ export class FillQueue {
   /** Throws `OVERLOADED` when a fill that came now would not even find a place to wait. */
   check(): void {
     if (this.#running < this.#runningMax || this.#waiting.length < waitingMax) return;
-    throw new OciError("OVERLOADED", `${this.#host} has ${this.#running} downloads running and ${this.#waiting.length} waiting: try again soon`, { retryAfterMs });
+    throw new OciError("OVERLOADED", `${this.#host} has ${this.#running} downloads running and ${this.#waiting.length} waiting: try again soon`, {
+      retryAfterMs,
+    });
   }
 
   /** Resolves to what gives the place back, once. Throws `OVERLOADED`, or the signal's reason. */

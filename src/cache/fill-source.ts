@@ -109,7 +109,9 @@ export class FillSource {
     const sizeBytes = content.descriptor.sizeBytes;
     if (this.#begun && this.#sizeBytes !== undefined && sizeBytes !== undefined && sizeBytes !== this.#sizeBytes) {
       await content[Symbol.asyncDispose]();
-      throw new OciError("UPSTREAM_UNAVAILABLE", `the upstream changed the size of ${digest} from ${this.#sizeBytes} to ${sizeBytes} bytes`, { source: "upstream" });
+      throw new OciError("UPSTREAM_UNAVAILABLE", `the upstream changed the size of ${digest} from ${this.#sizeBytes} to ${sizeBytes} bytes`, {
+        source: "upstream",
+      });
     }
     this.#content = content;
     this.#sizeBytes ??= sizeBytes;

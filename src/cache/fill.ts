@@ -292,7 +292,7 @@ export class Fill implements FollowedFill {
 
   async #take(bytes: Uint8Array, digester: Digester): Promise<void> {
     digester.update(bytes);
-    for (let taken = 0; taken < bytes.byteLength; ) {
+    for (let taken = 0; taken < bytes.byteLength;) {
       const target = await this.#reserve();
       const length = Math.min(target.byteLength, bytes.byteLength - taken);
       target.set(bytes.subarray(taken, taken + length));
@@ -328,7 +328,8 @@ export class Fill implements FollowedFill {
     const cancel = this.#options.clock.after(slowReaderMs, () => {
       const needed = Math.min(...[...this.#readers].map((reader) => reader.positionBytes));
       for (const reader of this.#readers) {
-        if (reader.positionBytes === needed) reader.cut(new OciError("OVERLOADED", `too slow for ${this.digest}, which cannot be kept here: the disk is full or failing`));
+        if (reader.positionBytes === needed)
+          reader.cut(new OciError("OVERLOADED", `too slow for ${this.digest}, which cannot be kept here: the disk is full or failing`));
       }
       spool.freed();
     });

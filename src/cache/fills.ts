@@ -116,7 +116,10 @@ export class Fills {
   #onReaders(changed: Fill): void {
     if (changed.readerCount > 0 || this.#closed) return;
     const readerless = [...this.#fills.values()]
-      .filter((fill) => fill.repository.host === changed.repository.host && fill.readerCount === 0 && (fill.state.kind === "beginning" || fill.state.kind === "arriving"))
+      .filter(
+        (fill) =>
+          fill.repository.host === changed.repository.host && fill.readerCount === 0 && (fill.state.kind === "beginning" || fill.state.kind === "arriving"),
+      )
       .sort((a, b) => a.startedAtMs - b.startedAtMs);
     for (const fill of readerless.slice(0, Math.max(0, readerless.length - readerlessMax))) fill.pause("paused: too many downloads that nobody waits for");
   }

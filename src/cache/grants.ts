@@ -53,7 +53,8 @@ export class Grants {
   /** Writes a link for what a manifest names. */
   async putNamed(repository: Repository, bytes: Uint8Array): Promise<void> {
     for (const { digest, sizeBytes } of namedDescriptors(readManifestContent(bytes)).slice(0, linksMax)) {
-      if (sizeBytes !== undefined && !(await this.#store.repositories.findLink(repository, digest))) await this.#store.repositories.putLink(repository, digest, sizeBytes);
+      if (sizeBytes !== undefined && !(await this.#store.repositories.findLink(repository, digest)))
+        await this.#store.repositories.putLink(repository, digest, sizeBytes);
     }
   }
 }

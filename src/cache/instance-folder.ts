@@ -211,7 +211,12 @@ export async function nameOfThisProcess(): Promise<ProcessName> {
   const boot = await readText("/proc/sys/kernel/random/boot_id");
   const namespace = await readlink("/proc/self/ns/pid").catch(() => ""); // Not Linux: told by silence instead.
   const startTime = await startTimeOf(process.pid);
-  return { boot: boot?.replaceAll("-", "").slice(0, 12) || randomBytes(6).toString("hex"), namespace: /\d+/.exec(namespace)?.[0] ?? "x", pid: process.pid, startTime: startTime ?? "x" };
+  return {
+    boot: boot?.replaceAll("-", "").slice(0, 12) || randomBytes(6).toString("hex"),
+    namespace: /\d+/.exec(namespace)?.[0] ?? "x",
+    pid: process.pid,
+    startTime: startTime ?? "x",
+  };
 }
 
 function findProcessName(folder: string): ProcessName | undefined {

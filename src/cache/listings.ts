@@ -49,9 +49,16 @@ export class Listings {
     const ask = (): Promise<TagsPage> => this.#options.upstream.listTags(repository, { ...call, signal: this.#options.lifetime });
     try {
       const known = await this.#options.store.repositories.listTags(repository);
-      const page = known.length === 0 ? await this.#tagFlights.run(key, ask, call.signal) : await this.#tagFlights.runTimely(key, ask, { deadlineMs, signal: call.signal });
+      const page =
+        known.length === 0
+          ? await this.#tagFlights.run(key, ask, call.signal)
+          : await this.#tagFlights.runTimely(key, ask, { deadlineMs, signal: call.signal });
       if (page !== "late") return { tags: page.tags, ...(page.next === undefined ? {} : { next: page.next }), outcome: "passed", warnings: [] };
-      return await this.#knownTags(repository, call, new OciError("UPSTREAM_TIMEOUT", `${repository.host} does not list its tags in time`, { source: "upstream" }));
+      return await this.#knownTags(
+        repository,
+        call,
+        new OciError("UPSTREAM_TIMEOUT", `${repository.host} does not list its tags in time`, { source: "upstream" }),
+      );
     } catch (error) {
       if (!(error instanceof OciError)) throw error;
       return await this.#knownTags(repository, call, error);
@@ -61,13 +68,16 @@ export class Listings {
   async referrers(repository: Repository, subject: Digest, call: ReferrersCall): Promise<Referrers & Answered> {
     const key = `${repositoryName(repository)}@${subject}`;
     const known = (await this.#options.store.referrers.findAnswer(repository, subject)) ?? this.#empty.get(key);
-    if (known && (!call.mayFetch || (call.noCache !== true && this.#isFresh(repository, subject, known)))) return filtered(known.manifests, call, { outcome: "hit", warnings: [] });
+    if (known && (!call.mayFetch || (call.noCache !== true && this.#isFresh(repository, subject, known))))
+      return filtered(known.manifests, call, { outcome: "hit", warnings: [] });
     const held = await this.#heldReferrers(repository, subject);
     if (!call.mayFetch) return filtered(held, call, { outcome: "hit", warnings: [] });
     const ask = (): Promise<ReferrersAnswer> => this.#askReferrers(repository, subject, key, call);
     try {
       const isKnown = known !== undefined || held.length > 0;
-      const answer = isKnown ? await this.#referrerFlights.runTimely(key, ask, { deadlineMs, signal: call.signal }) : await this.#referrerFlights.run(key, ask, call.signal);
+      const answer = isKnown
+        ? await this.#referrerFlights.runTimely(key, ask, { deadlineMs, signal: call.signal })
+        : await this.#referrerFlights.run(key, ask, call.signal);
       if (answer !== "late") return filtered(answer.manifests, call, { outcome: "miss", warnings: [] });
       return this.#standIn(repository, known, held, call, undefined);
     } catch (error) {
@@ -89,7 +99,13 @@ export class Listings {
   }
 
   /** Never an error that would fail a pull: what is known here, at worst nothing, with a warning. */
-  #standIn(repository: Repository, known: ReferrersAnswer | undefined, held: readonly Descriptor[], call: ReferrersCall, error: OciError | undefined): Referrers & Answered {
+  #standIn(
+    repository: Repository,
+    known: ReferrersAnswer | undefined,
+    held: readonly Descriptor[],
+    call: ReferrersCall,
+    error: OciError | undefined,
+  ): Referrers & Answered {
     const { clock, freshness } = this.#options;
     const manifests = [...new Map([...(known?.manifests ?? []), ...held].map((descriptor) => [descriptor.digest, descriptor])).values()];
     const isLocal = error?.source === "local" && isUnknown(error);
@@ -97,7 +113,8 @@ export class Listings {
     if (error && !isOutage(error) && !isUnknown(error) && manifests.length === 0) throw error;
     const failure = error ?? new OciError("UPSTREAM_TIMEOUT", "no answer in time", { source: "upstream" });
     const warning =
-      freshness.standIn(repository, failure, { checkedAtMs: known?.checkedAtMs ?? clock.now(), nowMs: clock.now() }) ?? `upstream ${repository.host} unavailable; served from cache`;
+      freshness.standIn(repository, failure, { checkedAtMs: known?.checkedAtMs ?? clock.now(), nowMs: clock.now() }) ??
+      `upstream ${repository.host} unavailable; served from cache`;
     return filtered(manifests, call, { outcome: "stale", warnings: [warning] });
   }
 
@@ -118,7 +135,13 @@ export class Listings {
       if (!bytes) continue;
       const { artifactType, annotations, subject: named } = readManifestContent(bytes);
       if (named?.digest !== subject) continue;
-      descriptors.push({ mediaType: record.mediaType, digest, sizeBytes: bytes.byteLength, ...(artifactType ? { artifactType } : {}), ...(annotations ? { annotations } : {}) });
+      descriptors.push({
+        mediaType: record.mediaType,
+        digest,
+        sizeBytes: bytes.byteLength,
+        ...(artifactType ? { artifactType } : {}),
+        ...(annotations ? { annotations } : {}),
+      });
     }
     return descriptors;
   }
@@ -128,8 +151,10 @@ export class Listings {
     const { store, freshness, clock } = this.#options;
     const tags = await store.repositories.listTags(repository);
     const isLocal = error === undefined || (error.source === "local" && isUnknown(error));
-    const warning = error && !isLocal ? freshness.standIn(repository, error, { checkedAtMs: await this.#listedAtMs(repository), nowMs: clock.now() }) : undefined;
-    if (tags.length === 0 || (!isLocal && warning === undefined)) throw error ?? new OciError("NAME_UNKNOWN", `nothing of ${repositoryName(repository)} is held here`);
+    const warning =
+      error && !isLocal ? freshness.standIn(repository, error, { checkedAtMs: await this.#listedAtMs(repository), nowMs: clock.now() }) : undefined;
+    if (tags.length === 0 || (!isLocal && warning === undefined))
+      throw error ?? new OciError("NAME_UNKNOWN", `nothing of ${repositoryName(repository)} is held here`);
     const { last, limit } = call;
     const after = last === undefined ? tags : tags.filter((tag) => tag > last);
     const page = limit === undefined ? after : after.slice(0, limit);
@@ -151,4 +176,3 @@ export class Listings {
 function filtered(manifests: readonly Descriptor[], { artifactType }: ReferrersCall, answered: Answered): Referrers & Answered {
   return { manifests: artifactType === undefined ? manifests : manifests.filter((descriptor) => descriptor.artifactType === artifactType), ...answered };
 }
-

@@ -70,7 +70,9 @@ export class ManifestPulls {
     if (held) return held;
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
     const key = `${repositoryName(repository)}@${digest}`;
-    return await this.#remembered(key, { byDigest: true }, () => this.#flights.run(key, () => this.#fetchDigest(repository, digest, this.#shared(call)), call.signal));
+    return await this.#remembered(key, { byDigest: true }, () =>
+      this.#flights.run(key, () => this.#fetchDigest(repository, digest, this.#shared(call)), call.signal),
+    );
   }
 
   async #revalidated(repository: Repository, tag: Tag, held: { record: TagRecord; answer: Answer }, call: Call): Promise<Answer> {
@@ -81,7 +83,9 @@ export class ManifestPulls {
     try {
       const answer = await this.#flights.runTimely(key, ask, { deadlineMs: revalidationDeadlineMs, signal: call.signal });
       if (answer !== "late") return answer;
-      const late = new OciError("UPSTREAM_TIMEOUT", `${repository.host} takes longer than ${revalidationDeadlineMs} ms to confirm ${tag}`, { source: "upstream" });
+      const late = new OciError("UPSTREAM_TIMEOUT", `${repository.host} takes longer than ${revalidationDeadlineMs} ms to confirm ${tag}`, {
+        source: "upstream",
+      });
       const warning = freshness.standIn(repository, late, times);
       return warning === undefined ? await this.#flights.run(key, ask, call.signal) : stale(held.answer, warning);
     } catch (error) {
@@ -95,7 +99,9 @@ export class ManifestPulls {
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `no tag ${tag} of ${repositoryName(repository)} is held here, and it may not be fetched`);
     const key = `${repositoryName(repository)}:${tag}`;
     try {
-      return await this.#remembered(key, { byDigest: false }, () => this.#flights.run(key, () => this.#fetchTag(repository, tag, this.#shared(call), undefined), call.signal));
+      return await this.#remembered(key, { byDigest: false }, () =>
+        this.#flights.run(key, () => this.#fetchTag(repository, tag, this.#shared(call), undefined), call.signal),
+      );
     } catch (error) {
       // Clients ask for a referrers tag to learn that there is none, and give up a whole pull when they learn nothing.
       if (!isReferrersTag(tag) || !isOutage(error)) throw error;

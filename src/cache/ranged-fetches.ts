@@ -66,7 +66,8 @@ export class RangedFetches {
   /** The fill has come to `positionBytes`: fetches that it overtook are not needed any more. */
   overtakenTo(positionBytes: number): void {
     for (const segment of this.#segments) {
-      if (segment.state === "running" && segment.startBytes + segment.receivedBytes <= positionBytes && segment.startBytes < positionBytes) segment.abort.abort();
+      if (segment.state === "running" && segment.startBytes + segment.receivedBytes <= positionBytes && segment.startBytes < positionBytes)
+        segment.abort.abort();
     }
   }
 
@@ -113,7 +114,7 @@ export class RangedFetches {
         return;
       }
       const chunk = Buffer.allocUnsafeSlow(chunkBytes);
-      for (let position = segment.startBytes; position <= segment.endBytes && !segment.abort.signal.aborted; ) {
+      for (let position = segment.startBytes; position <= segment.endBytes && !segment.abort.signal.aborted;) {
         const length = await content.read(chunk.subarray(0, segment.endBytes + 1 - position), position);
         if (length === 0) break;
         await file.write(chunk, 0, length, position);

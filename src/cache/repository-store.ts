@@ -65,7 +65,7 @@ export class RepositoryStore {
     const path = this.#layout.tag(repository, tag);
     const record = await this.#tags.find(path);
     const checkedAtMs = record && this.#checked.get(path);
-    return checkedAtMs === undefined ? record : { ...record, checkedAtMs } as TagRecord;
+    return checkedAtMs === undefined ? record : ({ ...record, checkedAtMs } as TagRecord);
   }
 
   /** Writes a tag's new meaning. One that stays the same is not written: use `noteChecked`. */

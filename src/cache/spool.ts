@@ -161,7 +161,7 @@ export class Spool {
   grow(): void {
     if (this.#disk.kind === "file" || this.#ring.length >= ringBytesWithoutDisk) return;
     const larger = Buffer.allocUnsafeSlow(ringBytesWithoutDisk);
-    for (let position = this.#ringStart(); position < this.#receivedBytes; ) {
+    for (let position = this.#ringStart(); position < this.#receivedBytes;) {
       const at = position % larger.length;
       position += this.#copy(larger.subarray(at), position, this.#receivedBytes - position);
     }

@@ -89,7 +89,9 @@ export class Store {
     if (text !== undefined) {
       const version = Number(text.trim());
       if (Number.isInteger(version) && version > layoutVersion) {
-        throw new Error(`imagePath ${root} holds a store of layout ${version}; this program knows layouts up to ${layoutVersion}: use a newer ociregistry, or another folder`);
+        throw new Error(
+          `imagePath ${root} holds a store of layout ${version}; this program knows layouts up to ${layoutVersion}: use a newer ociregistry, or another folder`,
+        );
       }
       if (version === layoutVersion) return;
     }

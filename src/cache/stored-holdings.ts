@@ -18,7 +18,13 @@ export class StoredHoldings implements Holdings {
     this.#store = store;
   }
 
-  async listRepositories({ last, limit }: { readonly last?: string; readonly limit: number }): Promise<{ readonly repositories: readonly Repository[]; readonly next?: string }> {
+  async listRepositories({
+    last,
+    limit,
+  }: {
+    readonly last?: string;
+    readonly limit: number;
+  }): Promise<{ readonly repositories: readonly Repository[]; readonly next?: string }> {
     const named = new Map<string, Repository>();
     for await (const repository of this.#walk()) {
       const name = repositoryName(repository);

@@ -36,7 +36,10 @@ export class TrustedFiles<T> {
 
   constructor(options: TrustedFilesOptions<T>) {
     this.#options = options;
-    this.#entries = new LRUCache<string, Entry<T>>({ max: options.entriesMax, ...(options.memoryBytesMax === undefined ? {} : { maxSize: options.memoryBytesMax }) });
+    this.#entries = new LRUCache<string, Entry<T>>({
+      max: options.entriesMax,
+      ...(options.memoryBytesMax === undefined ? {} : { maxSize: options.memoryBytesMax }),
+    });
   }
 
   /** The file's meaning: at once from memory when it was confirmed within the last second. Throws the system's error, but for absence. */

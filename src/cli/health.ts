@@ -55,7 +55,12 @@ function ask(target: Target, signal: AbortSignal): Promise<number> {
     const { url } = target;
     const socket = dial(target);
     socket.on("error", reject);
-    const options: RequestOptions = { signal, path: `${url.pathname}${url.search}`, headers: { host: url.host, connection: "close" }, createConnection: () => socket };
+    const options: RequestOptions = {
+      signal,
+      path: `${url.pathname}${url.search}`,
+      headers: { host: url.host, connection: "close" },
+      createConnection: () => socket,
+    };
     httpGet(options, (response) => {
       response.destroy();
       resolve(response.statusCode ?? 0);

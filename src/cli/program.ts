@@ -19,7 +19,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     await program.parseAsync(normalizeSwitches(args), { from: "user" });
     return outcome.code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.code === "commander.helpDisplayed" || error.code === "commander.version" ? exitCodes.done : exitCodes.misuse;
+    if (error instanceof CommanderError)
+      return error.code === "commander.helpDisplayed" || error.code === "commander.version" ? exitCodes.done : exitCodes.misuse;
     for (const line of errorLines(error)) io.writeError(`ociregistry: ${line}\n`);
     return isMisuse(error) ? exitCodes.misuse : exitCodes.failed;
   }
@@ -75,13 +76,23 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
 
 function configureCommand(command: Command, io: CommandIo): void {
   const columns = Math.min(io.columns, helpColumnsMax);
-  command.exitOverride().helpCommand(false).helpOption("-h, --help", "print this help").configureOutput({
-    writeOut: (text) => io.writeOut(text),
-    writeErr: (text) => io.writeError(text),
-    getOutHelpWidth: () => columns,
-    getErrHelpWidth: () => columns,
-    outputError: (text, write) => write(`ociregistry: ${text.replace(/^error: /, "").trim().replaceAll(/\s*\n\s*/g, " ")}\n`),
-  });
+  command
+    .exitOverride()
+    .helpCommand(false)
+    .helpOption("-h, --help", "print this help")
+    .configureOutput({
+      writeOut: (text) => io.writeOut(text),
+      writeErr: (text) => io.writeError(text),
+      getOutHelpWidth: () => columns,
+      getErrHelpWidth: () => columns,
+      outputError: (text, write) =>
+        write(
+          `ociregistry: ${text
+            .replace(/^error: /, "")
+            .trim()
+            .replaceAll(/\s*\n\s*/g, " ")}\n`,
+        ),
+    });
   command.configureHelp({ showGlobalOptions: command.parent !== null });
 }
 
@@ -101,9 +112,6 @@ const serveExamples = [
   "OCIREGISTRY_TAG_TTL=5m ociregistry serve --image-path ./cache",
   "ociregistry serve --image-path ./cache --air-gapped",
 ];
-const healthExamples = [
-  "ociregistry health --config-file config.yaml",
-  "ociregistry health --url http://127.0.0.1:8080/readyz",
-];
+const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml"];
 const schemaExamples = ["ociregistry config schema > ociregistry.schema.json"];

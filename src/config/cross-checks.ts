@@ -41,15 +41,19 @@ export function noticesOf(parsed: ParsedConfig): readonly Finding[] {
 
 /** `health` and `metrics` may share one: every extra port serves both. */
 function checkPorts({ port, health, metrics }: ParsedConfig): readonly Finding[] {
-  return Object.entries({ health, metrics }).flatMap(([key, extra]) => (extra !== 0 && extra === port ? [{ path: [key], message: `${key} and port are both ${port}` }] : []));
+  return Object.entries({ health, metrics }).flatMap(([key, extra]) =>
+    extra !== 0 && extra === port ? [{ path: [key], message: `${key} and port are both ${port}` }] : [],
+  );
 }
 
 function checkServerTls({ cert, key, ca, clientAuth }: ParsedConfig["serverTlsConfig"]): readonly Finding[] {
   const path = ["serverTlsConfig"];
   const halves = checkHalves({ cert, key }, path);
   if (halves.length > 0) return halves;
-  if (clientAuth !== "none" && cert === undefined) return [{ path: [...path, "clientAuth"], message: `serverTlsConfig.clientAuth is ${clientAuth}, but there is no cert and key` }];
-  if (clientAuth !== "none" && ca === undefined) return [{ path: [...path, "clientAuth"], message: `serverTlsConfig.clientAuth is ${clientAuth}, but there is no ca to check clients by` }];
+  if (clientAuth !== "none" && cert === undefined)
+    return [{ path: [...path, "clientAuth"], message: `serverTlsConfig.clientAuth is ${clientAuth}, but there is no cert and key` }];
+  if (clientAuth !== "none" && ca === undefined)
+    return [{ path: [...path, "clientAuth"], message: `serverTlsConfig.clientAuth is ${clientAuth}, but there is no ca to check clients by` }];
   return [];
 }
 

@@ -32,5 +32,10 @@ export function readEnvironment(environment: NodeJS.ProcessEnv, keys: readonly s
 }
 
 function isKubernetesOwn(variable: string, value: string): boolean {
-  return serviceLinks.test(variable) || variable.startsWith(`${prefix}SERVICE_`) || variable.startsWith(`${prefix}PORT_`) || (variable.endsWith("_PORT") && serviceLinkValue.test(value));
+  return (
+    serviceLinks.test(variable) ||
+    variable.startsWith(`${prefix}SERVICE_`) ||
+    variable.startsWith(`${prefix}PORT_`) ||
+    (variable.endsWith("_PORT") && serviceLinkValue.test(value))
+  );
 }

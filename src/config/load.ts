@@ -101,7 +101,10 @@ class Origins {
   error(findings: readonly Finding[]): ConfigError {
     const inOrder = findings.toSorted((one, other) => (this.#lineOf(one.path) ?? 0) - (this.#lineOf(other.path) ?? 0));
     const areFlags = findings.every(({ path: [top] }) => this.#options.flags.has(String(top)));
-    return new ConfigError(inOrder.map((finding) => this.line(finding)), { isMisuse: areFlags });
+    return new ConfigError(
+      inOrder.map((finding) => this.line(finding)),
+      { isMisuse: areFlags },
+    );
   }
 
   /** `config.yaml:12: unknown key ... (line 12)`, `OCIREGISTRY_PORT: ...`, `--port: ...`. */

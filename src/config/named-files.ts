@@ -42,7 +42,9 @@ export async function findMissing(config: NamingConfig, environment: NodeJS.Proc
     }
   });
   const variables = credentialOwners(config).flatMap(({ key, owner: { auth } }) =>
-    auth?.password.kind === "environment" && !environment[auth.password.variable] ? [`${key}.auth.passwordFromEnv: the environment has no ${auth.password.variable}`] : [],
+    auth?.password.kind === "environment" && !environment[auth.password.variable]
+      ? [`${key}.auth.passwordFromEnv: the environment has no ${auth.password.variable}`]
+      : [],
   );
   return [...(await Promise.all(files)).flat(), ...variables];
 }
@@ -61,21 +63,30 @@ export async function readSecret(source: SecretSource, environment: NodeJS.Proce
 }
 
 /** The PEM texts of the files that are named. Throws `ConfigError` for one that cannot be read. */
-export async function readTlsTexts(tls: { readonly ca?: string | undefined; readonly cert?: string | undefined; readonly key?: string | undefined }): Promise<TlsTexts> {
+export async function readTlsTexts(tls: {
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+}): Promise<TlsTexts> {
   const read = async (key: string, path: string | undefined): Promise<string | undefined> => (path === undefined ? undefined : readNamedFile(key, path));
   const [ca, cert, key] = await Promise.all([read("tls.ca", tls.ca), read("tls.cert", tls.cert), read("tls.key", tls.key)]);
   return { ca, cert, key };
 }
 
 /** Registries and their mirrors: all that may have a credential and files for TLS. */
-function credentialOwners({ registries }: Pick<Config, "registries">): readonly { readonly key: string; readonly owner: Pick<EndpointConfig, "auth" | "tls"> }[] {
+function credentialOwners({
+  registries,
+}: Pick<Config, "registries">): readonly { readonly key: string; readonly owner: Pick<EndpointConfig, "auth" | "tls"> }[] {
   return registries.flatMap((registry, index) => {
     const key = `registries[${index}]`;
     return [{ key, owner: registry }, ...registry.endpoints.map((endpoint, at) => ({ key: `${key}.endpoints[${at}]`, owner: endpoint }))];
   });
 }
 
-function pemFiles(key: string, tls: { readonly ca: string | undefined; readonly cert: string | undefined; readonly key: string | undefined } | undefined): NamedFile[] {
+function pemFiles(
+  key: string,
+  tls: { readonly ca: string | undefined; readonly cert: string | undefined; readonly key: string | undefined } | undefined,
+): NamedFile[] {
   if (!tls) return [];
   return (["ca", "cert", "key"] as const).flatMap((name) => {
     const path = tls[name];

@@ -32,7 +32,10 @@ const keysNotYet: readonly string[] = [
  * Nothing written, `""`, `[]` and `{}` are no demand.
  */
 export function findKeysNotYet(tree: RawMap, defaultOf: (path: KeyPath) => unknown): readonly KeyPath[] {
-  return keysNotYet.flatMap((key) => [...matches(tree, key.split("."), [])]).filter(({ path, value }) => demands(value, defaultOf(path))).map(({ path }) => path);
+  return keysNotYet
+    .flatMap((key) => [...matches(tree, key.split("."), [])])
+    .filter(({ path, value }) => demands(value, defaultOf(path)))
+    .map(({ path }) => path);
 }
 
 /** `not supported yet: auth.htpasswd (line 3)`; the line is added by who knows it. */
@@ -45,7 +48,12 @@ export function isNotYet(name: string): boolean {
   return keysNotYet.some((key) => {
     const written = key.replaceAll(".[]", "[]");
     const parent = written.endsWith(".*") ? written.slice(0, -2) : undefined;
-    return name === written || name.startsWith(`${written}.`) || name.startsWith(`${written}[]`) || (parent !== undefined && (name === parent || name.startsWith(`${parent}.`)));
+    return (
+      name === written ||
+      name.startsWith(`${written}.`) ||
+      name.startsWith(`${written}[]`) ||
+      (parent !== undefined && (name === parent || name.startsWith(`${parent}.`)))
+    );
   });
 }
 

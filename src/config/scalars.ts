@@ -42,7 +42,9 @@ export function choice<const Word extends string>(words: readonly [Word, ...Word
 
 /** As `choice`, where nothing is a choice as well. */
 export function optionalChoice<const Word extends string>(words: readonly [Word, ...Word[]]) {
-  return z.enum([...words, ""], { error: ({ input }) => `${shown(input)} is none of ${words.join(", ")}` }).transform((written) => (written === "" ? undefined : (written as Word)));
+  return z
+    .enum([...words, ""], { error: ({ input }) => `${shown(input)} is none of ${words.join(", ")}` })
+    .transform((written) => (written === "" ? undefined : (written as Word)));
 }
 
 const durationText = z.union([z.string(), z.number()], { error: "must be a duration such as 90s, 1h30m or 7d" });
@@ -60,10 +62,14 @@ export const milliseconds = kind(durationText, "a number of milliseconds above 0
 export const lifetime = kind(durationText, "a duration such as 90s, 1h30m or 7d, 0 for none, -1 for ever", (written) => findDurationMs(written));
 
 /** How old an answer may be: true any age, false none, or an age. */
-export const staleAge = kind(z.union([z.boolean(), z.string(), z.number()], { error: "must be true, false or an age such as 24h" }), "true, false, or an age such as 24h", (written) => {
-  if (written === "true") return Infinity;
-  return written === "false" ? 0 : findDurationMs(written);
-});
+export const staleAge = kind(
+  z.union([z.boolean(), z.string(), z.number()], { error: "must be true, false or an age such as 24h" }),
+  "true, false, or an age such as 24h",
+  (written) => {
+    if (written === "true") return Infinity;
+    return written === "false" ? 0 : findDurationMs(written);
+  },
+);
 
 /** The same in other words: serve, refuse, or an age. */
 export const deniedAge = kind(durationText, "serve, refuse, or an age such as 24h", (written) => {
@@ -72,13 +78,21 @@ export const deniedAge = kind(durationText, "serve, refuse, or an age such as 24
 });
 
 /** Whole bytes. */
-export const size = kind(z.union([z.string(), z.number()], { error: "must be a size such as 200GiB" }), "a size such as 200GiB, or a number of bytes", findSizeBytes);
+export const size = kind(
+  z.union([z.string(), z.number()], { error: "must be a size such as 200GiB" }),
+  "a size such as 200GiB, or a number of bytes",
+  findSizeBytes,
+);
 
 /** `host[:port]`, in lower case, otherwise as written. */
-export const hostPort = kind(z.string({ error: "must be a host[:port]" }), "a host[:port]", (written) => (findRegistryHost(written) ? written.toLowerCase() : undefined));
+export const hostPort = kind(z.string({ error: "must be a host[:port]" }), "a host[:port]", (written) =>
+  findRegistryHost(written) ? written.toLowerCase() : undefined,
+);
 
 /** Another name of a registry: a word that can stand first in a path. */
-export const alias = kind(z.string({ error: "must be a word" }), "a word of letters, digits and . _ : -", (written) => (/^[a-z0-9](?:[a-z0-9._:-]{0,253}[a-z0-9])?$/i.test(written) ? written : undefined));
+export const alias = kind(z.string({ error: "must be a word" }), "a word of letters, digits and . _ : -", (written) =>
+  /^[a-z0-9](?:[a-z0-9._:-]{0,253}[a-z0-9])?$/i.test(written) ? written : undefined,
+);
 
 /** An IP address, or a network as `address/bits`. */
 export const network = kind(z.string({ error: "must be a network such as 10.0.0.0/8" }), "a network such as 10.0.0.0/8, or an address", (written) => {
@@ -90,15 +104,25 @@ export const network = kind(z.string({ error: "must be a network such as 10.0.0.
 });
 
 /** The address of a mirror: http or https, perhaps with a path, nothing else; without a slash at its end. */
-export const mirrorUrl = kind(z.string({ error: "must be a url" }), "a url such as https://mirror.example.com/prefix, without user, query and fragment", (written) => {
-  if (!URL.canParse(written)) return undefined;
-  const { protocol, username, password, search, hash, origin, pathname } = new URL(written);
-  if ((protocol !== "https:" && protocol !== "http:") || username || password || search || hash) return undefined;
-  return `${origin}${pathname.replace(/\/+$/, "")}`;
-}, { isSecret: true }); // People put passwords into urls.
+export const mirrorUrl = kind(
+  z.string({ error: "must be a url" }),
+  "a url such as https://mirror.example.com/prefix, without user, query and fragment",
+  (written) => {
+    if (!URL.canParse(written)) return undefined;
+    const { protocol, username, password, search, hash, origin, pathname } = new URL(written);
+    if ((protocol !== "https:" && protocol !== "http:") || username || password || search || hash) return undefined;
+    return `${origin}${pathname.replace(/\/+$/, "")}`;
+  },
+  { isSecret: true },
+); // People put passwords into urls.
 
 /** A value that `read` makes of its text; where it makes none, the value, unless it may be secret, is said not to be `wanted`. */
-function kind<Value>(input: z.ZodType<string | number | boolean, string | number | boolean>, wanted: string, read: (written: string) => Value | undefined, { isSecret = false } = {}) {
+function kind<Value>(
+  input: z.ZodType<string | number | boolean, string | number | boolean>,
+  wanted: string,
+  read: (written: string) => Value | undefined,
+  { isSecret = false } = {},
+) {
   return input.transform((written, context): Value => {
     const value = read(String(written).trim());
     if (value !== undefined) return value;

@@ -27,7 +27,9 @@ function findingsOfIssue(issue: Issue, above: KeyPath, tree: RawMap, vocabulary:
 
 /** The one branch of a union that the value has the shape of: of what remains, its complaints are the ones that help. */
 function branchMeant(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
-  const fitting = branches.filter((issues) => !issues.some((issue) => issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "invalid_union")));
+  const fitting = branches.filter(
+    (issues) => !issues.some((issue) => issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "invalid_union")),
+  );
   return fitting.length === 1 ? fitting[0] : undefined;
 }
 

@@ -3,7 +3,26 @@
  * Keys of features that are not built yet are here too (so that a file that leaves them at their defaults works); `not-yet.ts` lists them.
  */
 import { z } from "zod";
-import { alias, choice, deniedAge, duration, extraPort, flag, hostPort, lifetime, milliseconds, mirrorUrl, network, optionalChoice, port, size, staleAge, text, wholeNumber, word } from "./scalars.ts";
+import {
+  alias,
+  choice,
+  deniedAge,
+  duration,
+  extraPort,
+  flag,
+  hostPort,
+  lifetime,
+  milliseconds,
+  mirrorUrl,
+  network,
+  optionalChoice,
+  port,
+  size,
+  staleAge,
+  text,
+  wholeNumber,
+  word,
+} from "./scalars.ts";
 
 const tagTtl = z.union([lifetime, z.record(z.string(), lifetime)], { error: "must be a duration, or durations by pattern" });
 const whenGone = choice(["serve", "refuse"]);
@@ -114,7 +133,9 @@ export const configSchema = z
     logFile: text.prefault("").describe("The file of the log; empty: stderr."),
     logFormat: choice(["auto", "json", "text"]).prefault("auto").describe("How events are written; auto: text on a terminal, else json."),
     defaultNs: word.prefault("docker.io").describe("The registry of names without one."),
-    unlistedRegistries: optionalChoice(["public", "deny"]).prefault("").describe("Registries that are not listed: any at a public address, or none. Empty: deny as soon as a registry has credentials."),
+    unlistedRegistries: optionalChoice(["public", "deny"])
+      .prefault("")
+      .describe("Registries that are not listed: any at a public address, or none. Empty: deny as soon as a registry has credentials."),
     airGapped: flag.prefault(false).describe("Never connect to an upstream."),
     alwaysPullLatest: flag.prefault(false).describe("Revalidate the tag latest on every pull."),
     tagTtl: tagTtl.prefault("1m").describe("How long a tag is trusted before it is revalidated; 0 never, -1 for ever; or such durations by pattern."),

@@ -33,6 +33,10 @@ export function createTagTtl({ tagTtl, registries }: Pick<Config, "tagTtl" | "re
 function compile({ defaultMs, patterns }: TagTtl): CompiledTtl {
   const rules = patterns
     .toSorted((one, other) => other.pattern.length - one.pattern.length)
-    .map(({ pattern, ttlMs }) => ({ matcher: new Minimatch(pattern, { dot: true, nocomment: true, nonegate: true }), ttlMs, namesHost: /^[^/]*[.:][^/]*\/|^localhost\//.test(pattern) }));
+    .map(({ pattern, ttlMs }) => ({
+      matcher: new Minimatch(pattern, { dot: true, nocomment: true, nonegate: true }),
+      ttlMs,
+      namesHost: /^[^/]*[.:][^/]*\/|^localhost\//.test(pattern),
+    }));
   return { defaultMs, rules };
 }

@@ -80,7 +80,9 @@ function itemsOf(schema: KeySchema | undefined): KeySchema | undefined {
 
 function isScalar(schema: KeySchema): boolean {
   const shapes = schema.anyOf ?? [schema];
-  return shapes.some(({ type, anyOf }) => (anyOf ? true : ["string", "boolean", "integer", "number"].some((scalar) => type === scalar || type?.includes(scalar))));
+  return shapes.some(({ type, anyOf }) =>
+    anyOf ? true : ["string", "boolean", "integer", "number"].some((scalar) => type === scalar || type?.includes(scalar)),
+  );
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that make `to` of `from`. */

@@ -35,7 +35,10 @@ export interface ManifestContent {
  * application/json, octet-stream, nothing) is replaced by the body's `mediaType`, or by its shape.
  * Throws `MANIFEST_INVALID`: too large, not a JSON object, or Docker's schema 1, whose digests cannot be verified.
  */
-export function parseManifest(bytes: Uint8Array, { contentType, algorithm = "sha256" }: { contentType?: string | undefined; algorithm?: DigestAlgorithm } = {}): Manifest {
+export function parseManifest(
+  bytes: Uint8Array,
+  { contentType, algorithm = "sha256" }: { contentType?: string | undefined; algorithm?: DigestAlgorithm } = {},
+): Manifest {
   const json = parseObject(bytes);
   const mediaType = mediaTypeOf(json, contentType);
   return { bytes, descriptor: { mediaType, digest: digestOf(bytes, algorithm), sizeBytes: bytes.byteLength } };
@@ -47,7 +50,8 @@ export function readManifestContent(bytes: Uint8Array): ManifestContent {
   const config = findDescriptor(json["config"]);
   const kind = Array.isArray(json["manifests"]) && !config ? "index" : "image";
   const layers = [...findDescriptors(json["layers"]), ...findDescriptors(json["blobs"])];
-  const artifactType = typeof json["artifactType"] === "string" && json["artifactType"] !== "" ? json["artifactType"] : kind === "image" ? config?.mediaType : undefined;
+  const artifactType =
+    typeof json["artifactType"] === "string" && json["artifactType"] !== "" ? json["artifactType"] : kind === "image" ? config?.mediaType : undefined;
   return {
     kind,
     manifests: findDescriptors(json["manifests"]),

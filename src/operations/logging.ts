@@ -117,7 +117,12 @@ class Sink implements DestinationStream {
 }
 
 function openDestination(file: string | undefined): ReturnType<typeof pino.destination> {
-  const destination = pino.destination({ dest: file === undefined ? stderr : openSync(file, "a"), sync: false, minLength: collectedBytes, maxLength: bufferedBytesMax });
+  const destination = pino.destination({
+    dest: file === undefined ? stderr : openSync(file, "a"),
+    sync: false,
+    minLength: collectedBytes,
+    maxLength: bufferedBytesMax,
+  });
   // A log that cannot be written has nobody to be told to; the process goes on without it.
   destination.on("error", () => {});
   return destination;

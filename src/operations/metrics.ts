@@ -60,8 +60,18 @@ export class Metrics {
   readonly #requests = this.#counter("ociregistry_requests_total", "Requests by what was asked and how it ended", ["kind", "method", "status", "outcome"]);
   readonly #sentBytes = this.#counter("ociregistry_sent_bytes_total", "Bytes of bodies sent", ["kind", "outcome"]);
   readonly #upstreamCalls = this.#counter("ociregistry_upstream_calls_total", "Calls to upstream registries by how they ended", ["upstream", "kind", "result"]);
-  readonly #requestSeconds = this.#histogram("ociregistry_request_duration_seconds", "From a request's headers to the last byte of its answer", ["kind"], requestSeconds);
-  readonly #upstreamSeconds = this.#histogram("ociregistry_upstream_call_duration_seconds", "Calls to upstream registries; a blob's until its headers", ["upstream", "kind"], upstreamSeconds);
+  readonly #requestSeconds = this.#histogram(
+    "ociregistry_request_duration_seconds",
+    "From a request's headers to the last byte of its answer",
+    ["kind"],
+    requestSeconds,
+  );
+  readonly #upstreamSeconds = this.#histogram(
+    "ociregistry_upstream_call_duration_seconds",
+    "Calls to upstream registries; a blob's until its headers",
+    ["upstream", "kind"],
+    upstreamSeconds,
+  );
 
   constructor(options: MetricsOptions) {
     this.#options = options;

@@ -15,7 +15,14 @@ const onePieceBytes = 64 * 1024;
  * throws, or `ClientGone`; once the head is out (`headersSent`) the connection is destroyed then, never ended: a body that is cut
  * must not look whole. Every buffer is back in the pool, or will be, when it settles.
  */
-export async function sendBlobBody(outgoing: ServerResponse, head: BlobHead, segments: readonly BodySegment[], content: BlobContent, options: BlobBodyOptions, sent: SentBody): Promise<void> {
+export async function sendBlobBody(
+  outgoing: ServerResponse,
+  head: BlobHead,
+  segments: readonly BodySegment[],
+  content: BlobContent,
+  options: BlobBodyOptions,
+  sent: SentBody,
+): Promise<void> {
   const [only] = segments;
   if (head.isHeld && segments.length === 1 && only?.kind === "blob" && only.sizeBytes !== undefined && only.sizeBytes <= onePieceBytes) {
     return sendOnePiece(outgoing, head, { startBytes: only.startBytes, sizeBytes: only.sizeBytes }, content, options.pool, sent);
@@ -32,12 +39,19 @@ export async function sendBlobBody(outgoing: ServerResponse, head: BlobHead, seg
 }
 
 /** The short road for what is held and fits one buffer: read it, then head and body in one write. */
-async function sendOnePiece(outgoing: ServerResponse, head: BlobHead, { startBytes, sizeBytes }: { startBytes: number; sizeBytes: number }, content: BlobContent, pool: BufferPool, sent: SentBody): Promise<void> {
+async function sendOnePiece(
+  outgoing: ServerResponse,
+  head: BlobHead,
+  { startBytes, sizeBytes }: { startBytes: number; sizeBytes: number },
+  content: BlobContent,
+  pool: BufferPool,
+  sent: SentBody,
+): Promise<void> {
   const taken = pool.take(sizeBytes);
   const buffer = taken instanceof Promise ? await taken : taken;
   const bytes = buffer.bytes.subarray(0, sizeBytes);
   try {
-    for (let filled = 0; filled < sizeBytes; ) {
+    for (let filled = 0; filled < sizeBytes;) {
       const count = await content.read(filled === 0 ? bytes : bytes.subarray(filled), startBytes + filled);
       if (count === 0) throw endedEarly(startBytes + filled, sizeBytes - filled);
       filled += count;

@@ -66,7 +66,9 @@ export async function listen(options: ListeningOptions): Promise<Listener> {
     noDelay: true,
   };
   const answerRequest = requestListener(options.app, peers);
-  const server = tls ? createTlsServer({ ...serverOptions, ...(await readTlsOptions(tls)), handshakeTimeout: headersTimeoutMs }, answerRequest) : createServer(serverOptions, answerRequest);
+  const server = tls
+    ? createTlsServer({ ...serverOptions, ...(await readTlsOptions(tls)), handshakeTimeout: headersTimeoutMs }, answerRequest)
+    : createServer(serverOptions, answerRequest);
   server.maxConnections = connectionsMax;
   server.timeout = idleTimeoutMs;
   server.on("checkContinue", answerRequest);

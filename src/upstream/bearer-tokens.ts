@@ -77,11 +77,15 @@ export class BearerTokens {
   }
 
   #buy(key: string, request: TokenRequest): Promise<BearerToken> {
-    if (this.#pending.size >= pendingMax) return Promise.reject(new OciError("OVERLOADED", `too many tokens are being fetched from ${request.realm.host}`, { retryAfterMs: 1_000 }));
+    if (this.#pending.size >= pendingMax)
+      return Promise.reject(new OciError("OVERLOADED", `too many tokens are being fetched from ${request.realm.host}`, { retryAfterMs: 1_000 }));
     const pending = this.#fetch(key, request).finally(() => this.#pending.delete(key));
     this.#pending.set(key, pending);
     // Those who wait hear of a failure themselves; when all have left, nobody needs to.
-    this.#options.background.run("fetching a token", pending.catch(() => {}));
+    this.#options.background.run(
+      "fetching a token",
+      pending.catch(() => {}),
+    );
     return pending;
   }
 

@@ -18,10 +18,21 @@ export interface AskBlobOptions {
 }
 
 /** The blob, once its headers are there: in part when a range was asked and could be honoured. Dispose of it. */
-export function askBlob(endpoint: Endpoint, repository: Repository, digest: Digest, options: AskBlobOptions): Promise<{ readonly blob: NetworkBlob; readonly isPublic: boolean }> {
+export function askBlob(
+  endpoint: Endpoint,
+  repository: Repository,
+  digest: Digest,
+  options: AskBlobOptions,
+): Promise<{ readonly blob: NetworkBlob; readonly isPublic: boolean }> {
   const { range: spec, signal, clock, pullTimeoutMs } = options;
   const sought = blobSought(repository, digest);
-  const question = { repository: repository.path, path: `/blobs/${digest}`, method: "GET", lane: "blob", ...(spec ? { range: rangeHeader(spec) } : {}) } as const;
+  const question = {
+    repository: repository.path,
+    path: `/blobs/${digest}`,
+    method: "GET",
+    lane: "blob",
+    ...(spec ? { range: rangeHeader(spec) } : {}),
+  } as const;
   return endpoint.ask(question, signal, (answer) => {
     if (isEmpty(answer)) return Promise.resolve({ blob: emptyBlob(answer, digest, pullTimeoutMs), isPublic: answer.isPublic });
     checkStatus(answer, sought, clock);
@@ -34,7 +45,12 @@ export function askBlob(endpoint: Endpoint, repository: Repository, digest: Dige
 }
 
 /** Whether it is there, and how large. Where HEAD is refused (a URL signed for GET), one byte is asked for. */
-export async function askBlobDescriptor(endpoint: Endpoint, repository: Repository, digest: Digest, { signal, clock }: { signal: AbortSignal; clock: Clock }): Promise<Delivered<Descriptor>> {
+export async function askBlobDescriptor(
+  endpoint: Endpoint,
+  repository: Repository,
+  digest: Digest,
+  { signal, clock }: { signal: AbortSignal; clock: Clock },
+): Promise<Delivered<Descriptor>> {
   const sought = blobSought(repository, digest);
   const question = { repository: repository.path, path: `/blobs/${digest}` } as const;
   const headed = await endpoint.ask({ ...question, method: "HEAD" }, signal, (answer) => {
@@ -59,7 +75,13 @@ function isEmpty(answer: EndpointAnswer): boolean {
 
 function emptyBlob(answer: EndpointAnswer, digest: Digest, pullTimeoutMs: number): NetworkBlob {
   answer.body.discard();
-  return new NetworkBlob({ descriptor: { mediaType: mediaTypes.octetStream, digest, sizeBytes: 0 }, range: undefined, body: answer.body, pullTimeoutMs, host: answer.url.host });
+  return new NetworkBlob({
+    descriptor: { mediaType: mediaTypes.octetStream, digest, sizeBytes: 0 },
+    range: undefined,
+    body: answer.body,
+    pullTimeoutMs,
+    host: answer.url.host,
+  });
 }
 
 /** What a 206 carries. Throws when that is not (the beginning of) what was asked for. */
@@ -68,7 +90,8 @@ function readRange(answer: EndpointAnswer, spec: RangeSpec | undefined): { reado
   if (!spec || !said?.range) throw unusable(answer.url, "a part of a blob that does not say which");
   const { range, sizeBytes } = said;
   const length = lengthOf(answer);
-  if (length !== undefined && length !== range.endBytes - range.startBytes + 1) throw unusable(answer.url, "a part of a blob that has another length than it says");
+  if (length !== undefined && length !== range.endBytes - range.startBytes + 1)
+    throw unusable(answer.url, "a part of a blob that has another length than it says");
   if ("suffixBytes" in spec) {
     const isSuffix = sizeBytes !== undefined && range.startBytes === Math.max(0, sizeBytes - spec.suffixBytes) && range.endBytes === sizeBytes - 1;
     if (!isSuffix) throw unusable(answer.url, `another part of a blob (${range.startBytes}-${range.endBytes}) than the last ${spec.suffixBytes} bytes`);

@@ -158,7 +158,11 @@ function refusal(target: URL, addresses: readonly LookupAddress[], policy: Addre
   const shown = addresses.map(({ address }) => address).join(", ");
   const where = shown === bareHostname(target) ? target.host : `${target.host} (${shown})`;
   if (policy.isOwn(target)) return new AddressRefused("DENIED", `${where} is not a public address, and is not listed under registries`, { source: "local" });
-  return new AddressRefused("UPSTREAM_UNAVAILABLE", `the upstream led to ${where}, which is not a public address, and is not listed for it (redirectHosts, realmHosts)`, { source: "upstream" });
+  return new AddressRefused(
+    "UPSTREAM_UNAVAILABLE",
+    `the upstream led to ${where}, which is not a public address, and is not listed for it (redirectHosts, realmHosts)`,
+    { source: "upstream" },
+  );
 }
 
 /** The look-up was made and checked before; the socket gets nothing else. */

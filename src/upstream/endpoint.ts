@@ -183,5 +183,6 @@ export class Endpoint {
 /** Compressed on the way, lengths and ranges would not mean what digests are of. */
 function checkEncoding(answer: EndpointAnswer): void {
   const encoding = answer.header("content-encoding")?.trim().toLowerCase();
-  if (encoding !== undefined && encoding !== "" && encoding !== "identity") throw unusable(answer.url, `it is ${encoding.slice(0, 32)}-encoded, though we asked for it as it is`);
+  if (encoding !== undefined && encoding !== "" && encoding !== "identity")
+    throw unusable(answer.url, `it is ${encoding.slice(0, 32)}-encoded, though we asked for it as it is`);
 }

@@ -34,7 +34,8 @@ export function statusError(answer: Heard, sought: Sought, clock: Clock): OciErr
   const source = "upstream";
   if (status === 404 || status === 410) return new OciError(sought.unknown, `no ${sought.name}: ${said}`, { source });
   if (status === 401 || status === 403 || status === 451) return new OciError("DENIED", `${sought.name}: access refused or no such thing: ${said}`, { source });
-  if (status === 429) return new OciError("UPSTREAM_THROTTLED", `${sought.name}: ${said}`, { source, retryAfterMs: Math.min(retryAfterMsMax, pauseMsOf(answer, clock)) });
+  if (status === 429)
+    return new OciError("UPSTREAM_THROTTLED", `${sought.name}: ${said}`, { source, retryAfterMs: Math.min(retryAfterMsMax, pauseMsOf(answer, clock)) });
   if (status === 408) return new OciError("UPSTREAM_TIMEOUT", `${sought.name}: ${said}`, { source });
   if (status === 416) {
     const sizeBytes = parseContentRange(answer.header("content-range") ?? "")?.sizeBytes;
@@ -45,7 +46,10 @@ export function statusError(answer: Heard, sought: Sought, clock: Clock): OciErr
 
 /** A 429, with all the time it asks for: for the breaker, which waits so long, not for clients. */
 export function throttled(answer: Heard, clock: Clock): OciError {
-  return new OciError("UPSTREAM_THROTTLED", `${answer.url.host} answered 429: it asks us to slow down`, { source: "upstream", retryAfterMs: pauseMsOf(answer, clock) });
+  return new OciError("UPSTREAM_THROTTLED", `${answer.url.host} answered 429: it asks us to slow down`, {
+    source: "upstream",
+    retryAfterMs: pauseMsOf(answer, clock),
+  });
 }
 
 function pauseMsOf(answer: Heard, clock: Clock): number {

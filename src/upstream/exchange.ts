@@ -28,7 +28,8 @@ export interface HttpResponse {
 }
 
 /** How it went until the headers. `isConnected`: it had left on a connection. */
-export type Outcome = { readonly kind: "answer"; readonly response: HttpResponse } | { readonly kind: "failure"; readonly error: unknown; readonly isConnected: boolean };
+export type Outcome =
+  { readonly kind: "answer"; readonly response: HttpResponse } | { readonly kind: "failure"; readonly error: unknown; readonly isConnected: boolean };
 
 export interface ExchangeOptions {
   readonly clock: Clock;

@@ -125,7 +125,14 @@ export class HttpClient {
         origin.isPublic &&= isPublic;
       },
     });
-    const pool = new Pool(url.origin, { connect, connections: connectionsMax[lane], pipelining: 1, allowH2: false, keepAliveTimeout: keepAliveMs, keepAliveMaxTimeout: keepAliveMs });
+    const pool = new Pool(url.origin, {
+      connect,
+      connections: connectionsMax[lane],
+      pipelining: 1,
+      allowH2: false,
+      keepAliveTimeout: keepAliveMs,
+      keepAliveMaxTimeout: keepAliveMs,
+    });
     const places = new Places({ max: connectionsMax[lane], waitingMax, name: url.host });
     const origin: Origin = { pool, places, proxy, dials: 0, isPublic: true };
     this.#origins.set(key, origin);

@@ -28,12 +28,19 @@ export function askManifest(endpoint: Endpoint, repository: Repository, referenc
 }
 
 /** What a reference means, without its bytes. Rejects with `UNSUPPORTED` when the endpoint cannot tell without sending them. */
-export function askManifestDescriptor(endpoint: Endpoint, repository: Repository, reference: Reference, signal: AbortSignal, clock: Clock): Promise<Delivered<Descriptor>> {
+export function askManifestDescriptor(
+  endpoint: Endpoint,
+  repository: Repository,
+  reference: Reference,
+  signal: AbortSignal,
+  clock: Clock,
+): Promise<Delivered<Descriptor>> {
   const sought = manifestSought(repository, reference);
   const question = { repository: repository.path, path: `/manifests/${referenceName(reference)}`, method: "HEAD", accept: manifestAccept } as const;
   return endpoint.ask(question, signal, (answer) => {
     // A URL that was signed for GET refuses HEAD.
-    if (answer.status === 405 || answer.status === 501 || (!answer.isOwn && [400, 401, 403].includes(answer.status))) throw untold(answer, "refuses HEAD", sought);
+    if (answer.status === 405 || answer.status === 501 || (!answer.isOwn && [400, 401, 403].includes(answer.status)))
+      throw untold(answer, "refuses HEAD", sought);
     checkStatus(answer, sought, clock);
     return Promise.resolve({ ...readDescriptor(answer, reference, sought), isPublic: answer.isPublic });
   });
@@ -83,7 +90,11 @@ function manifestSought(repository: Repository, reference: Reference): Sought {
 }
 
 function tooOld(answer: EndpointAnswer, sought: Sought): OciError {
-  return new OciError("MANIFEST_UNKNOWN", `${sought.name} is only there in Docker's schema 1 at ${answer.url.host}, which nothing can verify: push it again with a current tool`, { source: "upstream" });
+  return new OciError(
+    "MANIFEST_UNKNOWN",
+    `${sought.name} is only there in Docker's schema 1 at ${answer.url.host}, which nothing can verify: push it again with a current tool`,
+    { source: "upstream" },
+  );
 }
 
 function untold(answer: EndpointAnswer, why: string, sought: Sought): OciError {

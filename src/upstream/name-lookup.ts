@@ -65,7 +65,10 @@ export class NameLookup {
     const pending = this.#run(hostname).finally(() => this.#pending.delete(hostname));
     this.#pending.set(hostname, pending);
     // Owned here: those who wait for it may leave, and they hear of a failure themselves.
-    this.#background.run("name lookup", pending.catch(() => {}));
+    this.#background.run(
+      "name lookup",
+      pending.catch(() => {}),
+    );
     return pending;
   }
 

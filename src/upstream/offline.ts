@@ -8,7 +8,8 @@ import { repositoryName } from "../oci/repository.ts";
 export class OfflineRegistry implements Registry {
   getManifest: Registry["getManifest"] = (repository, reference) => unknown("MANIFEST_UNKNOWN", `${referenceName(reference)} of ${repositoryName(repository)}`);
 
-  headManifest: Registry["headManifest"] = (repository, reference) => unknown("MANIFEST_UNKNOWN", `${referenceName(reference)} of ${repositoryName(repository)}`);
+  headManifest: Registry["headManifest"] = (repository, reference) =>
+    unknown("MANIFEST_UNKNOWN", `${referenceName(reference)} of ${repositoryName(repository)}`);
 
   getBlob: Registry["getBlob"] = (repository, digest) => unknown("BLOB_UNKNOWN", `blob ${digest} of ${repositoryName(repository)}`);
 

@@ -38,7 +38,9 @@ export class RangedBlob implements BlobContent {
     const count = await this.#part.read(target, positionBytes);
     const range = this.ranges[this.#index];
     if (count > 0 || target.length === 0 || !range || positionBytes > range.endBytes) return count;
-    throw new OciError("UPSTREAM_UNAVAILABLE", `a part of ${this.descriptor.digest} ended at byte ${positionBytes}, not at ${range.endBytes}`, { source: "upstream" });
+    throw new OciError("UPSTREAM_UNAVAILABLE", `a part of ${this.descriptor.digest} ended at byte ${positionBytes}, not at ${range.endBytes}`, {
+      source: "upstream",
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -26,7 +26,13 @@ interface Page {
 }
 
 /** All that refers to `subject`, unfiltered; nothing when the endpoint knows of none. */
-export async function askReferrers(endpoint: Endpoint, repository: Repository, subject: Digest, signal: AbortSignal, clock: Clock): Promise<Delivered<Referrers>> {
+export async function askReferrers(
+  endpoint: Endpoint,
+  repository: Repository,
+  subject: Digest,
+  signal: AbortSignal,
+  clock: Clock,
+): Promise<Delivered<Referrers>> {
   const first = await askPage(endpoint, repository, subject, `/referrers/${subject}`, signal, clock);
   if (!first) return askFallbackTag(endpoint, repository, subject, signal, clock);
   const manifests = [...first.manifests];
@@ -43,7 +49,14 @@ export async function askReferrers(endpoint: Endpoint, repository: Repository, s
 }
 
 /** Undefined when the endpoint has no such API: it says 404 or 405, leads elsewhere, or shows something that is no index. */
-function askPage(endpoint: Endpoint, repository: Repository, subject: Digest, path: string | URL, signal: AbortSignal, clock: Clock): Promise<Page | undefined> {
+function askPage(
+  endpoint: Endpoint,
+  repository: Repository,
+  subject: Digest,
+  path: string | URL,
+  signal: AbortSignal,
+  clock: Clock,
+): Promise<Page | undefined> {
   const sought = { unknown: "MANIFEST_UNKNOWN", name: `referrers of ${subject} in ${repositoryName(repository)}` } as const;
   return endpoint.ask({ repository: repository.path, path, method: "GET", accept: mediaTypes.ociIndex, follow: "own" }, signal, async (answer) => {
     if ([400, 404, 405, 406, 410, 501].includes(answer.status) || isRedirect(answer)) {

@@ -22,7 +22,8 @@ export interface TokenServiceOptions {
 /** Buys one token. Rejects with `DENIED` when the credential is refused, else with an outage. */
 export async function fetchToken(request: TokenRequest, signal: AbortSignal, { origins, clock, userAgent }: TokenServiceOptions): Promise<IssuedToken> {
   const common = { "user-agent": userAgent, accept: "application/json", "accept-encoding": "identity" };
-  const attempts = request.credential?.kind === "identity" ? [byPost(request, common, signal), byGet(request, common, signal)] : [byGet(request, common, signal)];
+  const attempts =
+    request.credential?.kind === "identity" ? [byPost(request, common, signal), byGet(request, common, signal)] : [byGet(request, common, signal)];
   let reply = await origins.send(attempts[0] ?? byGet(request, common, signal));
   const second = attempts[1];
   if (second && noOauthStatuses.has(reply.status)) {
@@ -37,14 +38,25 @@ function byGet({ realm, service, scope, credential }: TokenRequest, headers: Rec
   if (service !== undefined) url.searchParams.set("service", service);
   for (const part of scope?.split(" ") ?? []) if (part !== "") url.searchParams.append("scope", part);
   const authorization =
-    credential?.kind === "basic" ? basicAuthorization(credential.user, credential.password) : credential?.kind === "identity" ? basicAuthorization("<token>", credential.token) : undefined;
+    credential?.kind === "basic"
+      ? basicAuthorization(credential.user, credential.password)
+      : credential?.kind === "identity"
+        ? basicAuthorization("<token>", credential.token)
+        : undefined;
   return { url, method: "GET", headers: { ...headers, ...(authorization ? { authorization } : {}) }, lane: "metadata", signal };
 }
 
 function byPost({ realm, service, scope, credential }: TokenRequest, headers: Record<string, string>, signal: AbortSignal): HttpRequest {
   const form = new URLSearchParams({ grant_type: "refresh_token", client_id: clientId, service: service ?? "", scope: scope ?? "" });
   if (credential?.kind === "identity") form.set("refresh_token", credential.token);
-  return { url: realm, method: "POST", headers: { ...headers, "content-type": "application/x-www-form-urlencoded" }, body: form.toString(), lane: "metadata", signal };
+  return {
+    url: realm,
+    method: "POST",
+    headers: { ...headers, "content-type": "application/x-www-form-urlencoded" },
+    body: form.toString(),
+    lane: "metadata",
+    signal,
+  };
 }
 
 async function readToken(reply: Reply, { clock, signal }: { clock: Clock; signal: AbortSignal }): Promise<IssuedToken> {

@@ -102,7 +102,8 @@ export class UpstreamRegistry implements Registry {
   async #ask<T>(repository: Repository, call: Call, ask: (endpoint: Endpoint, signal: AbortSignal) => Promise<T>): Promise<T & Answered> {
     const { clock, totalMs, host, origin } = this.#parts;
     const endpoints = this.#parts.endpoints.filter(({ source }) => !call.avoid?.includes(source));
-    if (endpoints.length === 0) throw new OciError("UPSTREAM_UNAVAILABLE", `no other endpoint of ${host} to ask for ${repositoryName(repository)}`, { source: "local" });
+    if (endpoints.length === 0)
+      throw new OciError("UPSTREAM_UNAVAILABLE", `no other endpoint of ${host} to ask for ${repositoryName(repository)}`, { source: "local" });
     const late = (): OciError => new OciError("UPSTREAM_TIMEOUT", `no answer from ${host} within ${totalMs} ms`, { source: "upstream" });
     using budget = startBudget({ clock, limitMs: totalMs, signal: call.signal, late });
     let failure: OciError | undefined;
@@ -125,4 +126,3 @@ export class UpstreamRegistry implements Registry {
 function weightier(one: OciError, other: OciError): OciError {
   return isOutage(one) && !isOutage(other) ? one : other;
 }
-

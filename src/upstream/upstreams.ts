@@ -80,7 +80,10 @@ export class Upstreams implements Registry {
     for (const registry of options.registries) {
       const fingerprint = `${common} ${fingerprintOf(registry)}`;
       const known = this.#listed.get(registry.host);
-      listed.set(registry.host, known?.fingerprint === fingerprint ? known : { registry: this.#build(registry, { options, proxies, isListed: true }), fingerprint });
+      listed.set(
+        registry.host,
+        known?.fingerprint === fingerprint ? known : { registry: this.#build(registry, { options, proxies, isListed: true }), fingerprint },
+      );
     }
     const gone = [...this.#listed].filter(([host, { registry }]) => listed.get(host)?.registry !== registry);
     const strangersStay = options.unlisted === "public" && common === this.#common;
@@ -105,7 +108,10 @@ export class Upstreams implements Registry {
 
   #leave(registry: UpstreamRegistry): void {
     this.#leaving.add(registry);
-    this.#background.run("leaving a registry", registry.leave().finally(() => this.#leaving.delete(registry)));
+    this.#background.run(
+      "leaving a registry",
+      registry.leave().finally(() => this.#leaving.delete(registry)),
+    );
   }
 
   /** Throws `DENIED` when the registry may not be asked. */
@@ -136,12 +142,21 @@ export class Upstreams implements Registry {
       deadlines,
       userAgent,
     };
-    const mirrors = (registry.endpoints ?? []).map(({ url, auth, tls }) => new Endpoint({ ...common, url: new URL(url), source: sourceOf(registry.host, url), auth, tls }));
+    const mirrors = (registry.endpoints ?? []).map(
+      ({ url, auth, tls }) => new Endpoint({ ...common, url: new URL(url), source: sourceOf(registry.host, url), auth, tls }),
+    );
     const origin =
       registry.originFallback === false && mirrors.length > 0
         ? undefined
         : new Endpoint({ ...common, url: originOf(registry), source: registry.host, auth: registry.auth, tls: registry.tls });
-    return new UpstreamRegistry({ host: registry.host, endpoints: origin ? [...mirrors, origin] : mirrors, origin, clock, totalMs: deadlines.totalMs, pullTimeoutMs });
+    return new UpstreamRegistry({
+      host: registry.host,
+      endpoints: origin ? [...mirrors, origin] : mirrors,
+      origin,
+      clock,
+      totalMs: deadlines.totalMs,
+      pullTimeoutMs,
+    });
   }
 }
 

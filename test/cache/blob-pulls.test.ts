@@ -33,7 +33,8 @@ describe("HEAD of a blob", () => {
     all.upstream.putManifest("team/app", "1", image.manifest.bytes, image.manifest.descriptor.mediaType);
     await pullManifest(all.rig, all.repository, "1");
     all.upstream.forget();
-    for (const [digest, bytes] of image.blobs) expect(await all.rig.cache.headBlob(all.repository, digest, pullCall())).toMatchObject({ sizeBytes: bytes.length });
+    for (const [digest, bytes] of image.blobs)
+      expect(await all.rig.cache.headBlob(all.repository, digest, pullCall())).toMatchObject({ sizeBytes: bytes.length });
     expect(all.upstream.requests).toEqual([]);
   });
 
@@ -132,7 +133,7 @@ test("fifty clients with parallel open-ended ranges cost the upstream hardly mor
         Array.from({ length: 6 }, async (_, at) => {
           await using content = await rig.cache.getBlob(repository, parseDigest(digest), { ...pullCall(), ranges: [range(at * part)] });
           const target = Buffer.alloc(part);
-          for (let filled = 0; filled < part; ) filled += await content.read(target.subarray(filled), at * part + filled);
+          for (let filled = 0; filled < part;) filled += await content.read(target.subarray(filled), at * part + filled);
           expect(target.equals(bytes.subarray(at * part, (at + 1) * part))).toBe(true);
         }),
       );

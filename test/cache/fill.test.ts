@@ -16,7 +16,14 @@ async function arrange({ sizeBytes = 3 * mib + 17, ...options }: { sizeBytes?: n
   const bytes = seededBytes(sizeBytes);
   const digest = upstream.putBlob("team/app", bytes);
   const rig = await startTestCache({ upstreams: [upstream.host], ...options });
-  return { upstream, bytes, digest, rig, repository: repositoryAt(upstream.host, "team/app"), [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close()) };
+  return {
+    upstream,
+    bytes,
+    digest,
+    rig,
+    repository: repositoryAt(upstream.host, "team/app"),
+    [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close()),
+  };
 }
 
 function getOf(digest: string, suffix = ""): string {
@@ -149,7 +156,7 @@ describe("wrong bytes", () => {
     const content = await rig.cache.getBlob(repository, digest, pullCall());
     const seen: number[] = [];
     const failure = await (async () => {
-      for (let position = 0; ; ) {
+      for (let position = 0; ;) {
         const length = await content.read(Buffer.alloc(mib), position);
         position += length;
         seen.push(position);
@@ -240,7 +247,10 @@ describe("ranges", () => {
   test("beyond the end are refused with the size, and the fill goes on", async () => {
     await using all = await arrange();
     const { rig, repository, digest, bytes } = all;
-    await expect(pullBlob(rig, repository, digest, { ranges: [range(bytes.length)] })).rejects.toMatchObject({ code: "RANGE_INVALID", sizeBytes: bytes.length });
+    await expect(pullBlob(rig, repository, digest, { ranges: [range(bytes.length)] })).rejects.toMatchObject({
+      code: "RANGE_INVALID",
+      sizeBytes: bytes.length,
+    });
     await expect(pullBlob(rig, repository, digest, { ranges: [range(9, 3)] })).rejects.toMatchObject({ code: "RANGE_INVALID", sizeBytes: bytes.length });
     await published(rig);
     expect((await pullBlob(rig, repository, digest)).outcome).toBe("hit");
@@ -261,7 +271,8 @@ describe("ranges", () => {
 test("an empty blob is whole whatever range is asked of it", async () => {
   await using all = await arrange({ sizeBytes: 0 });
   const { rig, repository, digest } = all;
-  for (let times = 0; times < 2; times += 1) expect(await pullBlob(rig, repository, digest, { ranges: [range(0, 5)] })).toMatchObject({ kind: "full", sizeBytes: 0 });
+  for (let times = 0; times < 2; times += 1)
+    expect(await pullBlob(rig, repository, digest, { ranges: [range(0, 5)] })).toMatchObject({ kind: "full", sizeBytes: 0 });
 });
 
 test("a blob without a length is chunked through, then held with its size", async () => {
@@ -293,7 +304,6 @@ test("beyond the places of a registry fills wait their turn", async () => {
   expect(upstream.requests).toEqual([getOf(digest), getOf(other)]);
 });
 
-
 test("a fill that crawls goes on at the next endpoint, at its offset", async () => {
   await using mirror = await startFakeUpstream();
   await using origin = await startFakeUpstream();
@@ -321,7 +331,9 @@ test("with its queue full a registry's absent manifests are refused early, and w
   const newer = buildImage({ annotations: { is: "newer" } });
   upstream.putManifest("team/app", "absent", newer.manifest.bytes, newer.manifest.descriptor.mediaType);
   upstream.when({ kind: "blob" }, { silent: "before headers" });
-  const pulls = Array.from({ length: 257 }, (_, at) => pullBlob(rig, repository, `sha256:${at.toString(16).padStart(64, "0")}`).catch((error: unknown) => error));
+  const pulls = Array.from({ length: 257 }, (_, at) =>
+    pullBlob(rig, repository, `sha256:${at.toString(16).padStart(64, "0")}`).catch((error: unknown) => error),
+  );
   await expect.poll(() => rig.cache.fillCounts()).toMatchObject({ running: 1, waiting: 256 });
   await expect(pullBlob(rig, repository, `sha256:${"f".repeat(64)}`)).rejects.toMatchObject({ code: "OVERLOADED", retryAfterMs: expect.any(Number) });
   await expect(pullManifest(rig, repository, "absent")).rejects.toMatchObject({ code: "OVERLOADED" });

@@ -18,7 +18,15 @@ async function arrange({ diskBytes = 8 * mib } = {}) {
   const digest = upstream.putBlob("team/app", bytes);
   const rig = await startTestCache({ upstreams: [upstream.host], root: join(disk.path, "store") });
   const repository = repositoryAt(upstream.host, "team/app");
-  return { disk, upstream, rig, repository, bytes, digest, [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close(), await disk[Symbol.asyncDispose]()) };
+  return {
+    disk,
+    upstream,
+    rig,
+    repository,
+    bytes,
+    digest,
+    [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close(), await disk[Symbol.asyncDispose]()),
+  };
 }
 
 describe("a full disk", () => {

@@ -17,7 +17,14 @@ async function arrange(options: Partial<TestCacheOptions> = {}) {
   const clock = new TestClock({ startMs: Date.now() });
   const rig = await startTestCache({ upstreams: [upstream.host], clock, ...options });
   const repository = repositoryAt(upstream.host, "team/app");
-  return { upstream, rig, clock, repository, pull: (reference: string, more = {}) => pullManifest(rig, repository, reference, more), [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close()) };
+  return {
+    upstream,
+    rig,
+    clock,
+    repository,
+    pull: (reference: string, more = {}) => pullManifest(rig, repository, reference, more),
+    [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close()),
+  };
 }
 
 const head = "HEAD /v2/team/app/manifests/1";
@@ -121,7 +128,10 @@ describe("an upstream that is away", () => {
     const checked = new Date(all.clock.now()).toISOString();
     await all.upstream.close();
     await all.clock.advance(3_600_000);
-    expect(await all.pull("1")).toMatchObject({ outcome: "stale", warnings: [`upstream ${all.upstream.host} unavailable; served from cache, last checked ${checked}`] });
+    expect(await all.pull("1")).toMatchObject({
+      outcome: "stale",
+      warnings: [`upstream ${all.upstream.host} unavailable; served from cache, last checked ${checked}`],
+    });
     expect(await all.pull(digest)).toMatchObject({ outcome: "hit", warnings: [] });
     await expect(all.pull("2")).rejects.toMatchObject({ code: "UPSTREAM_UNAVAILABLE" });
   });
@@ -185,7 +195,12 @@ describe("a tag that the upstream refuses or no longer has", () => {
     await all.pull("1");
     all.upstream.when({ kind: "manifest" }, quirk);
     expect((await all.pull("1")).warnings[0]).toContain(`${words} ${all.upstream.host}; served from cache, last checked `);
-    await using strict = await startTestCache({ upstreams: [all.upstream.host], root: all.rig.store.layout.root, clock: all.clock, rules: { tagTtlMs: () => 0, whenDeniedMs: 0, whenGoneMs: 0 } });
+    await using strict = await startTestCache({
+      upstreams: [all.upstream.host],
+      root: all.rig.store.layout.root,
+      clock: all.clock,
+      rules: { tagTtlMs: () => 0, whenDeniedMs: 0, whenGoneMs: 0 },
+    });
     await expect(pullManifest(strict, all.repository, "1")).rejects.toMatchObject({ code });
     expect(await pullManifest(strict, all.repository, digest)).toMatchObject({ outcome: "hit" });
   });
@@ -246,7 +261,8 @@ describe("referrers", () => {
     await using all = await arrange();
     const { rig, upstream, repository, clock } = all;
     upstream.putManifest("team/app", undefined, signature.manifest.bytes, signature.manifest.descriptor.mediaType);
-    const list = (artifactType?: string) => rig.cache.listReferrers(repository, digest, { ...pullCall(), ...(artifactType === undefined ? {} : { artifactType }) });
+    const list = (artifactType?: string) =>
+      rig.cache.listReferrers(repository, digest, { ...pullCall(), ...(artifactType === undefined ? {} : { artifactType }) });
     expect((await list()).manifests.map((descriptor) => descriptor.digest)).toEqual([signature.manifest.descriptor.digest]);
     expect((await list("application/vnd.example.signature")).manifests).toHaveLength(1);
     expect((await list("application/vnd.example.other")).manifests).toHaveLength(0);
@@ -290,4 +306,3 @@ test("tags known here are listed with a warning while the upstream is away", asy
   expect(known).toMatchObject({ tags: ["1"], outcome: "stale" });
   expect(known.warnings[0]).toContain("unavailable; served from cache");
 });
-

@@ -52,6 +52,9 @@ export interface Outcome {
 /** Runs a command line as a shell would split it at spaces. */
 export async function runLine(line: string, environment: Readonly<Record<string, string>> = {}): Promise<Outcome> {
   const io = new CapturedIo(environment);
-  const code = await run(line.split(" ").filter((word) => word !== ""), io);
+  const code = await run(
+    line.split(" ").filter((word) => word !== ""),
+    io,
+  );
   return { code, out: io.out, errors: io.errors };
 }

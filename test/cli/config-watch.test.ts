@@ -69,7 +69,13 @@ describe("a watched configuration file", () => {
   test("is told of without waiting for the regular look when Kubernetes swaps its symlink", async () => {
     await using folder = await temporaryFolder();
     const at = (...names: string[]) => join(folder.path, ...names);
-    await Promise.all([mkdir(at("v1")), mkdir(at("v2")), symlink("v1", at("..data")), symlink("..data/config.yaml", at("config.yaml")), symlink("v2", at("..data_tmp"))]);
+    await Promise.all([
+      mkdir(at("v1")),
+      mkdir(at("v2")),
+      symlink("v1", at("..data")),
+      symlink("..data/config.yaml", at("config.yaml")),
+      symlink("v2", at("..data_tmp")),
+    ]);
     await Promise.all([writeFile(at("v1", "config.yaml"), "a: 1\n"), writeFile(at("v2", "config.yaml"), "a: 2\n")]);
     const { watch, clock, changes } = await watched(at("config.yaml"), { pollMs: neverMs });
     await clock.advance(1_000);

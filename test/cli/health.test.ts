@@ -47,7 +47,11 @@ describe("health", () => {
   test("asks another address when told to, and ends with 1 unless it answers 200", async () => {
     const { server, requests } = answering(503);
     const port = await listening(server);
-    expect(await runLine(`health --url http://127.0.0.1:${port}/readyz?x=1`)).toEqual({ code: 1, out: "", errors: `ociregistry: http://127.0.0.1:${port}/readyz?x=1 answered 503\n` });
+    expect(await runLine(`health --url http://127.0.0.1:${port}/readyz?x=1`)).toEqual({
+      code: 1,
+      out: "",
+      errors: `ociregistry: http://127.0.0.1:${port}/readyz?x=1 answered 503\n`,
+    });
     expect(requests).toEqual(["GET /readyz?x=1"]);
     server.close();
   });
@@ -87,7 +91,11 @@ describe("health", () => {
     const { server } = answering(200);
     const port = await listening(server);
     await new Promise((resolve) => server.close(resolve));
-    expect(await runLine("health", { OCIREGISTRY_PORT: String(port) })).toEqual({ code: 1, out: "", errors: `ociregistry: http://127.0.0.1:${port}/healthz did not answer: nobody listens there\n` });
+    expect(await runLine("health", { OCIREGISTRY_PORT: String(port) })).toEqual({
+      code: 1,
+      out: "",
+      errors: `ociregistry: http://127.0.0.1:${port}/healthz did not answer: nobody listens there\n`,
+    });
 
     const silent = createNetServer((socket) => socket.on("error", () => {})); // It is hung up on.
     const io = new CapturedIo({ OCIREGISTRY_PORT: String(await listening(silent)) });
@@ -97,6 +105,10 @@ describe("health", () => {
   });
 
   test("cannot know a port that was left to the machine", async () => {
-    expect(await runLine("health", { OCIREGISTRY_PORT: "0" })).toEqual({ code: 1, out: "", errors: "ociregistry: port is 0, so nobody knows where the server listens: say --url\n" });
+    expect(await runLine("health", { OCIREGISTRY_PORT: "0" })).toEqual({
+      code: 1,
+      out: "",
+      errors: "ociregistry: port is 0, so nobody knows where the server listens: say --url\n",
+    });
   });
 });

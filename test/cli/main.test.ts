@@ -25,7 +25,17 @@ describe("the process", () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo; // A TCP server that listens has such an address.
-    const { code, stderr } = await main(["serve", "--host", "127.0.0.1", "--port", String(port), "--image-path", join(folder.path, "store"), "--log-level", "error"]);
+    const { code, stderr } = await main([
+      "serve",
+      "--host",
+      "127.0.0.1",
+      "--port",
+      String(port),
+      "--image-path",
+      join(folder.path, "store"),
+      "--log-level",
+      "error",
+    ]);
     taken.close();
     expect(stderr).toMatch(new RegExp(`^ociregistry: cannot listen on 127\\.0\\.0\\.1 port ${port}: [^\\n]+\\n$`));
     expect(code).toBe(1);

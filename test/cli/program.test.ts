@@ -35,12 +35,15 @@ describe("a command line that makes no sense ends with 2 and one line", () => {
 });
 
 describe("help", () => {
-  test.each(["--help", "serve --help", "serve -h", "health --help", "config check --help", "config schema --help", "version --help"])("%s: worked examples, within 80 columns, to stdout", async (line) => {
-    const { code, out, errors } = await runLine(line);
-    expect({ code, errors }).toEqual({ code: 0, errors: "" });
-    expect(out).toMatch(/\nExamples:\n {2}(\w+=\w+ )?ociregistry /);
-    expect(Math.max(...out.split("\n").map((text) => text.length))).toBeLessThanOrEqual(80);
-  });
+  test.each(["--help", "serve --help", "serve -h", "health --help", "config check --help", "config schema --help", "version --help"])(
+    "%s: worked examples, within 80 columns, to stdout",
+    async (line) => {
+      const { code, out, errors } = await runLine(line);
+      expect({ code, errors }).toEqual({ code: 0, errors: "" });
+      expect(out).toMatch(/\nExamples:\n {2}(\w+=\w+ )?ociregistry /);
+      expect(Math.max(...out.split("\n").map((text) => text.length))).toBeLessThanOrEqual(80);
+    },
+  );
 
   test("serve --help names every flag, and no --no- forms", async () => {
     const { out } = await runLine("serve --help");
@@ -60,9 +63,9 @@ describe("flags", () => {
   });
 
   test("those without a value take =true and =false, others do not", () => {
-    expect(normalizeSwitches(["serve", "--hello-world=true", "--air-gapped=False", "--always-pull-latest", "--log-file=true", "--", "--air-gapped=true"])).toEqual([
-      "serve", "--hello-world", "--no-air-gapped", "--always-pull-latest", "--log-file=true", "--", "--air-gapped=true",
-    ]);
+    expect(
+      normalizeSwitches(["serve", "--hello-world=true", "--air-gapped=False", "--always-pull-latest", "--log-file=true", "--", "--air-gapped=true"]),
+    ).toEqual(["serve", "--hello-world", "--no-air-gapped", "--always-pull-latest", "--log-file=true", "--", "--air-gapped=true"]);
   });
 });
 
@@ -92,7 +95,8 @@ describe("config check", () => {
     expect(await check("prt: 1\nlogLevel: loud\n")).toEqual({
       code: 1,
       out: "",
-      errors: 'ociregistry: config.yaml:1: unknown key prt, did you mean port? (line 1)\nociregistry: config.yaml:2: logLevel is "loud", which is none of error, warn, info, debug\n',
+      errors:
+        'ociregistry: config.yaml:1: unknown key prt, did you mean port? (line 1)\nociregistry: config.yaml:2: logLevel is "loud", which is none of error, warn, info, debug\n',
     });
   });
 
@@ -105,11 +109,18 @@ describe("config check", () => {
   });
 
   test("a file that is not there ends with 1", async () => {
-    expect(await runLine("config check --config-file /nowhere/c.yaml")).toEqual({ code: 1, out: "", errors: "ociregistry: /nowhere/c.yaml: cannot read the configuration: no such file\n" });
+    expect(await runLine("config check --config-file /nowhere/c.yaml")).toEqual({
+      code: 1,
+      out: "",
+      errors: "ociregistry: /nowhere/c.yaml: cannot read the configuration: no such file\n",
+    });
   });
 
   test("without a file, the environment is checked", async () => {
-    expect(await runLine("config check", { OCIREGISTRY_PORT: "x" })).toMatchObject({ code: 1, errors: expect.stringMatching(/^ociregistry: OCIREGISTRY_PORT: port is "x"/) });
+    expect(await runLine("config check", { OCIREGISTRY_PORT: "x" })).toMatchObject({
+      code: 1,
+      errors: expect.stringMatching(/^ociregistry: OCIREGISTRY_PORT: port is "x"/),
+    });
     expect(await runLine("config check", { OCIREGISTRY_HELLO_WORLD: "true" })).toMatchObject({ code: 0 });
   });
 });

@@ -21,7 +21,11 @@ beforeAll(async () => {
 
 describe("docs/config.md", () => {
   test("has a row for every key, and none for anything else", () => {
-    expect(rows(page, "key").map(({ name }) => name).toSorted()).toEqual(keys.map(({ name }) => name).toSorted());
+    expect(
+      rows(page, "key")
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(keys.map(({ name }) => name).toSorted());
   });
 
   test("gives every key's default", () => {
@@ -31,12 +35,25 @@ describe("docs/config.md", () => {
 
   test("puts the keys that are not supported yet, and no others, where it says so", () => {
     const section = page.slice(page.indexOf("\n## Not supported yet"), page.indexOf("\n## Environment"));
-    expect(rows(section, "key").map(({ name }) => name).toSorted()).toEqual(keys.map(({ name }) => name).filter(isNotYet).toSorted());
+    expect(
+      rows(section, "key")
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(
+      keys
+        .map(({ name }) => name)
+        .filter(isNotYet)
+        .toSorted(),
+    );
   });
 
   test("has a row for every flag, and none for anything else", () => {
     const flags = [...globalFlags, ...serveFlags].map(({ key, value }) => (value === undefined ? flagOf(key) : `${flagOf(key)} ${value}`));
-    expect(rows(page, "flag").map(({ name }) => name).toSorted()).toEqual(flags.toSorted());
+    expect(
+      rows(page, "flag")
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(flags.toSorted());
   });
 
   test("names variables as they are spelt", () => {
@@ -55,7 +72,12 @@ describe("docs/config.md", () => {
 function rows(text: string, heading: string): readonly { readonly name: string; readonly cells: readonly string[] }[] {
   let isInside = false;
   return text.split("\n").flatMap((line) => {
-    const cells = line.startsWith("|") ? line.split("|").slice(1, -1).map((cell) => cell.trim()) : undefined;
+    const cells = line.startsWith("|")
+      ? line
+          .split("|")
+          .slice(1, -1)
+          .map((cell) => cell.trim())
+      : undefined;
     if (!cells) isInside = false;
     else if (cells[0] === heading) isInside = true;
     else if (isInside && cells[0]?.startsWith("`")) return [{ name: cells[0].replaceAll("`", ""), cells }];

@@ -11,7 +11,9 @@ const read = (environment: Record<string, string>) => {
 
 describe("OCIREGISTRY_ variables", () => {
   test("are the top-level keys in capitals", () => {
-    expect(read({ OCIREGISTRY_TAG_TTL: "5m", OCIREGISTRY_HELLO_WORLD: "true", OCIREGISTRY_PORT: "5000", OCIREGISTRY_DEFAULT_NS: "quay.io", PATH: "/bin" })).toEqual({
+    expect(
+      read({ OCIREGISTRY_TAG_TTL: "5m", OCIREGISTRY_HELLO_WORLD: "true", OCIREGISTRY_PORT: "5000", OCIREGISTRY_DEFAULT_NS: "quay.io", PATH: "/bin" }),
+    ).toEqual({
       values: { tagTtl: "5m", helloWorld: "true", port: "5000", defaultNs: "quay.io" },
       unknown: [],
     });

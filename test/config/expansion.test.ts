@@ -42,7 +42,12 @@ describe("variables in texts", () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[${}A:-]{0,12}$/), (text) => {
         fc.pre(!text.includes("$${"));
-        expect(expandVariables(text.replaceAll("${", () => "$${"), {})).toEqual({ kind: "expanded", text });
+        expect(
+          expandVariables(
+            text.replaceAll("${", () => "$${"),
+            {},
+          ),
+        ).toEqual({ kind: "expanded", text });
       }),
     );
   });

@@ -49,7 +49,9 @@ describe("where a value comes from", () => {
   test("OCIREGISTRY_CONFIG_FILE names the file, --config-file another", async () => {
     const file = join(import.meta.dirname, "..", "..", "config.yaml");
     expect((await loadConfig({ environment: { OCIREGISTRY_CONFIG_FILE: file } })).config).toMatchObject({ configFile: file, imagePath: "./cache" });
-    await expect(loadConfig({ environment: { OCIREGISTRY_CONFIG_FILE: file }, flags: new Map([["configFile", "/nowhere/c.yaml"]]) })).rejects.toThrow("/nowhere/c.yaml: cannot read the configuration: no such file");
+    await expect(loadConfig({ environment: { OCIREGISTRY_CONFIG_FILE: file }, flags: new Map([["configFile", "/nowhere/c.yaml"]]) })).rejects.toThrow(
+      "/nowhere/c.yaml: cannot read the configuration: no such file",
+    );
   });
 
   test("a variable replaces the whole of a map", async () => {
@@ -165,7 +167,12 @@ pruneConfig: { enabled: false, duration: 30d, type: accessed, frequency: 1d, cou
 listConfig: { header: false, expr: "", shortDigest: false }
 serverTlsConfig: { cert: "", key: "", ca: "", clientAuth: none }
 `);
-    expect(config).toMatchObject({ logLevel: "error", host: "0.0.0.0", serverTls: undefined, registries: [{ name: "localhost:5000", scheme: "http", auth: undefined, tls: undefined }] });
+    expect(config).toMatchObject({
+      logLevel: "error",
+      host: "0.0.0.0",
+      serverTls: undefined,
+      registries: [{ name: "localhost:5000", scheme: "http", auth: undefined, tls: undefined }],
+    });
   });
 
   test("the file that is shipped is good", async () => {
@@ -211,21 +218,42 @@ describe("what is wrong with a configuration", () => {
     ["registries:\n  - description: x\n", ["config.yaml:2: registries[0].name is missing"]],
     ["registries:\n  - name: https://docker.io\n", ['config.yaml:2: registries: "https://docker.io" is not a host[:port]']],
     ["registries:\n  - name: docker.io\n  - name: index.docker.io\n", ['config.yaml:3: registries: "index.docker.io" is listed twice']],
-    ["registries:\n  - { name: a.b, aliases: [hub] }\n  - { name: c.d, aliases: [hub] }\n", ['config.yaml:3: registries: the alias "hub" of "c.d" already means "a.b"']],
+    [
+      "registries:\n  - { name: a.b, aliases: [hub] }\n  - { name: c.d, aliases: [hub] }\n",
+      ['config.yaml:3: registries: the alias "hub" of "c.d" already means "a.b"'],
+    ],
     ["registries: [{ name: a.b, aliases: [x/y] }]\n", [expect.stringMatching(/aliases\[0\] is "x\/y", which is not a word/)]],
-    ["registries: [{ name: a.b, endpoints: ['https://u:p@x'] }]\n", [expect.stringMatching(/^config\.yaml:1: registries\[0\]\.endpoints\[0\] must be a url such as [^@]*$/)]],
+    [
+      "registries: [{ name: a.b, endpoints: ['https://u:p@x'] }]\n",
+      [expect.stringMatching(/^config\.yaml:1: registries\[0\]\.endpoints\[0\] must be a url such as [^@]*$/)],
+    ],
     ["defaultNs: nowhere/x\n", ['config.yaml:1: defaultNs: "nowhere/x" is not a host[:port]']],
-    ["tagTtl:\n  hub/a/*: 1h\nregistries: [{ name: docker.io, aliases: [hub] }]\n", ['config.yaml:2: tagTtl: the pattern "hub/a/*" begins with an alias; write "a/*"']],
-    ["tagTtl:\n  q/a/*: 1h\nregistries: [{ name: quay.io, aliases: [q] }]\n", ['config.yaml:2: tagTtl: the pattern "q/a/*" begins with an alias; write "quay.io/a/*"']],
+    [
+      "tagTtl:\n  hub/a/*: 1h\nregistries: [{ name: docker.io, aliases: [hub] }]\n",
+      ['config.yaml:2: tagTtl: the pattern "hub/a/*" begins with an alias; write "a/*"'],
+    ],
+    [
+      "tagTtl:\n  q/a/*: 1h\nregistries: [{ name: quay.io, aliases: [q] }]\n",
+      ['config.yaml:2: tagTtl: the pattern "q/a/*" begins with an alias; write "quay.io/a/*"'],
+    ],
     ["port: 5000\nmetrics: 5000\n", ["config.yaml:2: metrics and port are both 5000"]],
     ["port: 5000\nhealth: 5001\nmetrics: 5001\n", []],
     ["serverTlsConfig:\n  cert: a\n", ["config.yaml:2: serverTlsConfig has a cert and no key"]],
-    ["serverTlsConfig:\n  cert: a\n  key: b\n  clientAuth: verify\n", ["config.yaml:4: serverTlsConfig.clientAuth is verify, but there is no ca to check clients by"]],
+    [
+      "serverTlsConfig:\n  cert: a\n  key: b\n  clientAuth: verify\n",
+      ["config.yaml:4: serverTlsConfig.clientAuth is verify, but there is no ca to check clients by"],
+    ],
     ["serverTlsConfig: { clientAuth: request }\n", ["config.yaml:1: serverTlsConfig.clientAuth is request, but there is no cert and key"]],
     ["registries:\n  - name: a.b\n    auth: { user: u }\n", ["config.yaml:3: registries[0].auth has a user and no password"]],
     ["registries:\n  - name: a.b\n    auth: { password: p }\n", ["config.yaml:3: registries[0].auth has a password and no user"]],
-    ["registries:\n  - name: a.b\n    auth: { user: u, password: p, passwordFile: f }\n", ["config.yaml:3: registries[0].auth has password and passwordFile: one is enough"]],
-    ["registries:\n  - name: a.b\n    endpoints:\n      - url: https://c\n        tls: { key: k }\n", ["config.yaml:5: registries[0].endpoints[0].tls has a key and no cert"]],
+    [
+      "registries:\n  - name: a.b\n    auth: { user: u, password: p, passwordFile: f }\n",
+      ["config.yaml:3: registries[0].auth has password and passwordFile: one is enough"],
+    ],
+    [
+      "registries:\n  - name: a.b\n    endpoints:\n      - url: https://c\n        tls: { key: k }\n",
+      ["config.yaml:5: registries[0].endpoints[0].tls has a key and no cert"],
+    ],
     ["registries:\n  - name: a.b\n    originFallback: false\n", ["config.yaml:3: originFallback is false, but a.b has no endpoints to ask instead"]],
     ["port: 1\nport: 2\n", ["config.yaml:2: port is written twice"]],
   ])("%j", async (text, problems) => {
@@ -239,7 +267,9 @@ describe("what is wrong with a configuration", () => {
 
   test("a variable or a flag is named where it is to blame, though the file has the key too", async () => {
     expect(await problemsOf("port: 1\n", { environment: { OCIREGISTRY_PORT: "x" } })).toEqual([expect.stringMatching(/^OCIREGISTRY_PORT: port is "x"/)]);
-    expect(await problemsOf("port: 1\n", { environment: { OCIREGISTRY_PORT: "2" }, flags: { port: "x" } })).toEqual([expect.stringMatching(/^--port: port is "x"/)]);
+    expect(await problemsOf("port: 1\n", { environment: { OCIREGISTRY_PORT: "2" }, flags: { port: "x" } })).toEqual([
+      expect.stringMatching(/^--port: port is "x"/),
+    ]);
   });
 
   test("no message shows a password", async () => {
@@ -261,21 +291,35 @@ describe("what is wrong with a configuration", () => {
 describe("keys of what is not built yet", () => {
   test.each([
     ["port: 1\npreloadImages: a.txt\n", ["config.yaml:2: not supported yet: preloadImages (line 2)"]],
-    ["pruneConfig:\n  enabled: true\n  type: created\n", ["config.yaml:2: not supported yet: pruneConfig.enabled (line 2)", "config.yaml:3: not supported yet: pruneConfig.type (line 3)"]],
+    [
+      "pruneConfig:\n  enabled: true\n  type: created\n",
+      ["config.yaml:2: not supported yet: pruneConfig.enabled (line 2)", "config.yaml:3: not supported yet: pruneConfig.type (line 3)"],
+    ],
     ["pruneConfig: { dryrun: true }\n", ["config.yaml:1: not supported yet: pruneConfig.dryrun (line 1)"]],
     ["arch: arm64\n", ["config.yaml:1: not supported yet: arch (line 1)"]],
     ["platforms: [linux/arm64]\n", ["config.yaml:1: not supported yet: platforms (line 1)"]],
-    ["externalUrl: https://x\nadminApi: loopback\n", ["config.yaml:1: not supported yet: externalUrl (line 1)", "config.yaml:2: not supported yet: adminApi (line 2)"]],
-    ["auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  failDelay: 5\n", ["config.yaml:2: not supported yet: auth.htpasswd (line 2)", "config.yaml:4: not supported yet: auth.failDelay (line 4)"]],
+    [
+      "externalUrl: https://x\nadminApi: loopback\n",
+      ["config.yaml:1: not supported yet: externalUrl (line 1)", "config.yaml:2: not supported yet: adminApi (line 2)"],
+    ],
+    [
+      "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  failDelay: 5\n",
+      ["config.yaml:2: not supported yet: auth.htpasswd (line 2)", "config.yaml:4: not supported yet: auth.failDelay (line 4)"],
+    ],
     ['{\n  "http": {\n    "accessControl": { "groups": {} }\n  }\n}\n', ["config.yaml:3: not supported yet: http.accessControl (line 3)"]],
-    ["registries:\n  - name: a.b\n    auth:\n      token: { provider: ecr, expiry: 6h }\n", ["config.yaml:4: not supported yet: registries[0].auth.token (line 4)"]],
+    [
+      "registries:\n  - name: a.b\n    auth:\n      token: { provider: ecr, expiry: 6h }\n",
+      ["config.yaml:4: not supported yet: registries[0].auth.token (line 4)"],
+    ],
     ["registries:\n  - name: a.b\n    credentials:\n      - match: team/**\n", ["config.yaml:3: not supported yet: registries[0].credentials (line 3)"]],
   ])("%j", async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems);
   });
 
   test("are refused from variables and flags as well", async () => {
-    expect(await problemsOf("", { environment: { OCIREGISTRY_PRELOAD_IMAGES: "a" } })).toEqual(["OCIREGISTRY_PRELOAD_IMAGES: not supported yet: preloadImages"]);
+    expect(await problemsOf("", { environment: { OCIREGISTRY_PRELOAD_IMAGES: "a" } })).toEqual([
+      "OCIREGISTRY_PRELOAD_IMAGES: not supported yet: preloadImages",
+    ]);
     expect(await problemsOf("", { flags: { preloadImages: "a" } })).toEqual(["--preload-images: not supported yet: preloadImages"]);
     expect(await problemsOf("", { flags: { os: "linux", arch: "amd64" } })).toEqual([]);
   });
@@ -295,13 +339,21 @@ describe("notices", () => {
   });
 
   test("a variable with our prefix that means nothing", async () => {
-    expect((await loadConfig({ environment: { OCIREGISTRY_LOGLEVEL: "debug" } })).notices).toEqual([expect.stringMatching(/^OCIREGISTRY_LOGLEVEL: no such variable/)]);
+    expect((await loadConfig({ environment: { OCIREGISTRY_LOGLEVEL: "debug" } })).notices).toEqual([
+      expect.stringMatching(/^OCIREGISTRY_LOGLEVEL: no such variable/),
+    ]);
   });
 });
 
 test("whatever is written under known keys loads, or fails with lines that say where", async () => {
   const value = fc.letrec<{ value: unknown }>((tie) => ({
-    value: fc.oneof({ maxDepth: 2 }, fc.constantFrom(null, true, 0, -1, "1m", "a.b", "public", "x:99999", "__proto__", "${", "*"), fc.string(), fc.array(tie("value"), { maxLength: 2 }), fc.dictionary(key, tie("value"), { maxKeys: 3 })),
+    value: fc.oneof(
+      { maxDepth: 2 },
+      fc.constantFrom(null, true, 0, -1, "1m", "a.b", "public", "x:99999", "__proto__", "${", "*"),
+      fc.string(),
+      fc.array(tie("value"), { maxLength: 2 }),
+      fc.dictionary(key, tie("value"), { maxKeys: 3 }),
+    ),
   })).value;
   await fc.assert(
     fc.asyncProperty(fc.dictionary(key, value, { maxKeys: 3 }), async (written) => {
@@ -311,4 +363,9 @@ test("whatever is written under known keys loads, or fails with lines that say w
   );
 });
 
-const key = fc.constantFrom(...new Vocabulary().keys().map(({ name }) => name.split(/[.[\]]+/).findLast((word) => word !== "") ?? ""), "default", "__proto__", "unknown");
+const key = fc.constantFrom(
+  ...new Vocabulary().keys().map(({ name }) => name.split(/[.[\]]+/).findLast((word) => word !== "") ?? ""),
+  "default",
+  "__proto__",
+  "unknown",
+);

@@ -26,7 +26,10 @@ registries:
 
   test("are missing, a line each, and so are variables", async () => {
     const { config } = await loadText("registries: [{ name: quay.io, tls: { ca: /nowhere/q.pem }, auth: { user: u, passwordFromEnv: QUAY } }]");
-    expect(await findMissing(config, {})).toEqual(["registries[0].tls.ca: cannot read /nowhere/q.pem: no such file", "registries[0].auth.passwordFromEnv: the environment has no QUAY"]);
+    expect(await findMissing(config, {})).toEqual([
+      "registries[0].tls.ca: cannot read /nowhere/q.pem: no such file",
+      "registries[0].auth.passwordFromEnv: the environment has no QUAY",
+    ]);
     expect(await findMissing(config, { QUAY: "x" })).toHaveLength(1);
   });
 

@@ -20,9 +20,13 @@ describe("sizes", () => {
 
   test("a number of units is that many times the unit", () => {
     fc.assert(
-      fc.property(fc.nat(4_000), fc.constantFrom(["KiB", 2 ** 10] as const, ["MiB", 2 ** 20] as const, ["GiB", 2 ** 30] as const, ["TiB", 2 ** 40] as const), (count, [unit, bytes]) => {
-        expect(findSizeBytes(`${count}${unit}`)).toBe(count * bytes);
-      }),
+      fc.property(
+        fc.nat(4_000),
+        fc.constantFrom(["KiB", 2 ** 10] as const, ["MiB", 2 ** 20] as const, ["GiB", 2 ** 30] as const, ["TiB", 2 ** 40] as const),
+        (count, [unit, bytes]) => {
+          expect(findSizeBytes(`${count}${unit}`)).toBe(count * bytes);
+        },
+      ),
     );
   });
 });

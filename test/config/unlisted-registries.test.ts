@@ -27,12 +27,16 @@ describe("registries that are not listed", () => {
   });
 
   test("are what the configuration says, whatever else holds", async () => {
-    expect(await resolve("unlistedRegistries: public\nregistries: [{ name: quay.io, auth: { user: u, password: p } }]", { HTTP_PROXY: "http://p" })).toMatchObject({ policy: "public" });
+    expect(
+      await resolve("unlistedRegistries: public\nregistries: [{ name: quay.io, auth: { user: u, password: p } }]", { HTTP_PROXY: "http://p" }),
+    ).toMatchObject({ policy: "public" });
     expect(await resolve("unlistedRegistries: deny")).toMatchObject({ policy: "deny" });
   });
 
   test("a registry whose keys are written out and empty has no credentials", async () => {
-    const { config } = await loadText("registries:\n  - name: quay.io\n    auth: { user: '', password: '', passwordFromEnv: '' }\n    tls: { cert: '', key: '', ca: '' }\n");
+    const { config } = await loadText(
+      "registries:\n  - name: quay.io\n    auth: { user: '', password: '', passwordFromEnv: '' }\n    tls: { cert: '', key: '', ca: '' }\n",
+    );
     expect(registriesWithCredentials(config)).toEqual([]);
   });
 });

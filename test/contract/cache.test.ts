@@ -13,7 +13,11 @@ describeRegistryContract("a cache that holds nothing yet", async (content) => {
   const upstream = await startFakeUpstream();
   fill(upstream, content);
   const rig = await startTestCache({ upstreams: [upstream.host] });
-  return { registry: rig.cache, repository: repositoryAt(upstream.host, content.path), close: async () => (await rig[Symbol.asyncDispose](), await upstream.close()) };
+  return {
+    registry: rig.cache,
+    repository: repositoryAt(upstream.host, content.path),
+    close: async () => (await rig[Symbol.asyncDispose](), await upstream.close()),
+  };
 });
 
 describeRegistryContract("a cache that holds everything, with no network", async (content) => {

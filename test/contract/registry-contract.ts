@@ -32,17 +32,21 @@ const config = Buffer.from("{}");
 const layer = randomBytes(300_000);
 const empty = Buffer.alloc(0);
 const image = Buffer.from(
-  JSON.stringify({
-    schemaVersion: 2,
-    mediaType: mediaTypes.ociManifest,
-    config: { mediaType: mediaTypes.ociConfig, digest: digestOf(config), size: config.byteLength },
-    layers: [
-      { mediaType: mediaTypes.ociLayerGzip, digest: digestOf(layer), size: layer.byteLength },
-      { mediaType: mediaTypes.ociLayerGzip, digest: digestOf(empty), size: 0 },
-    ],
-    // Neither spacing nor unknown fields may be lost on the way.
-    unknownField: { kept: true },
-  }, null, 1),
+  JSON.stringify(
+    {
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { mediaType: mediaTypes.ociConfig, digest: digestOf(config), size: config.byteLength },
+      layers: [
+        { mediaType: mediaTypes.ociLayerGzip, digest: digestOf(layer), size: layer.byteLength },
+        { mediaType: mediaTypes.ociLayerGzip, digest: digestOf(empty), size: 0 },
+      ],
+      // Neither spacing nor unknown fields may be lost on the way.
+      unknownField: { kept: true },
+    },
+    null,
+    1,
+  ),
 );
 const signature = Buffer.from(
   JSON.stringify({
@@ -80,7 +84,11 @@ export function describeRegistryContract(name: string, make: (content: ContractC
     const tag = parseReference("latest");
     const byDigest: Reference = { kind: "digest", digest: digestOf(image) };
 
-    test.each([["a tag", tag], ["a tag in capitals", parseReference("V1.0-RC1")], ["a digest", byDigest]])("gives the exact bytes of a manifest by %s", async (_, reference) => {
+    test.each([
+      ["a tag", tag],
+      ["a tag in capitals", parseReference("V1.0-RC1")],
+      ["a digest", byDigest],
+    ])("gives the exact bytes of a manifest by %s", async (_, reference) => {
       const manifest = await subject.registry.getManifest(subject.repository, reference, call());
       expect(Buffer.from(manifest.bytes).equals(image)).toBe(true);
       expect(manifest.descriptor).toMatchObject({ digest: digestOf(image), mediaType: mediaTypes.ociManifest, sizeBytes: image.byteLength });
@@ -95,13 +103,16 @@ export function describeRegistryContract(name: string, make: (content: ContractC
       expect(Buffer.from(manifest.bytes).equals(image)).toBe(true);
     });
 
-    test.each([...contractContent.blobs].map(([digest, bytes]) => [bytes.byteLength, digest, bytes] as const))("gives a blob of %i bytes", async (_, digest, bytes) => {
-      await using content = await subject.registry.getBlob(subject.repository, digest, call());
-      expect(content.kind).toBe("full");
-      expect(content.ranges).toEqual([]);
-      expect(content.descriptor.digest).toBe(digest);
-      expect((await readAll(content)).equals(bytes)).toBe(true);
-    });
+    test.each([...contractContent.blobs].map(([digest, bytes]) => [bytes.byteLength, digest, bytes] as const))(
+      "gives a blob of %i bytes",
+      async (_, digest, bytes) => {
+        await using content = await subject.registry.getBlob(subject.repository, digest, call());
+        expect(content.kind).toBe("full");
+        expect(content.ranges).toEqual([]);
+        expect(content.descriptor.digest).toBe(digest);
+        expect((await readAll(content)).equals(bytes)).toBe(true);
+      },
+    );
 
     test("tells the size of a blob without its body", async () => {
       const head = await subject.registry.headBlob(subject.repository, digestOf(layer), call());

@@ -83,7 +83,11 @@ test("ranges of an absent, an arriving and a held blob are exact, and cost one f
   gate.resolve();
   expect(await pull({ host: server.host, path, expected: content })).toMatchObject(whole);
   const suffix = await part("-100", content.byteLength - 100);
-  expect([suffix.status, suffix.isExact, suffix.headers["content-range"]]).toEqual([206, true, `bytes ${content.byteLength - 100}-${content.byteLength - 1}/${content.byteLength}`]);
+  expect([suffix.status, suffix.isExact, suffix.headers["content-range"]]).toEqual([
+    206,
+    true,
+    `bytes ${content.byteLength - 100}-${content.byteLength - 1}/${content.byteLength}`,
+  ]);
   expect(await part(`${content.byteLength}-`, 0)).toMatchObject({ status: 416, headers: { "content-range": `bytes */${content.byteLength}` } });
   expect(fromUpstream().filter((line) => !line.includes(" bytes="))).toEqual([`GET /v2/team/app/blobs/${digest}`]);
   expect(upstream.bytesSent.total).toBeLessThan(content.byteLength * 1.1);

@@ -6,7 +6,13 @@ const mebibyte = 1024 * 1024;
 
 test("clients that leave anywhere take everything with them but the blobs", async () => {
   const places = numbers(7);
-  const { before, after, inexact, upstreamRatio } = await runLeavingClients({ pulls: 150, blobs: 20, blobBytes: 2 * mebibyte, atOnce: 10, random: () => places.next().value });
+  const { before, after, inexact, upstreamRatio } = await runLeavingClients({
+    pulls: 150,
+    blobs: 20,
+    blobBytes: 2 * mebibyte,
+    atOnce: 10,
+    random: () => places.next().value,
+  });
   expect(inexact).toBe(0);
   expect(after.openFiles).toBeLessThanOrEqual(before.openFiles);
   expect(after.temporaryFiles).toBeLessThanOrEqual(before.temporaryFiles);
@@ -16,7 +22,7 @@ test("clients that leave anywhere take everything with them but the blobs", asyn
 
 /** The same numbers between 0 and 1 each time. Park and Miller's generator. */
 function* numbers(seed: number): Generator<number, never> {
-  for (let state = seed; ; ) {
+  for (let state = seed; ;) {
     state = (state * 48_271) % 2_147_483_647;
     yield state / 2_147_483_647;
   }

@@ -78,7 +78,7 @@ async function quiet(server: OurServer, upstream: FakeUpstream): Promise<Held> {
   const untilMs = performance.now() + quietWithinMs;
   let last = await heldBy(server);
   let sentBytes = -1;
-  for (let same = 0; same < sameLooks && performance.now() < untilMs; ) {
+  for (let same = 0; same < sameLooks && performance.now() < untilMs;) {
     await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
     const now = await heldBy(server);
     const isSame = now.openFiles === last.openFiles && now.temporaryFiles === last.temporaryFiles && upstream.bytesSent.total === sentBytes;

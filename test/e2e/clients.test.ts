@@ -25,14 +25,62 @@ interface Form {
 const dockerHubForm = (name: string) => ({ repository: `library/${name}`, reference: () => `docker.io/library/${name}:1` });
 
 const forms: readonly Form[] = [
-  { name: "skopeo, alias in the path", programs: ["skopeo"], repository: "team/skopeo-alias", reference: (host) => `${host}/up/team/skopeo-alias:1`, client: (folder) => skopeoClient(folder) },
-  { name: "skopeo, host in the path", programs: ["skopeo"], repository: "library/skopeo-host", reference: (host) => `${host}/docker.io/library/skopeo-host:1`, client: (folder) => skopeoClient(folder) },
-  { name: "skopeo, no registry at all", programs: ["skopeo"], repository: "library/skopeo-bare", reference: (host) => `${host}/skopeo-bare:1`, client: (folder) => skopeoClient(folder) },
-  { name: "skopeo, mirror with docker.io in its path", programs: ["skopeo"], ...dockerHubForm("skopeo-mirror"), client: (folder, host) => skopeoClient(folder, { mirror: `${host}/docker.io` }) },
-  { name: "podman, alias in the path", programs: ["podman"], needsRoot: true, repository: "a/b/c/d/e", reference: (host) => `${host}/up/a/b/c/d/e:1`, client: (folder) => podmanClient(folder) },
-  { name: "podman, mirror with docker.io in its path", programs: ["podman"], needsRoot: true, ...dockerHubForm("podman-mirror"), client: (folder, host) => podmanClient(folder, { mirror: `${host}/docker.io` }) },
-  { name: "podman, mirror without a path", programs: ["podman"], needsRoot: true, ...dockerHubForm("podman-plain"), client: (folder, host) => podmanClient(folder, { mirror: host }) },
-  { name: "ctr, hosts.toml", programs: ["containerd", "ctr"], needsRoot: true, ...dockerHubForm("ctr"), client: (folder, host) => containerdClient(folder, { url: `http://${host}` }) },
+  {
+    name: "skopeo, alias in the path",
+    programs: ["skopeo"],
+    repository: "team/skopeo-alias",
+    reference: (host) => `${host}/up/team/skopeo-alias:1`,
+    client: (folder) => skopeoClient(folder),
+  },
+  {
+    name: "skopeo, host in the path",
+    programs: ["skopeo"],
+    repository: "library/skopeo-host",
+    reference: (host) => `${host}/docker.io/library/skopeo-host:1`,
+    client: (folder) => skopeoClient(folder),
+  },
+  {
+    name: "skopeo, no registry at all",
+    programs: ["skopeo"],
+    repository: "library/skopeo-bare",
+    reference: (host) => `${host}/skopeo-bare:1`,
+    client: (folder) => skopeoClient(folder),
+  },
+  {
+    name: "skopeo, mirror with docker.io in its path",
+    programs: ["skopeo"],
+    ...dockerHubForm("skopeo-mirror"),
+    client: (folder, host) => skopeoClient(folder, { mirror: `${host}/docker.io` }),
+  },
+  {
+    name: "podman, alias in the path",
+    programs: ["podman"],
+    needsRoot: true,
+    repository: "a/b/c/d/e",
+    reference: (host) => `${host}/up/a/b/c/d/e:1`,
+    client: (folder) => podmanClient(folder),
+  },
+  {
+    name: "podman, mirror with docker.io in its path",
+    programs: ["podman"],
+    needsRoot: true,
+    ...dockerHubForm("podman-mirror"),
+    client: (folder, host) => podmanClient(folder, { mirror: `${host}/docker.io` }),
+  },
+  {
+    name: "podman, mirror without a path",
+    programs: ["podman"],
+    needsRoot: true,
+    ...dockerHubForm("podman-plain"),
+    client: (folder, host) => podmanClient(folder, { mirror: host }),
+  },
+  {
+    name: "ctr, hosts.toml",
+    programs: ["containerd", "ctr"],
+    needsRoot: true,
+    ...dockerHubForm("ctr"),
+    client: (folder, host) => containerdClient(folder, { url: `http://${host}` }),
+  },
   {
     name: "ctr, hosts.toml with override_path",
     programs: ["containerd", "ctr"],
@@ -40,8 +88,20 @@ const forms: readonly Form[] = [
     ...dockerHubForm("ctr-override"),
     client: (folder, host) => containerdClient(folder, { url: `http://${host}/v2/docker.io`, overridePath: true }),
   },
-  { name: "ctr, hosts.toml with /docker.io", programs: ["containerd", "ctr"], needsRoot: true, ...dockerHubForm("ctr-prefix"), client: (folder, host) => containerdClient(folder, { url: `http://${host}/docker.io` }) },
-  { name: "docker, registry-mirrors", programs: ["dockerd", "docker"], needsRoot: true, ...dockerHubForm("docker"), client: (folder, host) => dockerClient(folder, { mirrorUrl: `http://${host}` }) },
+  {
+    name: "ctr, hosts.toml with /docker.io",
+    programs: ["containerd", "ctr"],
+    needsRoot: true,
+    ...dockerHubForm("ctr-prefix"),
+    client: (folder, host) => containerdClient(folder, { url: `http://${host}/docker.io` }),
+  },
+  {
+    name: "docker, registry-mirrors",
+    programs: ["dockerd", "docker"],
+    needsRoot: true,
+    ...dockerHubForm("docker"),
+    client: (folder, host) => dockerClient(folder, { mirrorUrl: `http://${host}` }),
+  },
 ];
 
 const canRun = requirePrograms("docker-registry", "skopeo");
@@ -59,7 +119,9 @@ describe.runIf(canRun)("a multi-arch image", () => {
     upstream = await startDockerRegistry({ folder: await subfolder("upstream") });
     for (const form of runnable) {
       const platforms = ["linux/amd64", "linux/arm64"];
-      const index = buildIndex(platforms.map((platform) => buildImage({ platform, layers: [{ "etc/name": form.name }, { "etc/other": `other ${form.name}` }] })));
+      const index = buildIndex(
+        platforms.map((platform) => buildImage({ platform, layers: [{ "etc/name": form.name }, { "etc/other": `other ${form.name}` }] })),
+      );
       const layout = await subfolder(`layout/${form.repository}`);
       await writeImageLayout(layout, "1", index);
       await pushLayout(layout, "1", `${upstream.host}/${form.repository}:1`);

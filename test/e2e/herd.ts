@@ -85,7 +85,9 @@ export async function runHerd({ blobBytes, clients, upstreamBytesPerSecond, join
   return {
     upstreamRatio: upstream.bytesSent.total / blobBytes,
     blobRequests: upstream.requests.filter((line) => line.startsWith("GET ") && line.includes("/blobs/")).length,
-    exactClients: [...quickResults, ...lateResults, stalledResult].filter(isWhole).length + (slowResult.isExact && slowResult.receivedBytes > 0 && slowResult.ending !== "cut" ? 1 : 0),
+    exactClients:
+      [...quickResults, ...lateResults, stalledResult].filter(isWhole).length +
+      (slowResult.isExact && slowResult.receivedBytes > 0 && slowResult.ending !== "cut" ? 1 : 0),
     firstByteWorstMs: Math.max(...firstBytes.map((ms) => (Number.isNaN(ms) ? Infinity : ms))),
     upstreamMs,
     quickWorstRatio: Math.max(...quickResults.map((result) => result.doneMs)) / upstreamMs,

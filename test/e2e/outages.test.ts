@@ -25,7 +25,12 @@ const outages: readonly Outage[] = [
   { name: "answers 500", quirk: { status: 500 }, heldWarning: unavailable, absentStatus: 502 },
   { name: "answers 503", quirk: { status: 503, headers: { "retry-after": "1" } }, heldWarning: unavailable, absentStatus: 502 },
   { name: "answers 429", quirk: { status: 429, headers: { "retry-after": "3" } }, heldWarning: unavailable, absentStatus: 503 },
-  { name: "answers 200 with a page", quirk: { status: 200, headers: { "content-type": "text/html" }, body: page }, heldWarning: unavailable, absentStatus: 502 },
+  {
+    name: "answers 200 with a page",
+    quirk: { status: 200, headers: { "content-type": "text/html" }, body: page },
+    heldWarning: unavailable,
+    absentStatus: 502,
+  },
   { name: "redirects in a circle", quirk: { redirectTo: "/v2/circle" }, heldWarning: unavailable, absentStatus: 502 },
   { name: "answers 401 without a challenge", quirk: { status: 401 }, heldWarning: /^299 - "access refused by /, absentStatus: 403, absentCode: "DENIED" },
   { name: "answers 403", quirk: { status: 403 }, heldWarning: /^299 - "access refused by /, absentStatus: 403, absentCode: "DENIED" },
@@ -80,7 +85,10 @@ describe.each(outages.map((outage, at) => ({ ...outage, at })))("an upstream tha
   test("is told to who pulls what is not held, as an error to move on from", async () => {
     const answer = await get("absent/manifests/1");
     const body: unknown = await answer.json();
-    expect([answer.status, body]).toEqual([absentStatus, { errors: [expect.objectContaining({ code: absentCode ?? expect.any(String), message: expect.any(String) })] }]);
+    expect([answer.status, body]).toEqual([
+      absentStatus,
+      { errors: [expect.objectContaining({ code: absentCode ?? expect.any(String), message: expect.any(String) })] },
+    ]);
     if (absentStatus === 503) expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
   });
 });
@@ -89,7 +97,10 @@ test("an upstream that is silent: what is held goes out all the same, and from t
   await using quiet = await temporaryFolder();
   await using upstream = await startFakeUpstream();
   const { manifest } = upstream.putImage("held", "1");
-  await using own = await startOurServer({ folder: quiet.path, config: { tagTtl: "0s", registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] } });
+  await using own = await startOurServer({
+    folder: quiet.path,
+    config: { tagTtl: "0s", registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] },
+  });
   const get = (): Promise<Response> => fetch(`${own.url}/v2/up/held/manifests/1`);
   expect((await get()).headers.get("warning")).toBeNull();
   upstream.when({}, { silent: "before headers" });

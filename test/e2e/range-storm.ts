@@ -37,7 +37,14 @@ export async function runRangeStorm({ blobBytes, partBytes, clients, atOnce, ups
 
   async function isPartExact(offsetBytes: number): Promise<boolean> {
     const wantedBytes = Math.min(partBytes, blobBytes - offsetBytes);
-    const part = await pull({ host: server.host, path, headers: { range: `bytes=${offsetBytes}-` }, expected: content, offsetBytes, abortAfterBytes: wantedBytes });
+    const part = await pull({
+      host: server.host,
+      path,
+      headers: { range: `bytes=${offsetBytes}-` },
+      expected: content,
+      offsetBytes,
+      abortAfterBytes: wantedBytes,
+    });
     return part.status === 206 && part.isExact && part.receivedBytes >= wantedBytes;
   }
 

@@ -24,7 +24,9 @@ describe("a manifest's media type", () => {
     [{ anything: 1 }, "application/json", "neither"],
     [[1], "application/json", "not a JSON object"],
   ])("%j sent as %s is refused", (body, contentType, words) => {
-    expect(() => parseManifest(json(body), { contentType })).toThrow(expect.objectContaining({ code: "MANIFEST_INVALID", message: expect.stringContaining(words) }));
+    expect(() => parseManifest(json(body), { contentType })).toThrow(
+      expect.objectContaining({ code: "MANIFEST_INVALID", message: expect.stringContaining(words) }),
+    );
   });
 
   test("is not looked for in more than 4 MiB", () => {
@@ -38,28 +40,47 @@ test("an index names its children, an image its config and layers, an artifact i
   const artifact = buildArtifact(image.manifest, { artifactType: "application/vnd.example.sbom" });
   expect(namedDescriptors(readManifestContent(index.manifest.bytes)).map(({ digest }) => digest)).toContain(image.manifest.descriptor.digest);
   expect(new Set(namedDescriptors(readManifestContent(image.manifest.bytes)).map(({ digest }) => digest))).toEqual(new Set(image.blobs.keys()));
-  expect(readManifestContent(artifact.manifest.bytes)).toMatchObject({ subject: { digest: image.manifest.descriptor.digest }, artifactType: "application/vnd.example.sbom" });
+  expect(readManifestContent(artifact.manifest.bytes)).toMatchObject({
+    subject: { digest: image.manifest.descriptor.digest },
+    artifactType: "application/vnd.example.sbom",
+  });
 });
 
 test("whatever the bytes are, reading them throws nothing but its own error", () => {
   const descriptors = fc.array(fc.record({ mediaType: fc.anything(), digest: fc.anything(), size: fc.anything(), annotations: fc.anything() }));
-  const shapes = fc.oneof(fc.anything(), fc.record({ schemaVersion: fc.anything(), mediaType: fc.anything(), config: fc.anything(), layers: descriptors, manifests: descriptors, subject: fc.anything() }, { requiredKeys: [] }));
+  const shapes = fc.oneof(
+    fc.anything(),
+    fc.record(
+      { schemaVersion: fc.anything(), mediaType: fc.anything(), config: fc.anything(), layers: descriptors, manifests: descriptors, subject: fc.anything() },
+      { requiredKeys: [] },
+    ),
+  );
   fc.assert(
-    fc.property(fc.oneof(shapes.map((value) => Buffer.from(String(safeJson(value)))), fc.uint8Array({ maxLength: 2_000 })), (bytes) => {
-      try {
-        parseManifest(bytes);
-        readManifestContent(bytes);
-      } catch (error) {
-        expect(error).toBeInstanceOf(OciError);
-      }
-    }),
+    fc.property(
+      fc.oneof(
+        shapes.map((value) => Buffer.from(String(safeJson(value)))),
+        fc.uint8Array({ maxLength: 2_000 }),
+      ),
+      (bytes) => {
+        try {
+          parseManifest(bytes);
+          readManifestContent(bytes);
+        } catch (error) {
+          expect(error).toBeInstanceOf(OciError);
+        }
+      },
+    ),
     { numRuns: 2_000 },
   );
 });
 
 describe("ranges", () => {
   test("lie inside the content, keep their order and never span more than was asked", () => {
-    const spec = fc.oneof(fc.record({ startBytes: fc.nat(1_000) }), fc.record({ startBytes: fc.nat(1_000), endBytes: fc.nat(1_000) }), fc.record({ suffixBytes: fc.nat(1_000) }));
+    const spec = fc.oneof(
+      fc.record({ startBytes: fc.nat(1_000) }),
+      fc.record({ startBytes: fc.nat(1_000), endBytes: fc.nat(1_000) }),
+      fc.record({ suffixBytes: fc.nat(1_000) }),
+    );
     fc.assert(
       fc.property(fc.array(spec, { minLength: 1, maxLength: 16 }), fc.integer({ min: 1, max: 1_000 }), (specs, sizeBytes) => {
         try {

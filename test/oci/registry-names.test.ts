@@ -39,9 +39,27 @@ test("the default registry counts as listed without being listed", () => {
 });
 
 test.each([
-  ["listed twice", [["a.test", []], ["A.test:443", []]]],
-  ["already means", [["a.test", ["x"]], ["b.test", ["X"]]]],
-  ["already means", [["a.test", ["b.test"]], ["b.test", []]]],
+  [
+    "listed twice",
+    [
+      ["a.test", []],
+      ["A.test:443", []],
+    ],
+  ],
+  [
+    "already means",
+    [
+      ["a.test", ["x"]],
+      ["b.test", ["X"]],
+    ],
+  ],
+  [
+    "already means",
+    [
+      ["a.test", ["b.test"]],
+      ["b.test", []],
+    ],
+  ],
   ["not a host", [["not a host", []]]],
 ] as const)("two meanings for one word are refused: %s", (words, registries) => {
   const listed = registries.map(([name, aliases]) => ({ name, aliases, scheme: "https" as const }));

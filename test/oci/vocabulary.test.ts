@@ -25,7 +25,15 @@ describe.each(Object.entries(parsers))("%s", (_, parse) => {
     );
   });
 
-  test.each(["a".repeat(30_000), "a-".repeat(15_000), "a.".repeat(15_000), "a/".repeat(15_000), "_".repeat(30_000), `a${"-".repeat(30_000)}!`, `${"a__".repeat(10_000)}/`])("is quick on a hostile input", (raw) => {
+  test.each([
+    "a".repeat(30_000),
+    "a-".repeat(15_000),
+    "a.".repeat(15_000),
+    "a/".repeat(15_000),
+    "_".repeat(30_000),
+    `a${"-".repeat(30_000)}!`,
+    `${"a__".repeat(10_000)}/`,
+  ])("is quick on a hostile input", (raw) => {
     const startMs = performance.now();
     try {
       parse(raw);
@@ -48,14 +56,28 @@ describe("a digest", () => {
     );
   });
 
-  test.each(["", "sha256", "sha256:", `sha256:${"A".repeat(64)}`, `sha256:${"a".repeat(63)}`, `sha256:${"a".repeat(65)}`, `SHA256:${"a".repeat(64)}`, `md5:${"a".repeat(32)}`, `sha256:${"a".repeat(64)}:`, `sha256:${"a".repeat(63)}/`, `sha512:${"a".repeat(64)}`])("is not %s", (raw) => {
+  test.each([
+    "",
+    "sha256",
+    "sha256:",
+    `sha256:${"A".repeat(64)}`,
+    `sha256:${"a".repeat(63)}`,
+    `sha256:${"a".repeat(65)}`,
+    `SHA256:${"a".repeat(64)}`,
+    `md5:${"a".repeat(32)}`,
+    `sha256:${"a".repeat(64)}:`,
+    `sha256:${"a".repeat(63)}/`,
+    `sha512:${"a".repeat(64)}`,
+  ])("is not %s", (raw) => {
     expect(findDigest(raw)).toBeUndefined();
     expect(() => parseDigest(raw)).toThrow(expect.objectContaining({ code: "DIGEST_INVALID" }));
   });
 });
 
 describe("a tag", () => {
-  test.each(["latest", "V1.0-RC1", "v2", "blobs", "manifests", "_", "1", "a".repeat(128)])("may be %s, as it is spelled", (raw) => expect(parseTag(raw)).toBe(raw));
+  test.each(["latest", "V1.0-RC1", "v2", "blobs", "manifests", "_", "1", "a".repeat(128)])("may be %s, as it is spelled", (raw) =>
+    expect(parseTag(raw)).toBe(raw),
+  );
   test.each(["", ".a", "-a", "a b", "a/b", "a:b", "ä", "a\n", "a".repeat(129)])("is not %j", (raw) => expect(findTag(raw)).toBeUndefined());
 
   test("of referrers is told by its form", () => {
@@ -81,7 +103,10 @@ describe("a repository", () => {
     expect(() => parseRepositoryPath(raw)).toThrow(expect.objectContaining({ code: "NAME_INVALID" }));
   });
 
-  test.each(["", ":5000", "a:0", "a:65536", "a:99999", "a b", "a/b", "-a", "a-", "a..b", "http://a", "a@b", "a?b", "[::1", "a:5000:1"])("has no host %j", (raw) => expect(findRegistryHost(raw)).toBeUndefined());
+  test.each(["", ":5000", "a:0", "a:65536", "a:99999", "a b", "a/b", "-a", "a-", "a..b", "http://a", "a@b", "a?b", "[::1", "a:5000:1"])(
+    "has no host %j",
+    (raw) => expect(findRegistryHost(raw)).toBeUndefined(),
+  );
 
   test("drops the port that its scheme implies, and no other", () => {
     expect(parseRegistryHost("a.test:80", { scheme: "http" })).toBe("a.test");
@@ -90,6 +115,8 @@ describe("a repository", () => {
   });
 
   test("is refused when host and path together are longer than clients can name", () => {
-    expect(() => repositoryOf(parseRegistryHost("registry.test"), parseRepositoryPath("a".repeat(250)))).toThrow(expect.objectContaining({ code: "NAME_INVALID" }));
+    expect(() => repositoryOf(parseRegistryHost("registry.test"), parseRepositoryPath("a".repeat(250)))).toThrow(
+      expect.objectContaining({ code: "NAME_INVALID" }),
+    );
   });
 });

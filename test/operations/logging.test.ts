@@ -9,7 +9,10 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 async function linesOf(file: string): Promise<Record<string, unknown>[]> {
   const text = await readFile(file, "utf8");
-  return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Record<string, unknown>);
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
 test("an event is one line of JSON with a time, a level in words and its fields", async () => {
@@ -75,7 +78,10 @@ test("without a terminal, stderr gets JSON, flushed by the end of the process", 
     process.exit(0);
   `;
   const { stderr, stdout } = await promisify(execFile)(process.execPath, ["--input-type=module-typescript", "--eval", script]);
-  const lines = stderr.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+  const lines = stderr
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(lines.map(({ line }) => line)).toEqual(Array.from({ length: 1000 }, (_, line) => line));
   expect(stdout).toBe("");
 });

@@ -10,7 +10,19 @@ import { TestClock } from "../support/test-clock.ts";
 import { call, describeRegistryContract } from "../contract/registry-contract.ts";
 
 const alpine = repositoryOf(parseRegistryHost("docker.io"), parseRepositoryPath("alpine"));
-const request: RequestRecord = { requestId: "r", method: "GET", kind: "manifest", repository: alpine, reference: "1", status: 200, sentBytes: 100, durationMs: 3, outcome: "hit", client: "::1", principal: undefined };
+const request: RequestRecord = {
+  requestId: "r",
+  method: "GET",
+  kind: "manifest",
+  repository: alpine,
+  reference: "1",
+  status: 200,
+  sentBytes: 100,
+  durationMs: 3,
+  outcome: "hit",
+  client: "::1",
+  principal: undefined,
+};
 
 /** The samples whose name begins with `prefix`, as `name{labels}` -> value. */
 async function samples(metrics: Metrics, prefix: string): Promise<Record<string, number>> {
@@ -62,7 +74,11 @@ test("requests are counted by what was asked and how it ended", async () => {
 });
 
 test("how things stand is read when it is asked", async () => {
-  const status = { upstreams: () => [{ host: alpine.host, state: "failing" as const }], fills: () => ({ running: 2, waiting: 5, readers: 9 }), store: () => ({ writable: false }) };
+  const status = {
+    upstreams: () => [{ host: alpine.host, state: "failing" as const }],
+    fills: () => ({ running: 2, waiting: 5, readers: 9 }),
+    store: () => ({ writable: false }),
+  };
   const metrics = new Metrics({ version: "1.2.3", status: () => status });
   expect(await samples(metrics, "ociregistry_")).toMatchObject({
     'ociregistry_build_info{version="1.2.3"}': 1,

@@ -20,9 +20,11 @@ const pull: RequestRecord = {
 
 function lineOf(record: RequestRecord): [level: string, fields: unknown, message: string] {
   const lines: [string, unknown, string][] = [];
-  const at = (level: string) => (fields: LogFields, message: string): void => {
-    lines.push([level, JSON.parse(JSON.stringify(fields)), message]);
-  };
+  const at =
+    (level: string) =>
+    (fields: LogFields, message: string): void => {
+      lines.push([level, JSON.parse(JSON.stringify(fields)), message]);
+    };
   const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
   requestLine(log, record);
   const [line, ...others] = lines;
@@ -33,7 +35,17 @@ function lineOf(record: RequestRecord): [level: string, fields: unknown, message
 test("a pull is one line at info that names what was meant", () => {
   expect(lineOf(pull)).toEqual([
     "info",
-    { requestId: "r1", method: "GET", repository: "docker.io/library/alpine", reference: "latest", status: 200, bytes: 528, ms: 1.2, outcome: "hit", client: "198.51.100.7" },
+    {
+      requestId: "r1",
+      method: "GET",
+      repository: "docker.io/library/alpine",
+      reference: "latest",
+      status: 200,
+      bytes: 528,
+      ms: 1.2,
+      outcome: "hit",
+      client: "198.51.100.7",
+    },
     "request",
   ]);
 });

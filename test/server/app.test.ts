@@ -62,7 +62,9 @@ describe("manifests", () => {
     });
     expect(response.headers.has("warning")).toBe(false);
     expect(registry.calls).toEqual(["getManifest docker.io/library/alpine latest"]);
-    expect(records).toMatchObject([{ kind: "manifest", method: "GET", repository: alpine, reference: "latest", status: 200, sentBytes: imageManifest.length, outcome: "hit" }]);
+    expect(records).toMatchObject([
+      { kind: "manifest", method: "GET", repository: alpine, reference: "latest", status: 200, sentBytes: imageManifest.length, outcome: "hit" },
+    ]);
   });
 
   test("say nothing of a namespace that was not asked for", async () => {
@@ -78,7 +80,12 @@ describe("manifests", () => {
     const response = await app.request("/v2/alpine/manifests/latest", { method: "HEAD" });
     expect(response.status).toBe(200);
     expect(await response.text()).toBe("");
-    expect(Object.fromEntries(response.headers)).toMatchObject({ "content-type": manifestType, "content-length": String(imageManifest.length), "docker-content-digest": descriptor.digest, etag: `"${descriptor.digest}"` });
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      "content-type": manifestType,
+      "content-length": String(imageManifest.length),
+      "docker-content-digest": descriptor.digest,
+      etag: `"${descriptor.digest}"`,
+    });
     expect(registry.calls).toEqual(["headManifest docker.io/library/alpine latest"]);
     expect(records[0]?.sentBytes).toBe(0);
   });
@@ -118,7 +125,8 @@ describe("request ids", () => {
   test("are taken over when they are decent, and always returned", async () => {
     const { app, registry, records } = serving();
     registry.putManifest(alpine, imageManifest, { tags: ["latest"] });
-    const idFor = async (given: string): Promise<string | null> => (await app.request("/v2/alpine/manifests/latest", { headers: { "x-request-id": given } })).headers.get("x-request-id");
+    const idFor = async (given: string): Promise<string | null> =>
+      (await app.request("/v2/alpine/manifests/latest", { headers: { "x-request-id": given } })).headers.get("x-request-id");
     expect(await idFor("abc-1.2_3")).toBe("abc-1.2_3");
     expect(registry.lastCall?.requestId).toBe("abc-1.2_3");
     expect(await idFor("a b")).toMatch(/^[0-9a-f-]{36}$/);
@@ -191,7 +199,12 @@ describe("failures", () => {
 
   test("of grammar are told before anybody is asked", async () => {
     const { app, registry } = serving();
-    for (const [path, code] of [["/v2/Bad/manifests/1", "NAME_INVALID"], ["/v2/a/manifests/-", "TAG_INVALID"], ["/v2/a/blobs/sha256:1", "DIGEST_INVALID"], ["/v2/a/referrers/x", "DIGEST_INVALID"]]) {
+    for (const [path, code] of [
+      ["/v2/Bad/manifests/1", "NAME_INVALID"],
+      ["/v2/a/manifests/-", "TAG_INVALID"],
+      ["/v2/a/blobs/sha256:1", "DIGEST_INVALID"],
+      ["/v2/a/referrers/x", "DIGEST_INVALID"],
+    ]) {
       const response = await app.request(path ?? "");
       expect(response.status).toBe(400);
       expect(await response.json()).toMatchObject({ errors: [{ code }] });
@@ -224,7 +237,7 @@ describe("tags", () => {
         expect(next.split("?")[0]).toBe(start.split("?")[0]);
         expect(new URLSearchParams(next.split("?")[1]).get("ns")).toBe(new URLSearchParams(start.split("?")[1]).get("ns"));
         const response: Response = await app.request(next);
-        const page: { tags: string[] } = await response.json() as { tags: string[] };
+        const page: { tags: string[] } = (await response.json()) as { tags: string[] };
         expect(page.tags.length).toBeLessThanOrEqual(2);
         seen.push(...page.tags);
         next = /^<(.+)>; rel="next"$/.exec(response.headers.get("link") ?? "")?.[1];
@@ -252,7 +265,14 @@ describe("tags", () => {
 describe("referrers", () => {
   const subject = digestOf(Buffer.from(imageManifest));
   const signature = (artifactType: string): string =>
-    JSON.stringify({ schemaVersion: 2, artifactType, config: { mediaType: "application/vnd.oci.empty.v1+json", digest: absent, size: 2 }, layers: [], subject: { mediaType: manifestType, digest: subject, size: 1 }, annotations: { by: "me" } });
+    JSON.stringify({
+      schemaVersion: 2,
+      artifactType,
+      config: { mediaType: "application/vnd.oci.empty.v1+json", digest: absent, size: 2 },
+      layers: [],
+      subject: { mediaType: manifestType, digest: subject, size: 1 },
+      annotations: { by: "me" },
+    });
   const path = `/v2/alpine/referrers/${subject}`;
 
   test("are an index of descriptors", async () => {
@@ -265,7 +285,9 @@ describe("referrers", () => {
     expect(await response.json()).toEqual({
       schemaVersion: 2,
       mediaType: "application/vnd.oci.image.index.v1+json",
-      manifests: [{ mediaType: manifestType, digest: descriptor.digest, size: descriptor.sizeBytes, artifactType: "application/x.sig", annotations: { by: "me" } }],
+      manifests: [
+        { mediaType: manifestType, digest: descriptor.digest, size: descriptor.sizeBytes, artifactType: "application/x.sig", annotations: { by: "me" } },
+      ],
     });
   });
 
@@ -305,7 +327,9 @@ describe("the catalog", () => {
       holdings: {
         async listRepositories(page) {
           asked.push(page);
-          const repositories = [alpine, repository("quay.io", "team/app")].filter((_, index) => page.last === undefined || index > all.indexOf(page.last)).slice(0, page.limit);
+          const repositories = [alpine, repository("quay.io", "team/app")]
+            .filter((_, index) => page.last === undefined || index > all.indexOf(page.last))
+            .slice(0, page.limit);
           return { repositories, ...(page.last === undefined && page.limit === 1 ? { next: all[0] ?? "" } : {}) };
         },
       },

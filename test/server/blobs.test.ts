@@ -152,12 +152,15 @@ describe("ranges of a blob", () => {
       const headEnd = part.indexOf("\r\n\r\n");
       return [/Content-Range: (.*)/.exec(part.slice(0, headEnd))?.[1]?.trim(), part.slice(headEnd + 4, -2)] as const;
     });
-    const expected = range.slice("bytes=".length).split(",").map((spec) => {
-      const [first = "", last = ""] = spec.trim().split("-");
-      const start = first === "" ? blob.byteLength - Number(last) : Number(first);
-      const end = first === "" ? blob.byteLength - 1 : Number(last);
-      return [`bytes ${start}-${end}/${blob.byteLength}`, blob.subarray(start, end + 1).toString("latin1")] as const;
-    });
+    const expected = range
+      .slice("bytes=".length)
+      .split(",")
+      .map((spec) => {
+        const [first = "", last = ""] = spec.trim().split("-");
+        const start = first === "" ? blob.byteLength - Number(last) : Number(first);
+        const end = first === "" ? blob.byteLength - 1 : Number(last);
+        return [`bytes ${start}-${end}/${blob.byteLength}`, blob.subarray(start, end + 1).toString("latin1")] as const;
+      });
     expect(bodies).toEqual(expected);
   });
 

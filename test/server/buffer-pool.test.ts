@@ -62,7 +62,10 @@ test("while others wait, the client that has held its buffer for longest is cut"
   const pool = new BufferPool({ clock, totalBytes: 131_072, yieldMs: 5_000, waitMs: 20_000 });
   const cut: string[] = [];
   const [first, second] = [await pool.take(1), await pool.take(1)];
-  for (const [name, loan] of [["first", first], ["second", second]] as const) {
+  for (const [name, loan] of [
+    ["first", first],
+    ["second", second],
+  ] as const) {
     loan.sending(() => {
       cut.push(name);
       loan.release();

@@ -112,18 +112,24 @@ describe("a plain port", () => {
   });
 });
 
-test.each(["/v2/alpine/manifests/latest", "/docker.io/v2/library/alpine/manifests/latest", "http://x/v2/alpine/manifests/latest"])("%s answers GET and HEAD on one connection", async (target) => {
-  const { app, registry, records } = serving();
-  registry.putManifest(alpine, imageManifest, { tags: ["latest"] });
-  await using server = await listening(app);
-  const { received } = await exchange(server.at, `HEAD ${target} HTTP/1.1\r\nHost: x\r\n\r\nGET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-  const answers = received.split("HTTP/1.1 200 OK\r\n");
-  expect(answers).toHaveLength(3);
-  expect(answers[1]?.endsWith("\r\n\r\n")).toBe(true);
-  expect(answers[2]?.endsWith(`\r\n\r\n${imageManifest}`)).toBe(true);
-  for (const answer of answers.slice(1)) expect(answer).toContain(`Content-Length: ${imageManifest.length}\r\n`);
-  expect(records.map(({ method, status, client }) => [method, status, client])).toEqual([["HEAD", 200, "127.0.0.1"], ["GET", 200, "127.0.0.1"]]);
-});
+test.each(["/v2/alpine/manifests/latest", "/docker.io/v2/library/alpine/manifests/latest", "http://x/v2/alpine/manifests/latest"])(
+  "%s answers GET and HEAD on one connection",
+  async (target) => {
+    const { app, registry, records } = serving();
+    registry.putManifest(alpine, imageManifest, { tags: ["latest"] });
+    await using server = await listening(app);
+    const { received } = await exchange(server.at, `HEAD ${target} HTTP/1.1\r\nHost: x\r\n\r\nGET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const answers = received.split("HTTP/1.1 200 OK\r\n");
+    expect(answers).toHaveLength(3);
+    expect(answers[1]?.endsWith("\r\n\r\n")).toBe(true);
+    expect(answers[2]?.endsWith(`\r\n\r\n${imageManifest}`)).toBe(true);
+    for (const answer of answers.slice(1)) expect(answer).toContain(`Content-Length: ${imageManifest.length}\r\n`);
+    expect(records.map(({ method, status, client }) => [method, status, client])).toEqual([
+      ["HEAD", 200, "127.0.0.1"],
+      ["GET", 200, "127.0.0.1"],
+    ]);
+  },
+);
 
 describe("a TLS port", () => {
   /** The common name of the certificate that is shown, and what was agreed on. */
@@ -153,9 +159,14 @@ describe("a TLS port", () => {
     const authority = await createTestAuthority(folder.path);
     const { certificateFile, keyFile } = await authority.issue();
     await using server = await listening(serving().app, { tls: { cert: certificateFile, key: keyFile } });
-    expect(await shakeHands(server.port, { ca: authority.certificate, ALPNProtocols: ["h2", "http/1.1"] })).toMatchObject({ alpn: "http/1.1", protocol: "TLSv1.3" });
+    expect(await shakeHands(server.port, { ca: authority.certificate, ALPNProtocols: ["h2", "http/1.1"] })).toMatchObject({
+      alpn: "http/1.1",
+      protocol: "TLSv1.3",
+    });
     expect(await shakeHands(server.port, { ca: authority.certificate, maxVersion: "TLSv1.2" })).toMatchObject({ protocol: "TLSv1.2" });
-    await expect(shakeHands(server.port, { ca: authority.certificate, minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" })).rejects.toThrow();
+    await expect(
+      shakeHands(server.port, { ca: authority.certificate, minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" }),
+    ).rejects.toThrow();
     expect(await statusOver(server.port, { ca: authority.certificate })).toBe(200);
   });
 
@@ -169,10 +180,13 @@ describe("a TLS port", () => {
     await using server = await listening(app, { tls: { cert: certificateFile, key: keyFile } });
     const pieces: Buffer[] = [];
     await new Promise((resolve, reject) => {
-      const asked = requestTls({ host: "127.0.0.1", port: server.port, path: `/v2/alpine/blobs/${digest}`, servername: "localhost", agent: false, ca: authority.certificate }, (response) => {
-        response.on("data", (piece: Buffer) => pieces.push(piece));
-        response.on("end", resolve);
-      });
+      const asked = requestTls(
+        { host: "127.0.0.1", port: server.port, path: `/v2/alpine/blobs/${digest}`, servername: "localhost", agent: false, ca: authority.certificate },
+        (response) => {
+          response.on("data", (piece: Buffer) => pieces.push(piece));
+          response.on("end", resolve);
+        },
+      );
       asked.on("error", reject);
       asked.end();
     });
@@ -224,6 +238,13 @@ test("curl sees whole bodies and the right lengths", async () => {
   const { app, registry } = serving();
   const digest = registry.putBlob(alpine, Buffer.alloc(1_000_000, "abc"));
   await using server = await listening(app);
-  const { stdout } = await promisify(execFile)("curl", ["-sS", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", `${server.origin}/v2/alpine/blobs/${digest}`]);
+  const { stdout } = await promisify(execFile)("curl", [
+    "-sS",
+    "-o",
+    "/dev/null",
+    "-w",
+    "%{http_code} %{size_download}",
+    `${server.origin}/v2/alpine/blobs/${digest}`,
+  ]);
   expect(stdout).toBe("200 1000000");
 });

@@ -67,7 +67,10 @@ describe("a PROXY header", () => {
   });
 
   test("any bytes are read, waited for or refused", () => {
-    const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ maxLength: 60 }).map((tail) => Buffer.concat([signature, tail])));
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      fc.uint8Array({ maxLength: 60 }).map((tail) => Buffer.concat([signature, tail])),
+    );
     fc.assert(
       fc.property(bytes, (random) => {
         try {

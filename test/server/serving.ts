@@ -22,7 +22,11 @@ export function repository(host: string, path: string): Repository {
 
 export const alpine = repository("docker.io", "library/alpine");
 
-export const imageManifest = JSON.stringify({ schemaVersion: 2, config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: `sha256:${"a".repeat(64)}`, size: 2 }, layers: [] });
+export const imageManifest = JSON.stringify({
+  schemaVersion: 2,
+  config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: `sha256:${"a".repeat(64)}`, size: 2 },
+  layers: [],
+});
 
 export function serving({ registries = [], ...options }: Partial<AppOptions> & { readonly registries?: readonly ListedRegistry[] } = {}): Serving {
   const registry = new MemoryRegistry();
@@ -49,11 +53,19 @@ export function serving({ registries = [], ...options }: Partial<AppOptions> & {
     version: "1.2.3",
     ...options,
   });
-  return { app, registry, records, told: (count) => (records.length >= count ? Promise.resolve() : new Promise((resolve) => waiting.push({ count, resolve }))) };
+  return {
+    app,
+    registry,
+    records,
+    told: (count) => (records.length >= count ? Promise.resolve() : new Promise((resolve) => waiting.push({ count, resolve }))),
+  };
 }
 
 /** Listens on a free port of 127.0.0.1; closes, cutting what is open, when disposed of. */
-export async function listening(app: App, options: Partial<ListeningOptions> = {}): Promise<Listener & AsyncDisposable & { readonly origin: string; readonly at: string }> {
+export async function listening(
+  app: App,
+  options: Partial<ListeningOptions> = {},
+): Promise<Listener & AsyncDisposable & { readonly origin: string; readonly at: string }> {
   const listener = await listen({ app, host: "127.0.0.1", port: 0, log: silentLog, ...options });
   const at = `127.0.0.1:${listener.port}`;
   return {

@@ -39,12 +39,20 @@ export async function podmanClient(folder: string, { mirror }: RegistriesConf = 
   const env = { CONTAINERS_REGISTRIES_CONF: await writeRegistriesConf(folder, mirror), REGISTRY_AUTH_FILE: undefined };
   const policy = join(folder, "policy.json");
   await writeFile(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
-  const common = ["--root", join(folder, "root"), "--runroot", join(folder, "runroot"), "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=file"];
+  const common = [
+    "--root",
+    join(folder, "root"),
+    "--runroot",
+    join(folder, "runroot"),
+    "--storage-driver=vfs",
+    "--cgroup-manager=cgroupfs",
+    "--events-backend=file",
+  ];
   return {
     async pull(reference) {
       await succeed("podman", [...common, "rmi", "--all", "--force"], { env });
       await succeed("podman", [...common, "pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, reference], { env });
-      const { stdout } = await succeed("podman", [...common, "image", "inspect", "--format", "{{join .RepoDigests \" \"}}", reference], { env });
+      const { stdout } = await succeed("podman", [...common, "image", "inspect", "--format", '{{join .RepoDigests " "}}', reference], { env });
       return stdout.trim();
     },
     [Symbol.asyncDispose]: async () => {},
@@ -88,11 +96,22 @@ export async function dockerClient(folder: string, { mirrorUrl }: { readonly mir
   const configFile = join(folder, "daemon.json");
   await writeFile(configFile, JSON.stringify({ "registry-mirrors": [mirrorUrl] }));
   const places = ["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "dockerd.pid")];
-  const args = ["--config-file", configFile, ...places, "--host", `unix://${socket}`, "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"];
+  const args = [
+    "--config-file",
+    configFile,
+    ...places,
+    "--host",
+    `unix://${socket}`,
+    "--iptables=false",
+    "--ip6tables=false",
+    "--bridge=none",
+    "--storage-driver=vfs",
+  ];
   const running = await startProcess({ command: findProgram("dockerd") ?? "dockerd", args, ready: { output: /API listen on/ } });
   return {
     async pull(reference) {
-      const docker = (...args: string[]): Promise<RunResult> => succeed("docker", ["--host", `unix://${socket}`, ...args], { env: { DOCKER_HOST: undefined, DOCKER_CONFIG: folder } });
+      const docker = (...args: string[]): Promise<RunResult> =>
+        succeed("docker", ["--host", `unix://${socket}`, ...args], { env: { DOCKER_HOST: undefined, DOCKER_CONFIG: folder } });
       const { stdout: held } = await docker("images", "--quiet", "--no-trunc");
       const ids = [...new Set(held.split("\n").filter(Boolean))];
       if (ids.length > 0) await docker("rmi", "--force", ...ids);
@@ -117,7 +136,10 @@ async function succeed(command: string, args: readonly string[], options: { env?
 async function writeRegistriesConf(folder: string, mirror: string | undefined): Promise<string> {
   const file = join(folder, "registries.conf");
   // The location proper leads nowhere: what arrives came from the mirror.
-  const mirrored = mirror === undefined ? "" : `[[registry]]\nprefix = "docker.io"\nlocation = "127.0.0.1:1"\ninsecure = true\n[[registry.mirror]]\nlocation = "${mirror}"\ninsecure = true\n`;
+  const mirrored =
+    mirror === undefined
+      ? ""
+      : `[[registry]]\nprefix = "docker.io"\nlocation = "127.0.0.1:1"\ninsecure = true\n[[registry.mirror]]\nlocation = "${mirror}"\ninsecure = true\n`;
   await writeFile(file, `unqualified-search-registries = []\n${mirrored}`);
   return file;
 }

@@ -9,11 +9,20 @@ export function contentReply(request: RecordedRequest, content: Uint8Array, head
   if (request.range === undefined || quirk.ranges === "ignored") return whole;
   const match = /^bytes=(\d*)-(\d*)$/.exec(request.range);
   if (!match || (match[1] === "" && match[2] === "")) return whole;
-  const asked = match[1] === "" ? { start: Math.max(0, sizeBytes - Number(match[2])), end: sizeBytes - 1 } : { start: Number(match[1]), end: match[2] === "" ? sizeBytes - 1 : Math.min(Number(match[2]), sizeBytes - 1) };
+  const asked =
+    match[1] === ""
+      ? { start: Math.max(0, sizeBytes - Number(match[2])), end: sizeBytes - 1 }
+      : { start: Number(match[1]), end: match[2] === "" ? sizeBytes - 1 : Math.min(Number(match[2]), sizeBytes - 1) };
   if (asked.start > asked.end || quirk.ranges === "unsatisfiable") return { status: 416, headers: { "content-range": `bytes */${sizeBytes}` }, body: "" };
   const { start, end } = misplaced(asked, quirk);
   const contentRange = quirk.ranges === "no-content-range" ? undefined : `bytes ${start}-${end}/${sizeBytes}`;
-  return { status: 206, headers: { ...headers, "content-range": contentRange }, body: content.subarray(start, end + 1), offsetBytes: start, contentBytes: sizeBytes };
+  return {
+    status: 206,
+    headers: { ...headers, "content-range": contentRange },
+    body: content.subarray(start, end + 1),
+    offsetBytes: start,
+    contentBytes: sizeBytes,
+  };
 }
 
 function misplaced({ start, end }: { start: number; end: number }, quirk: Quirk): { start: number; end: number } {

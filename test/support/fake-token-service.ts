@@ -69,6 +69,8 @@ export async function startFakeTokenService(options: { readonly tls?: TlsFiles |
 /** Name and password of a Basic header; undefined for any other header, or none. */
 export function userOf(authorization: string | undefined): { name: string; password: string } | undefined {
   const match = /^basic (.+)$/i.exec(authorization ?? "");
-  const [name, ...rest] = Buffer.from(match?.[1] ?? "", "base64").toString("utf8").split(":");
+  const [name, ...rest] = Buffer.from(match?.[1] ?? "", "base64")
+    .toString("utf8")
+    .split(":");
   return match && name !== undefined ? { name, password: rest.join(":") } : undefined;
 }

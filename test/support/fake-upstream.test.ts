@@ -114,7 +114,7 @@ describe("tags/list", () => {
     for (const tag of ["2", "3", "4", "5"]) upstream.setTag("a", tag, manifest.descriptor.digest);
     upstream.when({ kind: "tags" }, { tags: { pageSize: 2, paging } });
     const pages: unknown[] = [];
-    for (let next: string | undefined = "/v2/a/tags/list"; next !== undefined; ) {
+    for (let next: string | undefined = "/v2/a/tags/list"; next !== undefined;) {
       const answer: Response = await get(next);
       pages.push(((await answer.json()) as { tags: unknown }).tags);
       next = /<(.+)>/.exec(answer.headers.get("link") ?? "")?.[1];
@@ -127,7 +127,8 @@ test("lists referrers, by the API and by the fallback tag, and as GitLab does no
   const { manifest } = upstream.putImage("a", "1");
   const subject = manifest.descriptor.digest;
   upstream.putImage("a", undefined, buildArtifact(manifest));
-  const types = async (path: string): Promise<unknown> => ((await (await get(path)).json()) as { manifests: { artifactType: string }[] }).manifests.map((entry) => entry.artifactType);
+  const types = async (path: string): Promise<unknown> =>
+    ((await (await get(path)).json()) as { manifests: { artifactType: string }[] }).manifests.map((entry) => entry.artifactType);
   expect(await types(`/v2/a/referrers/${subject}`)).toEqual(["application/vnd.example.signature"]);
   expect(await types(`/v2/a/referrers/${subject}?artifactType=x/y`)).toEqual([]);
   upstream.putReferrersTag("a", subject);

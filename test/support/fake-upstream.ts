@@ -178,7 +178,10 @@ export class FakeUpstream extends RecordingServer {
     const artifactType = new URL(request.url, this.url).searchParams.get("artifactType");
     const all = this.#held.referrersOf(repository, subject);
     const filtered = artifactType === null ? all : all.filter((entry) => entry.artifactType === artifactType);
-    return json(200, referrersIndex(filtered), { "content-type": mediaTypes.ociIndex, "oci-filters-applied": artifactType === null ? undefined : "artifactType" });
+    return json(200, referrersIndex(filtered), {
+      "content-type": mediaTypes.ociIndex,
+      "oci-filters-applied": artifactType === null ? undefined : "artifactType",
+    });
   }
 }
 

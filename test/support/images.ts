@@ -43,7 +43,9 @@ export function buildImage({ platform = "linux/amd64", layers = defaultLayers, a
   const types = layerTypes[flavour];
   const tars = layers.map((files) => tarOf({ ...files, "etc/platform": `${platform}\n` }));
   const blobs = tars.map((tar) => gzipSync(tar, { level: 1 }));
-  const config = Buffer.from(JSON.stringify({ ...platformOf(platform), config: { Cmd: ["/hello"] }, rootfs: { type: "layers", diff_ids: tars.map((tar) => digestOf(tar)) } }));
+  const config = Buffer.from(
+    JSON.stringify({ ...platformOf(platform), config: { Cmd: ["/hello"] }, rootfs: { type: "layers", diff_ids: tars.map((tar) => digestOf(tar)) } }),
+  );
   const manifest = jsonManifest({
     schemaVersion: 2,
     mediaType: types.manifest,
@@ -52,7 +54,13 @@ export function buildImage({ platform = "linux/amd64", layers = defaultLayers, a
     ...(subject ? { subject: describe(subject.descriptor.mediaType, subject.bytes) } : {}),
     ...(annotations ? { annotations } : {}),
   });
-  return { manifest, platform, blobs: new Map([config, ...blobs].map((bytes) => [digestOf(bytes), bytes])), layers: blobs.map((bytes) => digestOf(bytes)), config: digestOf(config) };
+  return {
+    manifest,
+    platform,
+    blobs: new Map([config, ...blobs].map((bytes) => [digestOf(bytes), bytes])),
+    layers: blobs.map((bytes) => digestOf(bytes)),
+    config: digestOf(config),
+  };
 }
 
 /** An index over `images`. */
@@ -63,7 +71,10 @@ export function buildIndex(images: readonly BuiltImage[], { flavour = "oci" }: {
 }
 
 /** An artifact that refers to `subject`, as signatures and attestations do: an empty config and one payload. */
-export function buildArtifact(subject: Manifest, { artifactType = "application/vnd.example.signature", payload = "signed" }: { artifactType?: string; payload?: string } = {}): BuiltImage {
+export function buildArtifact(
+  subject: Manifest,
+  { artifactType = "application/vnd.example.signature", payload = "signed" }: { artifactType?: string; payload?: string } = {},
+): BuiltImage {
   const config = Buffer.from("{}");
   const layer = Buffer.from(payload);
   const manifest = jsonManifest({
@@ -74,7 +85,13 @@ export function buildArtifact(subject: Manifest, { artifactType = "application/v
     layers: [describe("application/octet-stream", layer)],
     subject: describe(subject.descriptor.mediaType, subject.bytes),
   });
-  return { manifest, platform: "linux/amd64", blobs: new Map([config, layer].map((bytes) => [digestOf(bytes), bytes])), layers: [digestOf(layer)], config: digestOf(config) };
+  return {
+    manifest,
+    platform: "linux/amd64",
+    blobs: new Map([config, layer].map((bytes) => [digestOf(bytes), bytes])),
+    layers: [digestOf(layer)],
+    config: digestOf(config),
+  };
 }
 
 /** Writes an OCI image layout into `folder`, for `skopeo copy oci:FOLDER:TAG`. */
@@ -110,7 +127,11 @@ export function describe(mediaType: string, bytes: Uint8Array): { mediaType: str
 
 const layerTypes = {
   oci: { manifest: mediaTypes.ociManifest, config: mediaTypes.ociConfig, layer: mediaTypes.ociLayerGzip },
-  docker: { manifest: mediaTypes.dockerManifest, config: "application/vnd.docker.container.image.v1+json", layer: "application/vnd.docker.image.rootfs.diff.tar.gzip" },
+  docker: {
+    manifest: mediaTypes.dockerManifest,
+    config: "application/vnd.docker.container.image.v1+json",
+    layer: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+  },
 } as const;
 
 function jsonManifest(content: object): Manifest {

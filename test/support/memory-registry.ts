@@ -42,7 +42,11 @@ export class MemoryRegistry implements Registry {
   openBlobs = 0;
   disposedBlobs = 0;
 
-  putManifest(repository: Repository, bytes: Uint8Array | string, { tags = [], contentType, algorithm }: { tags?: readonly string[]; contentType?: string; algorithm?: "sha256" | "sha512" } = {}): Manifest {
+  putManifest(
+    repository: Repository,
+    bytes: Uint8Array | string,
+    { tags = [], contentType, algorithm }: { tags?: readonly string[]; contentType?: string; algorithm?: "sha256" | "sha512" } = {},
+  ): Manifest {
     const manifest = parseManifest(Buffer.from(bytes), { contentType, ...(algorithm ? { algorithm } : {}) });
     const held = this.#heldIn(repository);
     held.manifests.set(manifest.descriptor.digest, manifest);
@@ -160,8 +164,14 @@ class MemoryBlob {
   async read(target: Uint8Array, positionBytes: number): Promise<number> {
     const { gate, failAtBytes, pieceBytes = Number.POSITIVE_INFINITY } = this.#behaviour;
     if (gate && positionBytes >= gate.positionBytes) await Promise.race([gate.opened, this.#disposed.promise]);
-    if (failAtBytes !== undefined && positionBytes >= failAtBytes) throw new OciError("UPSTREAM_UNAVAILABLE", "the blob's bytes were wrong", { source: "upstream" });
-    const until = Math.min(this.#bytes.byteLength, positionBytes + Math.min(target.byteLength, pieceBytes), boundary(gate?.positionBytes, positionBytes), boundary(failAtBytes, positionBytes));
+    if (failAtBytes !== undefined && positionBytes >= failAtBytes)
+      throw new OciError("UPSTREAM_UNAVAILABLE", "the blob's bytes were wrong", { source: "upstream" });
+    const until = Math.min(
+      this.#bytes.byteLength,
+      positionBytes + Math.min(target.byteLength, pieceBytes),
+      boundary(gate?.positionBytes, positionBytes),
+      boundary(failAtBytes, positionBytes),
+    );
     const piece = this.#bytes.subarray(positionBytes, until);
     target.set(piece);
     return piece.byteLength;

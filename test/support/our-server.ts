@@ -51,5 +51,9 @@ function portOf(output: string): number {
 
 /** What the machine's environment says about us is not for tests. */
 function withoutOurVariables(): Record<string, undefined> {
-  return Object.fromEntries(Object.keys(process.env).filter((name) => name.startsWith("OCIREGISTRY_")).map((name) => [name, undefined]));
+  return Object.fromEntries(
+    Object.keys(process.env)
+      .filter((name) => name.startsWith("OCIREGISTRY_"))
+      .map((name) => [name, undefined]),
+  );
 }

@@ -16,9 +16,18 @@ beforeAll(async () => {
 afterAll(() => upstream.close());
 
 test("sees an exact body, whole and from an offset", async () => {
-  expect(await pull({ host: upstream.host, path, expected: content })).toMatchObject({ status: 200, ending: "complete", isExact: true, receivedBytes: content.byteLength });
+  expect(await pull({ host: upstream.host, path, expected: content })).toMatchObject({
+    status: 200,
+    ending: "complete",
+    isExact: true,
+    receivedBytes: content.byteLength,
+  });
   const headers = { range: "bytes=1000000-" };
-  expect(await pull({ host: upstream.host, path, headers, expected: content, offsetBytes: 1_000_000 })).toMatchObject({ status: 206, ending: "complete", isExact: true });
+  expect(await pull({ host: upstream.host, path, headers, expected: content, offsetBytes: 1_000_000 })).toMatchObject({
+    status: 206,
+    ending: "complete",
+    isExact: true,
+  });
 });
 
 test("sees one wrong byte, and a cut", async () => {

@@ -144,7 +144,11 @@ export function startPull(options: PullOptions): RunningPull {
 }
 
 /** Sends exactly `bytes` and resolves to everything that came back until the other side closed, or `deadlineMs` passed. */
-export function exchange(host: string, bytes: string | Uint8Array, { deadlineMs = 5000 }: { deadlineMs?: number } = {}): Promise<{ readonly received: string; readonly isClosed: boolean }> {
+export function exchange(
+  host: string,
+  bytes: string | Uint8Array,
+  { deadlineMs = 5000 }: { deadlineMs?: number } = {},
+): Promise<{ readonly received: string; readonly isClosed: boolean }> {
   const [name, port] = splitHost(host);
   return new Promise((resolve) => {
     const socket = connect({ host: name, port });

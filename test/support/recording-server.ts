@@ -135,7 +135,8 @@ export abstract class RecordingServer {
 
   /** Resolves when `isSo()`; it is asked whenever anything arrives, leaves or is sent. Rejects after `waitMs`. */
   waitFor(isSo: () => boolean, what = "a state", { waitMs }: { waitMs?: number } = {}): Promise<void> {
-    const tell = (waitedMs: number): string => `waited ${waitedMs} ms for ${what}; requests so far: ${JSON.stringify(this.requests)}; bytes: ${this.bytesSent.total}`;
+    const tell = (waitedMs: number): string =>
+      `waited ${waitedMs} ms for ${what}; requests so far: ${JSON.stringify(this.requests)}; bytes: ${this.bytesSent.total}`;
     return this.#states.until(isSo, { tell, ...(waitMs === undefined ? {} : { waitMs }) });
   }
 

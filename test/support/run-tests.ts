@@ -30,7 +30,11 @@ process.exitCode = code === 0 && failed > 0 ? 1 : code;
 function runVitest(args: readonly string[]): Promise<number> {
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`];
-  const child = spawn(process.execPath, [vitest, "run", ...reporters, ...args], { cwd: root, stdio: "inherit", env: { ...process.env, [missingProgramsVariable]: missingFile } });
+  const child = spawn(process.execPath, [vitest, "run", ...reporters, ...args], {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, [missingProgramsVariable]: missingFile },
+  });
   return new Promise((resolve) => child.once("close", (exitCode) => resolve(exitCode ?? 1)));
 }
 
@@ -38,6 +42,8 @@ function runVitest(args: readonly string[]): Promise<number> {
 function countTests(exitCode: number): { passed: number; failed: number } {
   if (!existsSync(reportFile)) return { passed: 0, failed: Math.max(1, exitCode) };
   const report = JSON.parse(readFileSync(reportFile, "utf8")) as VitestReport; // Vitest's own reporter wrote it a moment ago.
-  const brokenFiles = report.testResults.filter(({ status, assertionResults }) => status === "failed" && !assertionResults.some((result) => result.status === "failed"));
+  const brokenFiles = report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && !assertionResults.some((result) => result.status === "failed"),
+  );
   return { passed: report.numPassedTests, failed: report.numFailedTests + brokenFiles.length };
 }

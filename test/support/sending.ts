@@ -56,7 +56,12 @@ export async function sendBody(response: ServerResponse, body: Uint8Array, { qui
     }
     if (position >= cutAtBytes) break;
     const start = position % body.byteLength;
-    const stop = Math.min(start + sliceBytes, body.byteLength, start + cutAtBytes - position, held ? Infinity : start + (quirk.holdBody?.atBytes ?? 0) - position);
+    const stop = Math.min(
+      start + sliceBytes,
+      body.byteLength,
+      start + cutAtBytes - position,
+      held ? Infinity : start + (quirk.holdBody?.atBytes ?? 0) - position,
+    );
     await throttle?.take(stop - start);
     if (!(await write(response, changedSlice(body, start, stop, changedAt)))) return;
     onSent(stop - start);

@@ -4,7 +4,14 @@ const tarBlockBytes = 512;
 
 /** A ustar archive of `files`, with the folders they need. POSIX.1-1988 "ustar Interchange Format". */
 export function tarOf(files: Readonly<Record<string, string | Uint8Array>>): Buffer {
-  const folders = new Set(Object.keys(files).flatMap((name) => name.split("/").slice(0, -1).map((_, at, parts) => `${parts.slice(0, at + 1).join("/")}/`)));
+  const folders = new Set(
+    Object.keys(files).flatMap((name) =>
+      name
+        .split("/")
+        .slice(0, -1)
+        .map((_, at, parts) => `${parts.slice(0, at + 1).join("/")}/`),
+    ),
+  );
   const headers = [...folders].toSorted().map((name) => tarHeader(name, 0));
   const entries = Object.entries(files).flatMap(([name, content]) => {
     const bytes = Buffer.from(content);

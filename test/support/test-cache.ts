@@ -38,7 +38,10 @@ const defaultRules: FreshnessRules = { tagTtlMs: () => 60_000, staleIfErrorMs: I
 /** Starts one. With the system's clock unless told otherwise: sockets do not wait for a test's. */
 export async function startTestCache(options: TestCacheOptions): Promise<TestCache> {
   const { clock = systemClock, rules = {}, freshness = {}, fillsMax = 16, pullTimeoutMs = 10_000, wrap = (upstream) => upstream } = options;
-  const store = await openTestStore({ ...(options.root === undefined ? {} : { root: options.root }), ...(clock instanceof TestClock ? { clock } : { systemClock: true }) });
+  const store = await openTestStore({
+    ...(options.root === undefined ? {} : { root: options.root }),
+    ...(clock instanceof TestClock ? { clock } : { systemClock: true }),
+  });
   const registries = options.upstreams.map((upstream) => {
     const given = typeof upstream === "string" ? { host: upstream } : upstream;
     return { scheme: "http" as const, ...given, host: parseRegistryHost(given.host) };
@@ -91,7 +94,7 @@ export async function readBlob(content: BlobContent, { pieceBytes = 300_000 }: {
   const pieces: Buffer[] = [];
   const spans = content.kind === "full" ? [{ startBytes: 0, endBytes: Infinity }] : content.ranges;
   for (const { startBytes, endBytes } of spans) {
-    for (let position = startBytes; position <= endBytes; ) {
+    for (let position = startBytes; position <= endBytes;) {
       const target = Buffer.alloc(Math.min(pieceBytes, endBytes + 1 - position));
       const length = await content.read(target, position);
       if (length === 0) break;

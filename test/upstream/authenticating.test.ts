@@ -8,7 +8,10 @@ import { call, failureOf, listedAs, readAll, reference, repositoryAt, startUpstr
 const manifestPath = "/v2/team/app/manifests/latest";
 const tokenLine = "GET /token?service=fake&scope=repository%3Ateam%2Fapp%3Apull";
 
-async function setUp({ authentication = {}, registry = {} }: { authentication?: Partial<Extract<Authentication, { kind: "bearer" }>>; registry?: Partial<UpstreamRegistryOptions> } = {}) {
+async function setUp({
+  authentication = {},
+  registry = {},
+}: { authentication?: Partial<Extract<Authentication, { kind: "bearer" }>>; registry?: Partial<UpstreamRegistryOptions> } = {}) {
   const stack = new AsyncDisposableStack();
   const fake = stack.use(await startFakeUpstream());
   const tokens = stack.use(await startFakeTokenService());

@@ -6,10 +6,26 @@ const plain = (header: string) => parseChallenges(header).map(({ scheme, paramet
 
 describe("a challenge", () => {
   test.each([
-    ['Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull"', [["bearer", { realm: "https://auth.docker.io/token", service: "registry.docker.io", scope: "repository:a/b:pull" }]]],
-    ['Negotiate, Basic realm="a, \\"b\\" c", BEARER Realm = "r" , service=s', [["negotiate", {}], ["basic", { realm: 'a, "b" c' }], ["bearer", { realm: "r", service: "s" }]]],
-    ["Negotiate YWJj==, Basic realm=x", [["negotiate", {}], ["basic", { realm: "x" }]]],
-    ["Bearer scope=\"repository:a:pull,push\",realm=https://x/token?y=z", [["bearer", { scope: "repository:a:pull,push", realm: "https://x/token?y=z" }]]],
+    [
+      'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull"',
+      [["bearer", { realm: "https://auth.docker.io/token", service: "registry.docker.io", scope: "repository:a/b:pull" }]],
+    ],
+    [
+      'Negotiate, Basic realm="a, \\"b\\" c", BEARER Realm = "r" , service=s',
+      [
+        ["negotiate", {}],
+        ["basic", { realm: 'a, "b" c' }],
+        ["bearer", { realm: "r", service: "s" }],
+      ],
+    ],
+    [
+      "Negotiate YWJj==, Basic realm=x",
+      [
+        ["negotiate", {}],
+        ["basic", { realm: "x" }],
+      ],
+    ],
+    ['Bearer scope="repository:a:pull,push",realm=https://x/token?y=z', [["bearer", { scope: "repository:a:pull,push", realm: "https://x/token?y=z" }]]],
     [' , ,Basic  realm="x",, ', [["basic", { realm: "x" }]]],
     ['Bearer realm="first",realm="second"', [["bearer", { realm: "first" }]]],
     ['Bearer realm="never ends', [["bearer", {}]]],
@@ -32,7 +48,13 @@ describe("a challenge", () => {
     const parameters = fc.dictionary(word, fc.string({ unit: "grapheme-ascii", maxLength: 20 }), { maxKeys: 4, noNullPrototype: true });
     fc.assert(
       fc.property(fc.array(fc.tuple(word, parameters), { maxLength: 4 }), (challenges) => {
-        const header = challenges.map(([scheme, values]) => `${scheme} ${Object.entries(values).map(([name, value]) => `${name}="${value.replace(/["\\]/g, "\\$&")}"`).join(", ")}`.trim()).join(", ");
+        const header = challenges
+          .map(([scheme, values]) =>
+            `${scheme} ${Object.entries(values)
+              .map(([name, value]) => `${name}="${value.replace(/["\\]/g, "\\$&")}"`)
+              .join(", ")}`.trim(),
+          )
+          .join(", ");
         expect(plain(header)).toEqual(challenges);
       }),
     );

@@ -34,7 +34,14 @@ async function setUp(credential: Credential) {
   stack.defer(() => client.close());
   const origins = new Origins({ ...common, client, own });
   const bearerTokens = new BearerTokens({ ...common, tokenMs: 1_000, fetch: (request, until) => fetchToken(request, until, { ...common, origins }) });
-  const authenticator = new Authenticator({ own, credentials: { current: () => Promise.resolve(credential) }, realmHosts: [tokens.host], origins, tokens: bearerTokens, userAgent: "test" });
+  const authenticator = new Authenticator({
+    own,
+    credentials: { current: () => Promise.resolve(credential) },
+    realmHosts: [tokens.host],
+    origins,
+    tokens: bearerTokens,
+    userAgent: "test",
+  });
   /** What is sent after the registry's 401. */
   const answer = async () => {
     const first = await authenticator.first("team/app", signal);
@@ -58,7 +65,13 @@ describe("a credential that is", () => {
     expect(await set.answer()).toMatchObject({ header: "Bearer bought", isPrivileged: true });
     const [{ method, body } = { method: "", body: "" }] = set.tokens.log;
     expect(method).toBe("POST");
-    expect(Object.fromEntries(new URLSearchParams(body))).toEqual({ grant_type: "refresh_token", client_id: "ociregistry", service: "fake", scope: "repository:team/app:pull", refresh_token: "refresh me" });
+    expect(Object.fromEntries(new URLSearchParams(body))).toEqual({
+      grant_type: "refresh_token",
+      client_id: "ociregistry",
+      service: "fake",
+      scope: "repository:team/app:pull",
+      refresh_token: "refresh me",
+    });
     expect(set.tokens.log[0]?.url).toBe("/token");
   });
 

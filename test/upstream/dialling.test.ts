@@ -13,7 +13,29 @@ describe("a registry that is not listed", () => {
   test("is never dialled at loopback, however it is spelled", async () => {
     await using canary = await startCanary();
     await using upstreams = startUpstreams([]);
-    const names = ["127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "017700000001", "127.0.0.1.", "localhost", "localhost.", "LOCALHOST", "0", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:0:0:1]", "[64:ff9b::127.0.0.1]", "127.127.127.127"];
+    const names = [
+      "127.0.0.1",
+      "127.1",
+      "127.0.1",
+      "2130706433",
+      "0x7f.1",
+      "0x7f000001",
+      "0177.0.0.1",
+      "017700000001",
+      "127.0.0.1.",
+      "localhost",
+      "localhost.",
+      "LOCALHOST",
+      "0",
+      "0.0.0.0",
+      "[::1]",
+      "[::]",
+      "[::ffff:127.0.0.1]",
+      "[::ffff:7f00:1]",
+      "[0:0:0:0:0:0:0:1]",
+      "[64:ff9b::127.0.0.1]",
+      "127.127.127.127",
+    ];
     let tried = 0;
     for (const name of names) {
       const host = findRegistryHost(`${name}:${canary.port}`);
@@ -38,7 +60,19 @@ describe("a registry that is not listed", () => {
 
   test("whose name leads to loopback, private, link-local or metadata addresses is not dialled", async () => {
     await using canary = await startCanary();
-    for (const address of ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "100.64.1.1", "169.254.169.254", "0.0.0.0", "fd00::1", "fe80::1", "::ffff:127.0.0.1", "192.0.2.1"]) {
+    for (const address of [
+      "127.0.0.1",
+      "::1",
+      "10.1.2.3",
+      "192.168.0.1",
+      "100.64.1.1",
+      "169.254.169.254",
+      "0.0.0.0",
+      "fd00::1",
+      "fe80::1",
+      "::ffff:127.0.0.1",
+      "192.0.2.1",
+    ]) {
       const resolve = () => Promise.resolve([{ address, family: address.includes(":") ? 6 : 4 }]);
       await using upstreams = startUpstreams([], { resolve });
       const error = await failureOf(upstreams.getManifest(repositoryAt(`innocent.example:${canary.port}`, "a", "https"), reference(), call()), "DENIED");
@@ -74,7 +108,11 @@ describe("a listed registry", () => {
     await using fake = await startFakeUpstream();
     fake.putImage("team/app", "latest");
     const host = `registry.corp:${fake.port}`;
-    const resolve = () => Promise.resolve([{ address: "169.254.169.254", family: 4 }, { address: "127.0.0.1", family: 4 }]);
+    const resolve = () =>
+      Promise.resolve([
+        { address: "169.254.169.254", family: 4 },
+        { address: "127.0.0.1", family: 4 },
+      ]);
     await using upstreams = startUpstreams([{ ...listedAs(fake), host: repositoryAt(host).host }], { resolve });
     await upstreams.getManifest(repositoryAt(host), reference(), call());
     expect(fake.requests).toHaveLength(1);

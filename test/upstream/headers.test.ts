@@ -30,7 +30,12 @@ describe("Link", () => {
 
   test("of any shape neither throws nor takes long", () => {
     const pieces = fc.constantFrom("<", ">", ";", "rel", "=", '"', "next", " ", ",", "/v2", "a ");
-    fc.assert(fc.property(fc.array(pieces, { maxLength: 40 }), fc.integer({ min: 1, max: 2_000 }), (parts, times) => expectQuick(() => findNextLink(parts.join("").repeat(times), base))), { numRuns: 300 });
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 40 }), fc.integer({ min: 1, max: 2_000 }), (parts, times) =>
+        expectQuick(() => findNextLink(parts.join("").repeat(times), base)),
+      ),
+      { numRuns: 300 },
+    );
   });
 });
 

@@ -16,7 +16,9 @@ const registry = new HelloWorld({ next: new OfflineRegistry(), files });
 
 /** The program of a platform, out of its layer. */
 async function programOf(architecture: string): Promise<Buffer> {
-  const index = JSON.parse(Buffer.from((await registry.getManifest(repository, reference(), call())).bytes).toString()) as { manifests: { digest: string; platform: { architecture: string } }[] };
+  const index = JSON.parse(Buffer.from((await registry.getManifest(repository, reference(), call())).bytes).toString()) as {
+    manifests: { digest: string; platform: { architecture: string } }[];
+  };
   const child = index.manifests.find(({ platform }) => platform.architecture === architecture);
   const manifest = await registry.getManifest(repository, reference(child?.digest), call());
   const layer = readManifestContent(manifest.bytes).blobs.at(-1);

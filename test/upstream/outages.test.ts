@@ -264,7 +264,9 @@ test("a crowd that waits and leaves does not stand in the way of who comes when 
   const { promise: hold, resolve } = Promise.withResolvers<void>();
   const stop = set.fake.when({ kind: "manifest" }, { hold });
   const leaving = new AbortController();
-  const crowd = Array.from({ length: 500 }, () => set.upstreams.getManifest(repositoryAt(set.fake.host), reference(), call({ signal: leaving.signal })).catch(() => "left"));
+  const crowd = Array.from({ length: 500 }, () =>
+    set.upstreams.getManifest(repositoryAt(set.fake.host), reference(), call({ signal: leaving.signal })).catch(() => "left"),
+  );
   await set.fake.waitForRequests(32);
   leaving.abort(new Error("gone"));
   expect(new Set(await Promise.all(crowd))).toEqual(new Set(["left"]));
@@ -294,7 +296,9 @@ test("beyond a thousand who wait for one upstream, more are told to come back", 
   await using set = await setUp({ deadlines: { ...deadlines, headersMs: 60_000, totalMs: 60_000 } });
   set.fake.when({ kind: "manifest" }, { silent: "before headers" });
   const leaving = new AbortController();
-  const crowd = Array.from({ length: 1_056 }, () => set.upstreams.getManifest(repositoryAt(set.fake.host), reference(), call({ signal: leaving.signal })).catch(() => "left"));
+  const crowd = Array.from({ length: 1_056 }, () =>
+    set.upstreams.getManifest(repositoryAt(set.fake.host), reference(), call({ signal: leaving.signal })).catch(() => "left"),
+  );
   await set.fake.waitForRequests(32);
   const error = await failureOf(set.get(), "OVERLOADED");
   expect(error.retryAfterMs).toBe(1_000);

@@ -18,10 +18,12 @@ async function startProxy({ status = 200 } = {}) {
     authorizations.push(incoming.headers["proxy-authorization"]);
     const url = new URL(incoming.url ?? "");
     const { "proxy-authorization": _, ...headers } = incoming.headers;
-    incoming.pipe(httpRequest({ host: "127.0.0.1", port: url.port, path: url.pathname + url.search, method: incoming.method, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(response);
-    }));
+    incoming.pipe(
+      httpRequest({ host: "127.0.0.1", port: url.port, path: url.pathname + url.search, method: incoming.method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      }),
+    );
   });
   server.on("connection", (socket: Socket) => sockets.add(socket.on("error", () => {})));
   server.on("connect", (incoming, socket) => {
@@ -56,7 +58,10 @@ describe("through a proxy", () => {
     const host = `registry.corp:${fake.port}`;
     // Whoever looked the name up here would fail: names are the proxy's affair.
     const resolve = () => Promise.reject(new Error("not here"));
-    await using upstreams = startUpstreams([{ ...listedAs(fake), host: repositoryAt(host).host }], { proxy: { httpProxy: `http://user:p%40ss@${proxy.host}` }, resolve });
+    await using upstreams = startUpstreams([{ ...listedAs(fake), host: repositoryAt(host).host }], {
+      proxy: { httpProxy: `http://user:p%40ss@${proxy.host}` },
+      resolve,
+    });
     const manifest = await upstreams.getManifest(repositoryAt(host), reference(), call());
     expect(manifest.isPublic).toBe(false);
     expect(proxy.asked).toEqual([`GET http://${host}/v2/team/app/manifests/latest`]);
@@ -72,7 +77,9 @@ describe("through a proxy", () => {
     await using proxy = await startProxy();
     fake.putImage("team/app", "latest");
     const host = `registry.corp:${fake.port}`;
-    await using upstreams = startUpstreams([{ ...listedAs(fake), host: repositoryAt(host).host, tls: { ca: authority.certificate } }], { proxy: { httpsProxy: proxy.host } });
+    await using upstreams = startUpstreams([{ ...listedAs(fake), host: repositoryAt(host).host, tls: { ca: authority.certificate } }], {
+      proxy: { httpsProxy: proxy.host },
+    });
     await upstreams.getManifest(repositoryAt(host), reference(), call());
     expect(proxy.asked).toEqual([`CONNECT ${host}`]);
     expect(fake.requests).toHaveLength(1);

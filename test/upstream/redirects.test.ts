@@ -74,7 +74,12 @@ describe("a redirect", () => {
     await using set = await setUp();
     await using canary = await startCanary();
     // 169.254/16 is for those who are listed literally; the port is the canary's, should anything turn it into loopback.
-    for (const target of [`http://169.254.169.254:${canary.port}/latest/meta-data`, `http://[fe80::1]:${canary.port}/`, `http://0.0.0.0:${canary.port}/`, "http://10.255.255.1/"]) {
+    for (const target of [
+      `http://169.254.169.254:${canary.port}/latest/meta-data`,
+      `http://[fe80::1]:${canary.port}/`,
+      `http://0.0.0.0:${canary.port}/`,
+      "http://10.255.255.1/",
+    ]) {
       const stop = set.fake.when({ kind: "blob" }, { redirectTo: target });
       const error = await failureOf(set.get(), "UPSTREAM_UNAVAILABLE");
       expect(error.message).toContain("not a public address");

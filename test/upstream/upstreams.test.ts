@@ -68,7 +68,9 @@ test("names that strangers make up, and nobody resolves, do not delay the operat
   const host = `registry.corp:${fake.port}`;
   const listed = { ...listedAs(fake), host: repositoryAt(host).host };
   await using upstreams = startUpstreams([listed], { resolve, deadlines: { lookupMs: 1_500 } });
-  const strange = Array.from({ length: 20 }, (_, number) => failureOf(upstreams.getManifest(repositoryAt(`n${number}.example`), reference(), call()), "UPSTREAM_TIMEOUT"));
+  const strange = Array.from({ length: 20 }, (_, number) =>
+    failureOf(upstreams.getManifest(repositoryAt(`n${number}.example`), reference(), call()), "UPSTREAM_TIMEOUT"),
+  );
   const start = performance.now();
   await upstreams.getManifest(repositoryAt(host), reference(), call());
   expect(performance.now() - start).toBeLessThan(1_000);
