@@ -81,7 +81,9 @@ export class BlobPulls {
 
   /** Bytes that are here by way of another repository: the upstream says whether this one has them too; while it cannot, what is held does. */
   async #findRight(repository: Repository, digest: Digest, call: Call): Promise<{ readonly sizeBytes: number } | undefined> {
-    const { grants, freshness } = this.#options;
+    const { grants, freshness, fills, store } = this.#options;
+    // Nothing to have a right to yet, or a right that the fill is about to write down.
+    if (fills.find(repository.host, digest)?.isFor(repository) || !(await store.blobs.has(digest))) return undefined;
     const found = await grants.search(repository, digest, { all: freshness.airGapped || !call.mayFetch });
     if (found || !call.mayFetch) return found;
     try {

@@ -7,7 +7,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { algorithmOf, digestOf, findDigest, type Digest } from "../oci/digest.ts";
 import { manifestBytesMax } from "../oci/manifest.ts";
-import { isErrno, publish, writeAtomic } from "./atomic-write.ts";
+import { isErrno, isThere, publish, writeAtomic } from "./atomic-write.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
 import { TrustedFiles } from "./trusted-files.ts";
@@ -44,6 +44,11 @@ export class BlobStore {
   /** The same without keeping them in memory: for a search that reads many. */
   async readBytes(digest: Digest): Promise<Buffer | undefined> {
     return await this.#bytes.read(this.#layout.blob(digest));
+  }
+
+  /** Whether a file has the digest's name, whatever is in it. */
+  async has(digest: Digest): Promise<boolean> {
+    return await isThere(this.#layout.blob(digest));
   }
 
   /** An open file of exactly `sizeBytes`, shared with its other readers, or undefined. Release it once. */

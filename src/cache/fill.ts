@@ -148,6 +148,11 @@ export class Fill implements FollowedFill {
     return !this.#over && this.#state.kind !== "failed" && !this.#abort.signal.aborted && (this.#spool?.canServe(positionBytes) ?? true);
   }
 
+  /** Whether `repository` will show the blob when it is here. */
+  isFor(repository: Repository): boolean {
+    return this.#repositories.has(repositoryName(repository));
+  }
+
   /** A reader more, on behalf of `repository`, which may show the blob from now on. Dispose of it. */
   join(repository: Repository): FillReader {
     const reader = new FillReader(this, this.#options.clock, (left) => this.#leave(left));

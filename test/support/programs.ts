@@ -6,7 +6,7 @@ import { appendFileSync, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** Where the run's names of missing programs gather; the reporter reads it. */
-export const missingProgramsVariable = "OCIREGISTRY_TEST_MISSING_PROGRAMS";
+export const missingProgramsVariable = "TEST_MISSING_PROGRAMS";
 
 /**
  * True when all of `programs` are installed: `test.runIf(requirePrograms("skopeo"))`. Throws instead of false when CI is set.
