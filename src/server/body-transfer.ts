@@ -137,7 +137,7 @@ export class BodyTransfer {
     this.#sent.bytes += bytes.byteLength;
     buffer?.sending(this.#giveWay);
     const writing = new Promise<void>((resolve, reject) => {
-      const written = (error?: Error | null): void => {
+      const written: Written = (error) => {
         this.#writing = undefined;
         // Failed or not: the connection has let go of the bytes.
         buffer?.release();
@@ -145,7 +145,7 @@ export class BodyTransfer {
         else resolve();
       };
       if (isLast) endWith(this.#outgoing, bytes, written);
-      else this.#outgoing.write(bytes, written);
+      else writeTo(this.#outgoing, bytes, written);
     });
     this.#writing = writing;
     // Whoever waits for this write next gets its failure; when nobody does, the client's leaving has ended the transfer already.
@@ -208,19 +208,38 @@ function nextPieceBytes(count: number, askedBytes: number, sentBytes: number): n
   return Math.min(askedBytes * 4, earnedBytes);
 }
 
-/** Ends with `bytes`; `written` is told once, by whichever comes first of all handed over and connection gone. */
-function endWith(outgoing: ServerResponse, bytes: Uint8Array, written: (error?: Error) => void): void {
-  function onFinish(): void {
+type Written = (error?: Error | null) => void;
+
+/**
+ * Writes `bytes`; `written` is told once, by whichever comes first of all handed over and connection gone. Node never calls back
+ * for an answer whose turn on its connection did not come: a client may ask for several ahead, and leave.
+ */
+function writeTo(outgoing: ServerResponse, bytes: Uint8Array, written: Written): void {
+  const settle = untilClosed(outgoing, written);
+  outgoing.write(bytes, settle);
+}
+
+/** As `writeTo`, and ends the answer. */
+function endWith(outgoing: ServerResponse, bytes: Uint8Array, written: Written): void {
+  const settle = untilClosed(outgoing, written);
+  outgoing.once("finish", () => settle());
+  outgoing.end(bytes);
+}
+
+/** `written`, called for once only: by whoever gets the result, or when the connection closes. */
+function untilClosed(outgoing: ServerResponse, written: Written): Written {
+  let isSettled = false;
+  function settle(error?: Error | null): void {
+    if (isSettled) return;
+    isSettled = true;
     outgoing.off("close", onClose);
-    written();
+    written(error);
   }
   function onClose(): void {
-    outgoing.off("finish", onFinish);
-    written(new Error("the connection closed before its last bytes were out"));
+    settle(new Error("the connection closed before these bytes were out"));
   }
-  outgoing.once("finish", onFinish);
   outgoing.once("close", onClose);
-  outgoing.end(bytes);
+  return settle;
 }
 
 /** A blob that gave less than it said it has. */

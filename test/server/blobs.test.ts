@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
 import { parseDigest } from "../../src/oci/digest.ts";
 import { systemClock } from "../../src/oci/clock.ts";
@@ -271,6 +272,24 @@ describe("a client", () => {
     expect(registry.openBlobs).toBe(0);
     expect(registry.lastCall?.signal.aborted).toBe(true);
     expect(records).toMatchObject([{ status: 200, sentBytes: 200_000 }]);
+    await expect.poll(() => pool.usedBytes).toBe(0);
+  });
+
+  test("that leaves before answers it asked for ahead have begun takes their buffers with it", async () => {
+    const pool = new BufferPool({ clock: systemClock });
+    const { app, registry, told } = serving({ bufferPool: pool });
+    const stalled = registry.putBlob(alpine, blob);
+    registry.blobBehaviour = { gate: { positionBytes: 200_000, opened: new Promise(() => {}) } };
+    await using server = await listening(app);
+    const socket = connect({ host: "127.0.0.1", port: server.port });
+    const request = `GET ${pathOf(stalled)} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const firstBytes = new Promise((resolve) => socket.once("data", resolve));
+    socket.write(request.repeat(4));
+    await firstBytes;
+    await expect.poll(() => pool.usedBytes).toBeGreaterThanOrEqual(3 * 64 * 1024);
+    socket.destroy();
+    await told(4);
+    expect(registry.openBlobs).toBe(0);
     await expect.poll(() => pool.usedBytes).toBe(0);
   });
 
