@@ -46,9 +46,18 @@ export function findRoute(target: string, xRegistry: string | undefined, rules: 
   const spelling: RouteSpelling = { path, query, ns: namespaces[0] };
   const registryWords = [...root.prefix, ...namespaces, ...(xRegistry ? [xRegistry] : [])];
   const { rest } = root;
-  if (rest.length === 0 || (rest.length === 1 && rest[0] === "")) return { kind: "ping", ...spelling };
-  if (rest.length === 1 && rest[0] === "_catalog") return { kind: "catalog", ...spelling };
-  return matchFromRight(rest, registryWords, rules, spelling);
+  const kind = kindWithoutName(rest);
+  if (!kind) return matchFromRight(rest, registryWords, rules, spelling);
+  // Nothing depends on the registry here, but what was said is echoed: it has to be one.
+  agreedHost(registryWords, rules.names);
+  return { kind, ...spelling };
+}
+
+function kindWithoutName(rest: readonly string[]): "ping" | "catalog" | undefined {
+  if (rest.length > 1) return undefined;
+  const [only = ""] = rest;
+  if (only === "") return "ping";
+  return only === "_catalog" ? "catalog" : undefined;
 }
 
 function matchFromRight(rest: readonly string[], registryWords: readonly string[], rules: NamingRules, spelling: RouteSpelling): Route | undefined {

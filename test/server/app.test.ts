@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { digestOf, parseDigest } from "../../src/oci/digest.ts";
 import { OciError, type OciErrorCode } from "../../src/oci/errors.ts";
 import { systemClock } from "../../src/oci/clock.ts";
-import type { LogFields } from "../../src/oci/log.ts";
+import { silentLog, type LogFields } from "../../src/oci/log.ts";
 import { createProbeApp } from "../../src/server/app.ts";
 import { alpine, imageManifest, repository, serving } from "./serving.ts";
 
@@ -32,6 +32,18 @@ describe("/v2/", () => {
       expect(await response.json()).toMatchObject({ errors: [{ code: "UNSUPPORTED" }] });
     }
     expect(registry.calls).toEqual([]);
+  });
+
+  test.each(["/v2/", "/v2/_catalog"])("%s beside a namespace that is no registry is refused, and nothing of it echoed", async (path) => {
+    const logged: string[] = [];
+    const { app } = serving({ log: { ...silentLog, error: (_, message) => void logged.push(message) } });
+    for (const ns of ["%0d%0aX-Evil:%20y", "%E6%97%A5", "docker.io&ns=quay.io"]) {
+      const response = await app.request(`${path}?ns=${ns}`);
+      expect(response.status, ns).toBe(400);
+      expect(response.headers.has("oci-namespace")).toBe(false);
+      expect(await response.json()).toMatchObject({ errors: [{ code: "NAME_INVALID" }] });
+    }
+    expect(logged).toEqual([]);
   });
 
   test("an unknown path is 404 in the API's own words", async () => {
