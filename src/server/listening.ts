@@ -64,15 +64,20 @@ export async function listen(options: ListeningOptions): Promise<Listener> {
     requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
     connectionsCheckingInterval: Math.min(checkIntervalMs, headersTimeoutMs),
     noDelay: true,
+    // A request without one is answered by us: Node's own answer has no body.
+    requireHostHeader: false,
   };
-  const answerRequest = requestListener(options.app, peers);
+  const latestAnswers = new LatestAnswers();
+  const answerRequest = requestListener(options.app, peers, latestAnswers);
   const server = tls
     ? createTlsServer({ ...serverOptions, ...(await readTlsOptions(tls)), handshakeTimeout: headersTimeoutMs }, answerRequest)
     : createServer(serverOptions, answerRequest);
   server.maxConnections = connectionsMax;
   server.timeout = idleTimeoutMs;
+  // No body is wanted, and of other expectations none is known: the request is answered as if it had not said so.
   server.on("checkContinue", answerRequest);
-  server.on("clientError", refuseConnection);
+  server.on("checkExpectation", answerRequest);
+  server.on("clientError", (error, socket) => (latestAnswers.isUnderWay(socket) ? socket.destroy() : refuseConnection(error, socket)));
   server.on("drop", () => log.warn({ connectionsMax }, "connection refused: too many"));
   if (proxyProtocol) peers.guard(server, { clock, timeoutMs: headersTimeoutMs });
   const unused = new UnusedConnections(server);
@@ -92,7 +97,7 @@ export async function listen(options: ListeningOptions): Promise<Listener> {
   };
 }
 
-function requestListener(app: App, peers: ProxiedPeers): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+function requestListener(app: App, peers: ProxiedPeers, latestAnswers: LatestAnswers): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = http1(env);
@@ -107,6 +112,8 @@ function requestListener(app: App, peers: ProxiedPeers): (incoming: IncomingMess
     },
   );
   return (incoming, outgoing) => {
+    latestAnswers.note(outgoing);
+    if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") return refuseHostless(outgoing);
     const isApi = incoming.url?.startsWith("/v2/") === true;
     const answering = isApi && app.serveApi ? app.serveApi({ incoming, outgoing, peer: peers.find(incoming.socket) }) : listener(incoming, outgoing);
     answering.catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
@@ -116,6 +123,13 @@ function requestListener(app: App, peers: ProxiedPeers): (incoming: IncomingMess
 /** The listener is only ever given to HTTP/1.1 servers. */
 function http1(env: object): HttpBindings {
   return env as HttpBindings;
+}
+
+/** RFC 9112 3.2: HTTP/1.1 demands the header, whatever becomes of it. */
+function refuseHostless(outgoing: ServerResponse): void {
+  const { status, headers, body } = errorAnswer(new OciError("REQUEST_INVALID", "the request has no Host header"));
+  outgoing.writeHead(status, [...headers, "Connection", "close"]);
+  outgoing.end(body);
 }
 
 /** The answer to what hono itself cannot read as a request: a Host that is none, an absolute URL that is none. */
@@ -171,6 +185,19 @@ function listenOn(server: Server, host: string, port: number): Promise<{ host: s
       resolve(typeof address === "object" && address ? { host: address.address, port: address.port } : { host, port });
     });
   });
+}
+
+/** The latest answer of each connection: until it is finished, whatever else is written there lands in the middle of a body. */
+class LatestAnswers {
+  readonly #answers = new WeakMap<Duplex, ServerResponse>();
+
+  note(outgoing: ServerResponse): void {
+    this.#answers.set(outgoing.req.socket, outgoing);
+  }
+
+  isUnderWay(socket: Duplex): boolean {
+    return this.#answers.get(socket)?.writableFinished === false;
+  }
 }
 
 /** Connections that nothing has come over yet: Node counts them as busy, clients as spare. */

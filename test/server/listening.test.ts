@@ -74,6 +74,45 @@ describe("a plain port", () => {
     }
   });
 
+  test.each([
+    ["an expectation that nobody knows", "GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: wonders\r\n\r\n", 200, "{}"],
+    ["a request without a Host", "GET /v2/ HTTP/1.1\r\n\r\n", 400, '"errors"'],
+    ["an offer of HTTP/2", "GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n", 200, "{}"],
+  ])("answers %s in the API's words", async (_, bytes, status, body) => {
+    await using server = await listening(serving().app);
+    const { received, isClosed } = await exchange(server.at, bytes);
+    expect(received).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(received).toContain("Content-Type: application/json");
+    expect(received).toContain(body);
+    expect(isClosed).toBe(true);
+  });
+
+  test.each([
+    ["garbage", "\0\0\0\0\r\n\r\n"],
+    ["half a request that takes too long", "GET /v2/ HTTP/1.1\r\nHo"],
+  ])("cuts a body behind which comes %s, and never answers into it", async (_, bytes) => {
+    const { app, registry } = serving();
+    const content = randomBytes(512 * 1024);
+    const digest = registry.putBlob(alpine, content);
+    registry.blobBehaviour = { gate: { positionBytes: 256 * 1024, opened: new Promise(() => {}) } };
+    await using server = await listening(app, { headersTimeoutMs: 200 });
+    const received = await new Promise<Buffer>((resolve) => {
+      const pieces: Buffer[] = [];
+      const socket = connect({ host: "127.0.0.1", port: server.port });
+      let isBehind = false;
+      socket.on("error", () => {}); // A cut may be a reset: "close" follows.
+      socket.on("data", (piece) => {
+        pieces.push(piece);
+        if (!isBehind && Buffer.concat(pieces).byteLength > 256 * 1024) isBehind = socket.write(bytes);
+      });
+      socket.once("close", () => resolve(Buffer.concat(pieces)));
+      socket.write(`GET /v2/alpine/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    });
+    const body = received.subarray(received.indexOf("\r\n\r\n") + 4);
+    expect(body.byteLength).toBeLessThan(content.byteLength);
+    expect(body.equals(content.subarray(0, body.byteLength))).toBe(true);
+  });
+
   test("refuses connections beyond its cap", async () => {
     await using server = await listening(serving().app, { connectionsMax: 1 });
     const first = connect({ host: "127.0.0.1", port: server.port });
