@@ -110,7 +110,7 @@ export async function startProgram({ config, reload, environment, clock = system
   const draining = new Draining();
   const app: AppOptions = {
     registry: cache,
-    holdings: new StoredHoldings(store),
+    holdings: new StoredHoldings({ store, clock }),
     status,
     names: () => rules.names,
     unlisted: () => rules.unlisted,

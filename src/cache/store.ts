@@ -52,15 +52,20 @@ export class Store {
     this.referrers = new ReferrersStore({ layout, instance, clock });
   }
 
-  /** The result of `work`, or undefined where the store cannot be written at the moment. */
+  /** The result of `work`, or undefined where the store cannot be written at the moment. A temporary folder that somebody removed is made again. */
   async whereWritable<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work();
     } catch (error) {
       if (!isStorageFailure(error)) throw error;
-      this.instance.forget();
-      this.noteFailure(error);
-      return undefined;
+      if (!isErrno(error, "ENOENT")) return this.#failed(error);
+    }
+    this.instance.forget();
+    try {
+      return await work();
+    } catch (error) {
+      if (!isStorageFailure(error)) throw error;
+      return this.#failed(error);
     }
   }
 
@@ -81,6 +86,11 @@ export class Store {
   async close(): Promise<void> {
     await this.repositories.writeNotes();
     await this.instance.close();
+  }
+
+  #failed(error: unknown): undefined {
+    this.noteFailure(error);
+    return undefined;
   }
 
   async #checkVersion(): Promise<void> {

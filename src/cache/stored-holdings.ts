@@ -1,6 +1,7 @@
 /** StoredHoldings: the repositories of which something is held, found by walking the store's folders. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../oci/clock.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { repositoryName } from "../oci/repository.ts";
 import type { Holdings } from "../oci/views.ts";
@@ -8,14 +9,25 @@ import { isErrno } from "./atomic-write.ts";
 import { findHostOfFolder, findRepositoryOfFolder } from "./layout.ts";
 import type { Store } from "./store.ts";
 
+/** What is on the disk is looked at again after so long. */
+const trustMs = 1_000;
+
+interface Named {
+  readonly name: string;
+  readonly repository: Repository;
+}
+
 /** Folders deeper than a name can be are nobody's. */
 const depthMax = 128;
 
 export class StoredHoldings implements Holdings {
   readonly #store: Store;
+  readonly #clock: Clock;
+  #walked: { readonly atMs: number; readonly sorted: Promise<readonly Named[]> } | undefined;
 
-  constructor(store: Store) {
+  constructor({ store, clock }: { store: Store; clock: Clock }) {
     this.#store = store;
+    this.#clock = clock;
   }
 
   async listRepositories({
@@ -25,16 +37,25 @@ export class StoredHoldings implements Holdings {
     readonly last?: string;
     readonly limit: number;
   }): Promise<{ readonly repositories: readonly Repository[]; readonly next?: string }> {
-    const named = new Map<string, Repository>();
-    for await (const repository of this.#walk()) {
-      const name = repositoryName(repository);
-      if (last === undefined || name > last) named.set(name, repository);
-    }
-    // Sorted as names, which is not the order of folders: "a-b" comes before "a/b".
-    const sorted = [...named].sort(([a], [b]) => (a < b ? -1 : 1));
-    const page = sorted.slice(0, limit);
-    const next = page.length < sorted.length ? page.at(-1)?.[0] : undefined;
-    return { repositories: page.map(([, repository]) => repository), ...(next === undefined ? {} : { next }) };
+    const sorted = await this.#sorted();
+    const following = last === undefined ? sorted : sorted.filter(({ name }) => name > last);
+    const page = following.slice(0, limit);
+    const next = page.length < following.length ? page.at(-1)?.name : undefined;
+    return { repositories: page.map(({ repository }) => repository), ...(next === undefined ? {} : { next }) };
+  }
+
+  /** Every repository, walked for at most once a second, however many ask. */
+  #sorted(): Promise<readonly Named[]> {
+    const nowMs = this.#clock.elapsed();
+    if (!this.#walked || nowMs - this.#walked.atMs >= trustMs) this.#walked = { atMs: nowMs, sorted: this.#collect() };
+    return this.#walked.sorted;
+  }
+
+  /** Sorted as names, which is not the order of folders: "a-b" comes before "a/b". */
+  async #collect(): Promise<readonly Named[]> {
+    const named: Named[] = [];
+    for await (const repository of this.#walk()) named.push({ name: repositoryName(repository), repository });
+    return named.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   async *#walk(): AsyncGenerator<Repository> {
