@@ -46,6 +46,19 @@ export async function startOrigin(folder: string, { coldBlobs }: { coldBlobs: nu
   };
 }
 
+/** The origin at the end of a line of `bytesPerSecond` for each connection: what is between a cache and a registry out there. */
+export async function startLine(folder: string, origin: Contender, { bytesPerSecond }: { bytesPerSecond: number }): Promise<Contender> {
+  const own = await made(folder, "line");
+  const port = await freePort();
+  const server = `server {
+    listen 127.0.0.1:${port};
+    location / { proxy_pass ${new URL(origin.base).origin}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; proxy_buffering off; limit_rate ${bytesPerSecond}; }
+  }`;
+  const running = await startNginxWith(own, port, nginxConf(own, server));
+  const base = `http://127.0.0.1:${port}/v2/${repository}`;
+  return { name: "line", base, process: running, [Symbol.asyncDispose]: () => running.kill() };
+}
+
 /** Us, with the request line on, written to a file. */
 export async function startOurs(folder: string, origin: Contender): Promise<Contender> {
   const own = await made(folder, "ours");
@@ -70,7 +83,7 @@ export async function startProxy(folder: string, origin: Contender): Promise<Con
   };
 }
 
-/** nginx with sendfile on plain files at the same paths, its access log off: what the machine can do. */
+/** nginx with sendfile on plain files at the same paths, its access log on, as ours is: what the machine can do. */
 export async function startNginx(folder: string, content: Content): Promise<Contender> {
   const own = await made(folder, "nginx");
   const port = await freePort();
@@ -78,19 +91,25 @@ export async function startNginx(folder: string, content: Content): Promise<Cont
   for (const name of ["1", content.image.manifest.descriptor.digest]) await writeFile(join(files.manifests, name), content.image.manifest.bytes);
   await writeFile(join(files.blobs, content.small), seededBytes(smallBytes, "small"));
   await writeFile(join(files.blobs, content.large), seededBytes(largeBytes, "large"));
-  const configFile = join(own, "nginx.conf");
-  await writeFile(configFile, nginxConf(own, port, content.image.manifest.descriptor.mediaType));
-  const running = await startProcess({ command: "/usr/sbin/nginx", args: ["-c", configFile, "-p", own, "-e", "stderr"], ready: { port } });
+  const { mediaType } = content.image.manifest.descriptor;
+  const server = `server { listen 127.0.0.1:${port}; root ${own}/root; default_type ${mediaType}; access_log ${own}/access.log; }`;
+  const running = await startNginxWith(own, port, nginxConf(own, server));
   return { name: "nginx", base: `http://127.0.0.1:${port}/v2/${repository}`, process: running, [Symbol.asyncDispose]: () => running.kill() };
 }
 
-function nginxConf(folder: string, port: number, mediaType: string): string {
+async function startNginxWith(folder: string, port: number, conf: string): Promise<RunningProcess> {
+  const configFile = join(folder, "nginx.conf");
+  await writeFile(configFile, conf);
+  return await startProcess({ command: "/usr/sbin/nginx", args: ["-c", configFile, "-p", folder, "-e", "stderr"], ready: { port } });
+}
+
+function nginxConf(folder: string, server: string): string {
   return `daemon off; master_process off; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr crit;
 events { worker_connections 1024; }
 http {
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; default_type ${mediaType}; open_file_cache max=100;
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; open_file_cache max=100;
   client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi; uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
-  server { listen 127.0.0.1:${port}; root ${folder}/root; }
+  ${server}
 }
 `;
 }
