@@ -3,7 +3,7 @@
  * request brings it along. Anonymous, Basic, or a Bearer token.
  */
 import { LRUCache } from "lru-cache";
-import { OciError } from "../oci/errors.ts";
+import { isOutage, OciError } from "../oci/errors.ts";
 import { BearerTokens, type BearerToken, type TokenRequest } from "./bearer-tokens.ts";
 import { findBearer, hasBasic, parseChallenges, type BearerChallenge, type Challenge } from "./challenge.ts";
 import { basicAuthorization, type Credential, type CredentialSource } from "./credentials.ts";
@@ -52,7 +52,12 @@ export class Authenticator {
     if (learned.kind === "nothing") return nobody;
     const credential = await this.#options.credentials.current();
     if (learned.kind === "basic") return credential ? directly(credential) : nobody;
-    return this.#bearer(this.#challenges.get(name) ?? { ...learned.challenge, scope: scopeOf(name) }, name, credential, signal);
+    try {
+      return await this.#bearer(this.#challenges.get(name) ?? { ...learned.challenge, scope: scopeOf(name) }, name, credential, signal);
+    } catch (error) {
+      if (isOutage(error)) this.#forget(name);
+      throw error;
+    }
   }
 
   /** True when `reply` may mean that `sent` was not enough, or no longer good. */
@@ -72,13 +77,21 @@ export class Authenticator {
     const bearer = findBearer(challenges) ?? (reply.status === 401 ? undefined : this.#remembered(name));
     if (bearer) {
       const complete = bearer.scope === undefined ? { ...bearer, scope: scopeOf(name) } : bearer;
+      const authorization = await this.#bearer(complete, name, credential, signal);
+      // Only now: a challenge that nobody can meet must not stand before the next request.
       this.#learned = { kind: "bearer", challenge: complete };
       if (complete.scope !== scopeOf(name)) this.#challenges.set(name, complete);
-      return this.#bearer(complete, name, credential, signal);
+      return authorization;
     }
     if (!hasBasic(challenges) || !credential) return undefined;
     this.#learned = { kind: "basic" };
     return directly(credential);
+  }
+
+  /** Registries move their token service, or do without one day: the next request asks the registry itself what it wants. */
+  #forget(name: string): void {
+    this.#learned = { kind: "nothing" };
+    this.#challenges.delete(name);
   }
 
   #remembered(name: string): BearerChallenge | undefined {

@@ -199,6 +199,27 @@ describe("a realm elsewhere", () => {
   });
 });
 
+test("a token service that moved is found by asking the registry anew, with the next request", async () => {
+  await using set = await setUp();
+  await using elsewhere = await startFakeTokenService();
+  await set.get();
+  set.tokens.expireAll();
+  await set.tokens.refuse();
+  set.fake.authentication = { kind: "bearer", tokens: elsewhere };
+  await failureOf(set.get("team/other"), "UPSTREAM_UNAVAILABLE");
+  expect((await set.get("team/other")).descriptor.digest).toBeDefined();
+  expect(elsewhere.requests).toEqual([tokenLine.replace("app", "other")]);
+});
+
+test("a registry that asks for no token any more needs no token service", async () => {
+  await using set = await setUp();
+  await set.get();
+  await set.tokens.refuse();
+  set.fake.authentication = { kind: "none" };
+  await failureOf(set.get("team/other"), "UPSTREAM_UNAVAILABLE");
+  expect((await set.get("team/other")).descriptor.digest).toBeDefined();
+});
+
 test("tokens are renewed before they end, behind the backs of those who ask", async () => {
   const clock = new TestClock();
   await using fake = await startFakeUpstream();
