@@ -151,9 +151,10 @@ export class Endpoint {
     const first = await this.#authenticator.first(name, signal);
     const answer = await this.#send(question, name, first, signal);
     if (!this.#authenticator.isRefusal(answer, first)) return answer;
+    // Its headers say it all; whatever comes of them, its body shall not hold the connection.
+    answer.body.discard();
     const next = await this.#authenticator.next(answer, first, name, signal);
     if (!next) return answer;
-    answer.body.discard();
     return this.#send(question, name, next, signal);
   }
 

@@ -2,6 +2,7 @@
  * Redirects, followed by hand: a few at most, never from https to http, and without the Authorization once the origin changes.
  * Targets are signed for minutes, so none is remembered; when one has run out, the registry is asked for another, once.
  */
+import type { OciError } from "../oci/errors.ts";
 import { unusable } from "./errors.ts";
 import type { HttpRequest } from "./exchange.ts";
 import type { Reply } from "./origins.ts";
@@ -48,10 +49,16 @@ export function isRedirect(reply: Reply): boolean {
 function targetOf(reply: Reply): URL {
   const location = reply.header("location");
   const next = location === undefined ? undefined : (URL.parse(location, reply.url.href) ?? undefined);
-  if (!next || (next.protocol !== "https:" && next.protocol !== "http:") || next.username !== "") throw unusable(reply.url, "a redirect to no usable URL");
-  if (reply.url.protocol === "https:" && next.protocol === "http:") throw unusable(reply.url, `a redirect from https to http, to ${next.host}`);
+  if (!next || (next.protocol !== "https:" && next.protocol !== "http:") || next.username !== "") throw unfollowable(reply, "a redirect to no usable URL");
+  if (reply.url.protocol === "https:" && next.protocol === "http:") throw unfollowable(reply, `a redirect from https to http, to ${next.host}`);
   next.hash = "";
   return next;
+}
+
+/** Its body would hold the connection for as long as it likes: nobody reads it any more. */
+function unfollowable(reply: Reply, why: string): OciError {
+  reply.body.discard();
+  return unusable(reply.url, why);
 }
 
 function withoutAuthorization(headers: Readonly<Record<string, string>>): Record<string, string> {
