@@ -3,7 +3,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
-import type { ByteRange, RangeSpec } from "../oci/ranges.ts";
+import { lengthOf as lengthOfRange, type ByteRange, type RangeSpec } from "../oci/ranges.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { parseContentRange } from "./content-range.ts";
 import { checkStatus, type Delivered, type Endpoint, type EndpointAnswer } from "./endpoint.ts";
@@ -17,30 +17,42 @@ export interface AskBlobOptions {
   readonly pullTimeoutMs: number;
 }
 
-/** The blob, once its headers are there: in part when a range was asked and could be honoured. Dispose of it. */
-export function askBlob(
+/**
+ * The blob, once its headers are there: in part when a range was asked and could be honoured. One that is honoured wrongly is as
+ * good as none: the whole blob comes then. Dispose of it.
+ */
+export async function askBlob(
   endpoint: Endpoint,
   repository: Repository,
   digest: Digest,
-  options: AskBlobOptions,
-): Promise<{ readonly blob: NetworkBlob; readonly isPublic: boolean }> {
-  const { range: spec, signal, clock, pullTimeoutMs } = options;
+  { range, signal, clock, pullTimeoutMs }: AskBlobOptions,
+): Promise<Delivered<{ readonly blob: NetworkBlob }>> {
   const sought = blobSought(repository, digest);
-  const question = {
-    repository: repository.path,
-    path: `/blobs/${digest}`,
-    method: "GET",
-    lane: "blob",
-    ...(spec ? { range: rangeHeader(spec) } : {}),
-  } as const;
-  return endpoint.ask(question, signal, (answer) => {
-    if (isEmpty(answer)) return Promise.resolve({ blob: emptyBlob(answer, digest, pullTimeoutMs), isPublic: answer.isPublic });
-    checkStatus(answer, sought, clock);
-    const range = answer.status === 206 ? readRange(answer, spec) : undefined;
-    const sizeBytes = range ? range.sizeBytes : lengthOf(answer);
+  const question = { repository: repository.path, path: `/blobs/${digest}`, method: "GET", lane: "blob" } as const;
+  const deliver = (answer: EndpointAnswer, part: Part | undefined): Delivered<{ readonly blob: NetworkBlob }> => {
+    const sizeBytes = isEmpty(answer) ? 0 : part ? part.sizeBytes : lengthOf(answer);
     const descriptor = { mediaType: mediaTypes.octetStream, digest, sizeBytes };
-    const blob = new NetworkBlob({ descriptor, range: range?.range, body: answer.body, pullTimeoutMs, host: answer.url.host });
-    return Promise.resolve({ blob, isPublic: answer.isPublic });
+    if (isEmpty(answer)) answer.body.discard();
+    return {
+      blob: new NetworkBlob({ descriptor, range: part?.range, body: answer.body, pullTimeoutMs, host: answer.url.host }),
+      isPublic: answer.isPublic,
+    };
+  };
+  const delivered =
+    range &&
+    (await endpoint.ask({ ...question, range: rangeHeader(range) }, signal, async (answer) => {
+      const part = answer.status === 206 ? findPart(answer, range) : undefined;
+      const isHonoured = answer.status === 206 ? part !== undefined : answer.status !== 416 || isAbsent(range, answer);
+      if (isHonoured && !isEmpty(answer)) checkStatus(answer, sought, clock);
+      if (isHonoured) return deliver(answer, part);
+      answer.body.discard();
+      return undefined;
+    }));
+  if (delivered) return delivered;
+  return endpoint.ask(question, signal, async (answer) => {
+    if (answer.status === 206) throw unusable(answer.url, "a part of a blob, though nobody asked for one");
+    checkStatus(answer, sought, clock);
+    return deliver(answer, undefined);
   });
 }
 
@@ -73,32 +85,33 @@ function isEmpty(answer: EndpointAnswer): boolean {
   return answer.status === 416 && parseContentRange(answer.header("content-range") ?? "")?.sizeBytes === 0;
 }
 
-function emptyBlob(answer: EndpointAnswer, digest: Digest, pullTimeoutMs: number): NetworkBlob {
-  answer.body.discard();
-  return new NetworkBlob({
-    descriptor: { mediaType: mediaTypes.octetStream, digest, sizeBytes: 0 },
-    range: undefined,
-    body: answer.body,
-    pullTimeoutMs,
-    host: answer.url.host,
-  });
+interface Part {
+  readonly range: ByteRange;
+  /** Of the whole blob. */
+  readonly sizeBytes: number | undefined;
 }
 
-/** What a 206 carries. Throws when that is not (the beginning of) what was asked for. */
-function readRange(answer: EndpointAnswer, spec: RangeSpec | undefined): { readonly range: ByteRange; readonly sizeBytes: number | undefined } {
+/** What a 206 carries; undefined when that is not (the beginning of) what was asked for. */
+function findPart(answer: EndpointAnswer, spec: RangeSpec): Part | undefined {
   const said = parseContentRange(answer.header("content-range") ?? "");
-  if (!spec || !said?.range) throw unusable(answer.url, "a part of a blob that does not say which");
+  if (!said?.range) return undefined;
   const { range, sizeBytes } = said;
   const length = lengthOf(answer);
-  if (length !== undefined && length !== range.endBytes - range.startBytes + 1)
-    throw unusable(answer.url, "a part of a blob that has another length than it says");
+  if (length !== undefined && length !== lengthOfRange(range)) return undefined;
   if ("suffixBytes" in spec) {
     const isSuffix = sizeBytes !== undefined && range.startBytes === Math.max(0, sizeBytes - spec.suffixBytes) && range.endBytes === sizeBytes - 1;
-    if (!isSuffix) throw unusable(answer.url, `another part of a blob (${range.startBytes}-${range.endBytes}) than the last ${spec.suffixBytes} bytes`);
-  } else if (range.startBytes !== spec.startBytes || (spec.endBytes !== undefined && range.endBytes > spec.endBytes)) {
-    throw unusable(answer.url, `another part of a blob (${range.startBytes}-${range.endBytes}) than was asked for (${rangeHeader(spec)})`);
+    return isSuffix ? { range, sizeBytes } : undefined;
   }
-  return { range, sizeBytes };
+  const isBeginning = range.startBytes === spec.startBytes && (spec.endBytes === undefined || range.endBytes <= spec.endBytes);
+  return isBeginning ? { range, sizeBytes } : undefined;
+}
+
+/** True when a 416 tells of a size in which there is no such range. */
+function isAbsent(spec: RangeSpec, answer: EndpointAnswer): boolean {
+  const sizeBytes = parseContentRange(answer.header("content-range") ?? "")?.sizeBytes;
+  if (sizeBytes === undefined) return false;
+  if ("suffixBytes" in spec) return sizeBytes === 0 || spec.suffixBytes === 0;
+  return spec.startBytes >= sizeBytes || (spec.endBytes ?? sizeBytes) < spec.startBytes;
 }
 
 function rangeHeader(spec: RangeSpec): string {

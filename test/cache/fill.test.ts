@@ -104,6 +104,22 @@ describe("a blob that is not held", () => {
     expect(upstream.requests.slice(1).every((request) => /bytes=[1-9][0-9]*-$/.test(request))).toBe(true);
   });
 
+  test.each(["ignored", "wrong-start", "short", "no-content-range", "unsatisfiable"] as const)(
+    "arrives whole though the upstream cuts it and its answer to a range is %s",
+    async (ranges) => {
+      await using all = await arrange({ pullTimeoutMs: 3_000 });
+      const { rig, repository, digest, bytes, upstream } = all;
+      upstream.when({ kind: "blob", times: 1 }, { cutAfterBytes: mib });
+      upstream.when({ kind: "blob" }, { ranges });
+      const pulled = await pullBlob(rig, repository, digest);
+      expect(pulled.bytes.equals(bytes)).toBe(true);
+      await published(rig);
+      expect((await readFile(rig.store.layout.blob(digest))).equals(bytes)).toBe(true);
+      expect(upstream.requests[0]).toBe(getOf(digest));
+      expect(upstream.requests[1]).toMatch(/bytes=[1-9][0-9]*-$/);
+    },
+  );
+
   test("is taken up again by a new process where the old one left it", async () => {
     await using all = await arrange({ sizeBytes: 4 * mib });
     const { rig, repository, digest, bytes, upstream } = all;

@@ -72,11 +72,30 @@ describe("GET of a blob", () => {
     expect((await readAll(blob, 5)).equals(bytes.subarray(5))).toBe(true);
   });
 
-  test.each(["wrong-start", "no-content-range"] as const)("refuses a 206 with %s", async (ranges) => {
+  test.each(["wrong-start", "no-content-range", "unsatisfiable"] as const)("asks for the whole when the answer to a range is %s", async (ranges) => {
     await using set = await setUp();
     set.fake.when({ kind: "blob" }, { ranges });
-    await failureOf(set.upstreams.getBlob(set.repository, digest, { ...call(), ranges: [{ startBytes: 5, endBytes: 9 }] }), "UPSTREAM_UNAVAILABLE");
-    expect(set.fake.requests).toHaveLength(1);
+    for (const range of [{ startBytes: 5, endBytes: 9 }, { suffixBytes: 7 }]) {
+      set.fake.forget();
+      await using blob = await set.upstreams.getBlob(set.repository, digest, { ...call(), ranges: [range] });
+      expect(blob).toMatchObject({ kind: "full", ranges: [], descriptor: { sizeBytes: bytes.length } });
+      expect((await readAll(blob, 5)).equals(bytes.subarray(5))).toBe(true);
+      expect(set.fake.requests).toEqual([expect.stringMatching(/ bytes=(5-9|-7)$/), `GET ${path}`]);
+    }
+  });
+
+  test("asks for the whole when a range is refused without saying what there is", async () => {
+    await using set = await setUp();
+    set.fake.when({ kind: "blob", ranged: true }, { status: 416 });
+    await using blob = await set.upstreams.getBlob(set.repository, digest, { ...call(), ranges: [{ startBytes: 5 }] });
+    expect(blob.kind).toBe("full");
+    expect(set.fake.requests).toEqual([`GET ${path} bytes=5-`, `GET ${path}`]);
+  });
+
+  test("refuses a part that nobody asked for", async () => {
+    await using set = await setUp();
+    set.fake.when({ kind: "blob" }, { status: 206, headers: { "content-range": `bytes 0-2/${bytes.length}` }, body: "abc" });
+    await failureOf(set.upstreams.getBlob(set.repository, digest, call()), "UPSTREAM_UNAVAILABLE");
   });
 
   test("takes a 206 that is shorter than asked for what it says it is", async () => {
