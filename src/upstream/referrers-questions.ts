@@ -18,10 +18,13 @@ import { isRedirect } from "./redirects.ts";
 
 const pagesMax = 50;
 const referrersMax = 20_000;
+/** No page is asked for beyond so much: annotations may be as large as somebody likes, and all of it is kept and passed on at once. */
+const referrersBytesMax = 8 << 20;
 
 interface Page {
   readonly manifests: readonly Descriptor[];
   readonly next: URL | undefined;
+  readonly sizeBytes: number;
   readonly isPublic: boolean;
 }
 
@@ -37,13 +40,14 @@ export async function askReferrers(
   if (!first) return askFallbackTag(endpoint, repository, subject, signal, clock);
   const manifests = [...first.manifests];
   const seen = new Set<string>();
-  let next = first.next;
-  for (let pages = 1; next && pages < pagesMax && manifests.length < referrersMax && !seen.has(next.href); pages++) {
+  let { next, sizeBytes } = first;
+  for (let pages = 1; next && pages < pagesMax && manifests.length < referrersMax && sizeBytes < referrersBytesMax && !seen.has(next.href); pages++) {
     seen.add(next.href);
     const page: Page | undefined = await askPage(endpoint, repository, subject, next, signal, clock);
     if (!page) break;
     manifests.push(...page.manifests);
     next = page.next;
+    sizeBytes += page.sizeBytes;
   }
   return { manifests, isPublic: first.isPublic };
 }
@@ -64,10 +68,11 @@ function askPage(
       return undefined;
     }
     checkStatus(answer, sought, clock);
-    const manifests = readIndex(await answer.body.readAll(manifestBytesMax, signal), answer);
+    const bytes = await answer.body.readAll(manifestBytesMax, signal);
+    const manifests = readIndex(bytes, answer);
     if (!manifests) return undefined;
     const next = findNextLink(answer.header("link"), answer.url);
-    return { manifests, next: next?.origin === answer.url.origin ? next : undefined, isPublic: answer.isPublic };
+    return { manifests, next: next?.origin === answer.url.origin ? next : undefined, sizeBytes: bytes.byteLength, isPublic: answer.isPublic };
   });
 }
 

@@ -11,6 +11,8 @@ import { unusable, type Sought } from "./errors.ts";
 import { findNextLink } from "./link-header.ts";
 
 const pageBytesMax = 16 << 20;
+/** No page is asked for beyond so much, tags or not. */
+const allBytesMax = 32 << 20;
 const pagesMax = 200;
 const tagsMax = 200_000;
 /** ECR refuses more. */
@@ -27,6 +29,7 @@ interface RawPage {
   readonly tags: readonly string[];
   /** Where the next page is. */
   readonly next: URL | undefined;
+  readonly sizeBytes: number;
   readonly isPublic: boolean;
 }
 
@@ -50,12 +53,13 @@ export async function askTags(endpoint: Endpoint, repository: Repository, { last
 async function collect(first: RawPage, ask: (path: URL) => Promise<RawPage>): Promise<readonly string[]> {
   const tags = [...first.tags];
   const seen = new Set<string>();
-  let next = first.next;
-  for (let pages = 1; next && pages < pagesMax && tags.length < tagsMax && !seen.has(next.href); pages++) {
+  let { next, sizeBytes } = first;
+  for (let pages = 1; next && pages < pagesMax && tags.length < tagsMax && sizeBytes < allBytesMax && !seen.has(next.href); pages++) {
     seen.add(next.href);
     const page: RawPage = await ask(next);
     tags.push(...page.tags);
     next = page.next;
+    sizeBytes += page.sizeBytes;
   }
   return tags;
 }
@@ -71,12 +75,13 @@ function askPage(endpoint: Endpoint, repository: Repository, path: string | URL,
   const sought: Sought = { unknown: "NAME_UNKNOWN", name: `tags of ${repositoryName(repository)}` };
   return endpoint.ask({ repository: repository.path, path, method: "GET", accept: "application/json" }, signal, async (answer) => {
     checkStatus(answer, sought, clock);
-    const json = parseJson(await answer.body.readAll(pageBytesMax, signal));
+    const bytes = await answer.body.readAll(pageBytesMax, signal);
+    const json = parseJson(bytes);
     if (!json || !("tags" in json)) throw unusable(answer.url, "no list of tags");
     const entries: readonly unknown[] = Array.isArray(json.tags) ? json.tags : [];
     const tags = entries.flatMap((entry) => (typeof entry === "string" ? (findTag(entry) ?? []) : []));
     const next = findNextLink(answer.header("link"), answer.url);
-    return { tags, next: next?.origin === answer.url.origin && answer.isOwn ? next : undefined, isPublic: answer.isPublic };
+    return { tags, next: next?.origin === answer.url.origin && answer.isOwn ? next : undefined, sizeBytes: bytes.byteLength, isPublic: answer.isPublic };
   });
 }
 

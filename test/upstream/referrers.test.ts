@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { mediaTypes } from "../../src/oci/media-types.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { buildArtifact, buildImage } from "../support/images.ts";
 import type { Quirk } from "../support/quirks.ts";
@@ -53,6 +54,19 @@ describe("referrers", () => {
     set.fake.when({ kind: "referrers", times: 1 }, { headers: { link: `</v2/team/app/referrers/${set.subject}?page=2>; rel="next"` } });
     expect((await set.list()).manifests).toHaveLength(2);
     expect(set.fake.requests).toEqual([set.lines.api, `${set.lines.api}?page=2`]);
+  });
+
+  test("of a registry that pads every page with annotations are taken up to a few megabytes", async () => {
+    await using set = await setUp();
+    const annotations = { padding: "x".repeat(3_900_000) };
+    const descriptor = { ...set.signature.manifest.descriptor, size: 3, annotations };
+    const body = JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [descriptor] });
+    for (let page = 1; page <= 10; page++) {
+      const link = `</v2/team/app/referrers/${set.subject}?page=${page + 1}>; rel="next"`;
+      set.fake.when({ kind: "referrers", skip: page - 1, times: 1 }, { headers: { link }, body });
+    }
+    expect((await set.list()).manifests).toHaveLength(3);
+    expect(set.fake.requests).toHaveLength(3);
   });
 
   test.each([

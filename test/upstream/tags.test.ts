@@ -34,6 +34,16 @@ describe("tags", () => {
     expect(set.fake.requests).toEqual(["GET /v2/team/app/tags/list?n=2", "GET /v2/team/app/tags/list?n=2&last=b", "GET /v2/team/app/tags/list?n=2&last=d"]);
   });
 
+  test("of a registry that pads every page are collected up to a few dozen megabytes", async () => {
+    await using set = await setUp(["a"]);
+    const body = JSON.stringify({ tags: ["a"], padding: "x".repeat(12 << 20) });
+    for (let page = 1; page <= 5; page++) {
+      set.fake.when({ kind: "tags", skip: page - 1, times: 1 }, { headers: { link: `</v2/team/app/tags/list?page=${page + 1}>; rel="next"` }, body });
+    }
+    expect((await set.list()).tags).toEqual(["a"]);
+    expect(set.fake.requests).toHaveLength(3);
+  });
+
   test("are collected and paged here where the upstream's marks are its own", async () => {
     await using set = await setUp(["a", "b", "c", "d", "e"], { tags: { pageSize: 2, paging: "opaque" } });
     const first = await set.list({ limit: 3 });
