@@ -1,0 +1,111 @@
+/** What is not there, or not for us, is asked once in a while; what an outage hides is asked every time. */
+import { describe, expect, test } from "vitest";
+import { digestOf, parseDigest } from "../../src/oci/digest.ts";
+import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { buildImage } from "../support/images.ts";
+import { pullBlob, pullCall, pullManifest, repositoryAt, startTestCache } from "../support/test-cache.ts";
+import { TestClock } from "../support/test-clock.ts";
+
+const image = buildImage({ annotations: { is: "late" } });
+const manifestDigest = image.manifest.descriptor.digest;
+const bytes = Buffer.from("a blob that comes later");
+const blobDigest = digestOf(bytes);
+const fallbackTag = manifestDigest.replace(":", "-");
+
+async function arrange() {
+  const upstream = await startFakeUpstream();
+  upstream.putImage("team/app", "other");
+  const clock = new TestClock({ startMs: Date.now() });
+  const rig = await startTestCache({ upstreams: [upstream.host], clock });
+  const repository = repositoryAt(upstream.host, "team/app");
+  return {
+    upstream,
+    clock,
+    rig,
+    putManifest: (tag?: string) => upstream.putManifest("team/app", tag, image.manifest.bytes, image.manifest.descriptor.mediaType),
+    manifest: (reference: string) => pullManifest(rig, repository, reference),
+    blob: () => pullBlob(rig, repository, blobDigest),
+    headBlob: () => rig.cache.headBlob(repository, parseDigest(blobDigest), pullCall()),
+    [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close()),
+  };
+}
+
+describe("what is unknown upstream", () => {
+  test.each([
+    ["a manifest by digest", manifestDigest, 30_000, "GET", undefined],
+    ["a tag", "late", 5_000, "HEAD", "late"],
+    ["a fallback tag", fallbackTag, 5_000, "HEAD", fallbackTag],
+  ])("is remembered: %s", async (_, reference, lifeMs, method, tag) => {
+    await using all = await arrange();
+    const asked = `${method} /v2/team/app/manifests/${reference}`;
+    await expect(all.manifest(reference)).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+    all.putManifest(tag);
+    await all.clock.advance(lifeMs - 1);
+    await expect(all.manifest(reference)).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+    expect(all.upstream.requests).toEqual([asked]);
+    await all.clock.advance(1);
+    expect((await all.manifest(reference)).descriptor.digest).toBe(manifestDigest);
+    expect(all.upstream.requests.slice(0, 2)).toEqual([asked, asked]);
+  });
+
+  test("is remembered: a blob, for GET and HEAD alike", async () => {
+    await using all = await arrange();
+    await expect(all.headBlob()).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+    all.upstream.putBlob("team/app", bytes);
+    await all.clock.advance(29_999);
+    await expect(all.blob()).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+    await expect(all.headBlob()).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+    expect(all.upstream.requests).toEqual([`HEAD /v2/team/app/blobs/${blobDigest}`]);
+    await all.clock.advance(1);
+    expect((await all.blob()).bytes.equals(bytes)).toBe(true);
+  });
+
+  test("is not remembered by another process, nor once it is held by way of one", async () => {
+    await using all = await arrange();
+    await expect(all.manifest("late")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+    all.putManifest("late");
+    await using other = await startTestCache({ upstreams: [all.upstream.host], root: all.rig.store.layout.root });
+    await pullManifest(other, repositoryAt(all.upstream.host, "team/app"), "late");
+    await all.clock.advance(1_001); // What another put on the disk shows within a second.
+    all.upstream.forget();
+    expect(await all.manifest("late")).toMatchObject({ outcome: "hit" });
+    expect(all.upstream.requests).toEqual([]);
+  });
+});
+
+describe("what is refused upstream", () => {
+  test("is remembered for ten seconds", async () => {
+    await using all = await arrange();
+    const permit = all.upstream.when({ kind: "manifest" }, { status: 403 });
+    await expect(all.manifest("other")).rejects.toMatchObject({ code: "DENIED" });
+    permit();
+    await all.clock.advance(9_999);
+    await expect(all.manifest("other")).rejects.toMatchObject({ code: "DENIED" });
+    expect(all.upstream.requests).toEqual(["HEAD /v2/team/app/manifests/other"]);
+    await all.clock.advance(1);
+    await all.manifest("other");
+  });
+
+  test("is asked for again as soon as a credential changed, and what is unknown is not", async () => {
+    await using all = await arrange();
+    const permit = all.upstream.when({ kind: "manifest", path: "/other" }, { status: 403 });
+    await expect(all.manifest("other")).rejects.toMatchObject({ code: "DENIED" });
+    await expect(all.manifest("late")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+    permit();
+    all.putManifest("late");
+    all.rig.cache.forgetDenials();
+    await all.manifest("other");
+    await expect(all.manifest("late")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+  });
+});
+
+test("an outage is not remembered: the next who asks is answered by the upstream", async () => {
+  await using all = await arrange();
+  const recover = all.upstream.when({}, { status: 503 });
+  await expect(all.manifest("other")).rejects.toMatchObject({ code: "UPSTREAM_UNAVAILABLE" });
+  await expect(all.headBlob()).rejects.toMatchObject({ code: "UPSTREAM_UNAVAILABLE" });
+  recover();
+  all.upstream.putBlob("team/app", bytes);
+  expect(await all.manifest("other")).toMatchObject({ outcome: "miss" });
+  expect((await all.blob()).bytes.equals(bytes)).toBe(true);
+});
