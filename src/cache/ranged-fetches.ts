@@ -113,6 +113,9 @@ export class RangedFetches {
         segment.state = "failed";
         return;
       }
+      // Overtaken by the fill, it may hang on a connection that says nothing: dropping the connection ends it.
+      const drop = (): void => void Promise.resolve(content[Symbol.asyncDispose]()).catch(() => {});
+      segment.abort.signal.addEventListener("abort", drop, { once: true });
       const chunk = Buffer.allocUnsafeSlow(chunkBytes);
       for (let position = segment.startBytes; position <= segment.endBytes && !segment.abort.signal.aborted;) {
         const length = await content.read(chunk.subarray(0, segment.endBytes + 1 - position), position);
