@@ -11,7 +11,7 @@ import { resolveRanges, type RangeSpec } from "../oci/ranges.ts";
 import type { Answered, BlobCall, BlobContent, Call, Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { smallBytesMax } from "./blob-store.ts";
-import { heldBackBytes, type Fill } from "./fill.ts";
+import type { Fill } from "./fill.ts";
 import type { FillReader } from "./fill-reader.ts";
 import { answerDeadlineMs } from "./deadline.ts";
 import type { Fills } from "./fills.ts";
@@ -19,6 +19,7 @@ import type { Freshness } from "./freshness.ts";
 import type { Grants } from "./grants.ts";
 import { heldBlob } from "./held-blob.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
+import { heldBackBytes } from "./reception.ts";
 import { abandonable, atMost, SingleFlight } from "./single-flight.ts";
 import type { Store } from "./store.ts";
 

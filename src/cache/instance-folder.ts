@@ -11,7 +11,7 @@ import { readFile, readdir, readlink, rename, rmdir, stat, unlink, utimes } from
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
-import { isErrno, isStorageFailure, isThere, makeFolder } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, makeFolder } from "./atomic-write.ts";
 
 /** Ending of a fill's file while its owner writes it. */
 export const partEnding = ".part";
@@ -66,10 +66,11 @@ export class InstanceFolder {
   }
 
   /** The path of what is left of an earlier fill of `key`, ours or a dead process's, or undefined. It is ours alone now. */
-  async findClaimed(key: string): Promise<string | undefined> {
+  async findClaimed(key: string): Promise<{ readonly path: string; readonly sizeBytes: number } | undefined> {
     await this.sweep();
     const path = join(this.path, `${key}${claimedEnding}`);
-    return (await isThere(path)) ? path : undefined;
+    const sizeBytes = await sizeOf(path);
+    return sizeBytes < 0 ? undefined : { path, sizeBytes };
   }
 
   /** Leaves a part for later: the next fill of `key` goes on with it. */

@@ -3,7 +3,6 @@
  * parallel ranged pulls of one blob cost the upstream hardly more than the blob.
  */
 import { open, unlink, type FileHandle } from "node:fs/promises";
-import type { Clock } from "../oci/clock.ts";
 import type { BlobContent } from "../oci/registry.ts";
 import { isStorageFailure } from "./atomic-write.ts";
 
@@ -31,7 +30,6 @@ export interface RangedFetchesOptions {
   readonly fetch: (startBytes: number, endBytes: number, signal: AbortSignal) => Promise<BlobContent>;
   /** Where to keep what comes; rejects where nothing can be kept. */
   readonly temporaryPath: () => Promise<string>;
-  readonly clock: Clock;
   readonly run: (name: string, work: Promise<unknown>) => void;
 }
 

@@ -2,7 +2,9 @@
  * Store: the image store on disk, put together. Opening it reads one small file; everything else is looked at when it is asked
  * for. The disk is the truth: what another process, a command or a hand changes is seen within a second.
  */
-import { readFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { constants } from "node:fs";
+import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
@@ -39,6 +41,7 @@ export class Store {
     const instance = new InstanceFolder({ tmp: layout.temporary(), self: await nameOfThisProcess(), clock, log });
     const store = new Store(options, layout, instance);
     await store.#checkVersion();
+    await store.whereWritable(() => access(root, constants.W_OK));
     instance.start();
     return store;
   }
@@ -105,9 +108,10 @@ export class Store {
       }
       if (version === layoutVersion) return;
     }
+    // A name that nobody else has: in containers every process has the same pid.
     await this.whereWritable(async () => {
       await makeFolder(root);
-      await writeAtomic(this.layout.version(), `${layoutVersion}\n`, { temporaryPath: join(root, `.VERSION-${process.pid}`) });
+      await writeAtomic(this.layout.version(), `${layoutVersion}\n`, { temporaryPath: join(root, `.VERSION-${randomUUID()}`) });
     });
   }
 

@@ -29,7 +29,7 @@ describe("what a dead process left", () => {
     await once(gone, "exit");
     await plant(folder.path, `${self.boot}-${self.namespace}-${gone.pid}-1-abcdef`, { "host~sha256-aa~1.part": "some bytes", "7.tmp": "torn" });
     const claimed = await instance.findClaimed("host~sha256-aa");
-    expect(claimed && (await readFile(claimed, "utf8"))).toBe("some bytes");
+    expect(claimed && (await readFile(claimed.path, "utf8"))).toBe("some bytes");
     expect(await readdir(folder.path)).toEqual([instance.path.split("/").at(-1)]);
     expect(await instance.findClaimed("host~sha256-bb")).toBeUndefined();
   });
@@ -39,7 +39,7 @@ describe("what a dead process left", () => {
     const { self, instance } = await arrange(folder.path);
     await plant(folder.path, `${self.boot}-${self.namespace}-999999999-1-abcdef`, { "k.claimed": "a long part", "k~2.part": "a lo" });
     const claimed = await instance.findClaimed("k");
-    expect(claimed && (await readFile(claimed, "utf8"))).toBe("a long part");
+    expect(claimed && (await readFile(claimed.path, "utf8"))).toBe("a long part");
   });
 
   test("is left alone while its process lives, however long it says nothing", async () => {
@@ -105,5 +105,5 @@ test("a part that was left is found by the next fill of the same blob", async ()
   await writeFile(path, "half");
   await instance.leave(path, "k");
   const claimed = await instance.findClaimed("k");
-  expect(claimed && (await readFile(claimed, "utf8"))).toBe("half");
+  expect(claimed && (await readFile(claimed.path, "utf8"))).toBe("half");
 });

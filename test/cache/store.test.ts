@@ -1,0 +1,34 @@
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { openTestStore } from "../support/test-store.ts";
+
+describe("opening a store", () => {
+  test("succeeds though a process of our pid was killed while it wrote the version, as in containers, where all have one pid", async () => {
+    await using folder = await temporaryFolder();
+    const root = join(folder.path, "store");
+    await mkdir(root);
+    await writeFile(join(root, `.VERSION-${process.pid}`), "");
+    await using store = await openTestStore({ root });
+    expect(await readFile(store.layout.version(), "utf8")).toBe("1\n");
+  });
+
+  test("by ten processes at once leaves one version and nothing else", async () => {
+    await using folder = await temporaryFolder();
+    const root = join(folder.path, "store");
+    const stores = await Promise.all(Array.from({ length: 10 }, () => openTestStore({ root })));
+    expect(await readdir(root)).toEqual(["VERSION"]);
+    for (const store of stores) await store[Symbol.asyncDispose]();
+  });
+
+  test("refuses a newer layout in words, and takes an empty version for one that was torn", async () => {
+    await using folder = await temporaryFolder();
+    const version = join(folder.path, "VERSION");
+    await writeFile(version, "2\n");
+    await expect(openTestStore({ root: folder.path })).rejects.toThrow("layout 2");
+    await writeFile(version, "");
+    await using store = await openTestStore({ root: folder.path });
+    expect([store.status(), await readFile(version, "utf8")]).toEqual([{ writable: true }, "1\n"]);
+  });
+});
