@@ -30,7 +30,12 @@ export function answerLiveness(): Answer {
  */
 export function answerReadiness({ status, unready }: Pick<ProbeOptions, "status" | "unready">): Answer {
   const reason = unready();
-  const registries = status.upstreams().map(({ host, state, reason: why, retryInMs }) => ({ name: host, state, reason: why, retryInMs }));
+  const registries = status.upstreams().map(({ host, state, reason: why, retryInMs }) => ({
+    name: host,
+    state,
+    reason: why,
+    retryInMs: retryInMs === undefined ? undefined : Math.ceil(retryInMs),
+  }));
   const store = status.store();
   if (reason !== undefined) return jsonAnswer(503, { status: reason, registries, store });
   const isDegraded = !store.writable || registries.some(({ state }) => state !== "ready");

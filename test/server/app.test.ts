@@ -357,7 +357,7 @@ describe("the catalog", () => {
 });
 
 describe("probes", () => {
-  const failing = { host: alpine.host, state: "failing", reason: "connection refused", retryInMs: 900 } as const;
+  const failing = { host: alpine.host, state: "failing", reason: "connection refused", retryInMs: 899.25 } as const;
 
   test.each(["/health", "/healthz", "/livez"])("%s is 200 while the process answers", async (path) => {
     const { app, records } = serving({ unready: () => "draining" });
@@ -369,7 +369,10 @@ describe("probes", () => {
     const status = { upstreams: () => [failing], fills: () => ({ running: 0, waiting: 0, readers: 0 }), store: () => ({ writable: true }) };
     const response = await serving({ status }).app.request("/readyz");
     expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ status: "degraded", registries: [{ name: "docker.io", state: "failing", reason: "connection refused" }] });
+    expect(await response.json()).toMatchObject({
+      status: "degraded",
+      registries: [{ name: "docker.io", state: "failing", reason: "connection refused", retryInMs: 900 }],
+    });
     expect(await (await serving().app.request("/readyz")).json()).toEqual({ status: "ready", registries: [], store: { writable: true } });
   });
 
