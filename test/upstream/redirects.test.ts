@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { digestOf } from "../../src/oci/digest.ts";
+import { digestOf, parseDigest } from "../../src/oci/digest.ts";
 import { startCanary } from "../support/canary.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { pullBlob, pullManifest, startTestCache } from "../support/test-cache.ts";
 import { call, failureOf, listedAs, readAll, repositoryAt, startUpstreams } from "./asking.ts";
 
 const bytes = Buffer.from("the content of a blob");
@@ -87,6 +88,25 @@ describe("a redirect", () => {
     }
     expect(canary.connections).toBe(0);
     expect((await set.get()).equals(bytes)).toBe(true);
+  });
+
+  test("of everything leads to where it all lies, and the token that only /v2/ asks for is never bought", async () => {
+    await using canary = await startCanary();
+    await using front = await startFakeUpstream();
+    await using behind = await startFakeUpstream();
+    const { manifest, blobs } = behind.putImage("team/app", "latest");
+    const [blobDigest] = [...blobs.keys()];
+    const paths = [`manifests/latest`, `manifests/${manifest.descriptor.digest}`, `blobs/${blobDigest}`].map((rest) => `/v2/team/app/${rest}`);
+    for (const at of paths) front.when({ path: at }, { redirectTo: `${behind.url}${at}` });
+    front.when({ kind: "ping" }, { status: 401, headers: { "www-authenticate": `Bearer realm="http://${canary.host}/token",service="front"` } });
+    await using cache = await startTestCache({ upstreams: [front.host] });
+    const repository = repositoryAt(front.host);
+    expect((await pullManifest(cache, repository, "latest")).descriptor).toEqual(manifest.descriptor);
+    expect((await pullBlob(cache, repository, blobDigest ?? "")).bytes.equals(blobs.get(parseDigest(blobDigest ?? "")) ?? Buffer.alloc(0))).toBe(true);
+    const asked = [`HEAD ${paths[0]}`, `GET ${paths[1]}`, `GET ${paths[2]}`];
+    expect(front.requests).toEqual(asked);
+    expect(behind.requests).toEqual(asked);
+    expect(canary.connections).toBe(0);
   });
 
   test("within loopback is followed for a listed registry on loopback", async () => {

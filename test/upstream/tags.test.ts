@@ -61,6 +61,13 @@ describe("tags", () => {
     expect(rest.next).toBeUndefined();
   });
 
+  test("come without what else is said of them", async () => {
+    const body = JSON.stringify({ child: ["sub"], manifest: { "sha256:0": { tag: ["a"], timeUploadedMs: "1" } }, name: "team/app", tags: ["a"] });
+    await using set = await setUp([], { status: 200, body });
+    expect(await set.list()).toMatchObject({ tags: ["a"] });
+    expect(set.fake.requests).toEqual(["GET /v2/team/app/tags/list"]);
+  });
+
   test("that are none are left out", async () => {
     await using set = await setUp(["a"], { tags: { extraEntries: [null, 7, "sha256:abc", "", "../x", "ok"] } });
     expect((await set.list()).tags).toEqual(["a", "ok"]);
