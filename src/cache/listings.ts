@@ -113,8 +113,8 @@ export class Listings {
     if (error && !isOutage(error) && !isUnknown(error) && manifests.length === 0) throw error;
     const failure = error ?? new OciError("UPSTREAM_TIMEOUT", "no answer in time", { source: "upstream" });
     const warning =
-      freshness.standIn(repository, failure, { checkedAtMs: known?.checkedAtMs ?? clock.now(), nowMs: clock.now() }) ??
-      `upstream ${repository.host} unavailable; served from cache`;
+      (known && freshness.standIn(repository, failure, { checkedAtMs: known.checkedAtMs, nowMs: clock.now() })) ??
+      `upstream ${repository.host} cannot be asked; what refers to this may be more than is known here`;
     return filtered(manifests, call, { outcome: "stale", warnings: [warning] });
   }
 
