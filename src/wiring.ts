@@ -82,9 +82,13 @@ export async function startProgram({ config, reload, environment, clock = system
   const logging = createLogging({ level: config.logLevel, format: config.logFormat, ...(config.logFile === undefined ? {} : { file: config.logFile }) });
   const { log } = logging;
   const background = new Background(log);
+  const files = new FileChanges({ everyMs: filesEveryMs, clock, onChange: (path) => background.run("reload", takeOver(`${path} changed`)) });
+  await files.watch(pathsNamed(config));
   let rules = await readRules(config, { environment, clock, log });
 
   const store = await Store.open({ root: config.imagePath, clock, log, background });
+  const { writable, reason: storeProblem } = store.status();
+  if (!writable) log.warn({ imagePath: config.imagePath, problem: storeProblem }, "the store cannot be written: what it lacks passes through and is not kept");
   const upstreams = new Upstreams(rules.upstream);
   const parts: { status?: Status } = {};
   const metrics = new Metrics({ version: packageVersion(), status: () => parts.status });
@@ -132,7 +136,9 @@ export async function startProgram({ config, reload, environment, clock = system
   const takeOver = async (reason: string): Promise<void> => {
     try {
       logging.reopen();
-      const next = await readRules(await reload(), { environment, clock, log });
+      const nextConfig = await reload();
+      await files.watch(pathsNamed(nextConfig));
+      const next = await readRules(nextConfig, { environment, clock, log });
       await Promise.all(listeners.map((listener) => listener.reload()));
       tellUnchangeable(config, next.config, log);
       rules = next;
@@ -140,14 +146,11 @@ export async function startProgram({ config, reload, environment, clock = system
       upstreams.reconfigure(next.upstream);
       cache.reconfigure(next.freshness);
       cache.forgetDenials();
-      files.watch(namedFiles(next.config).map(({ path }) => path));
       log.info({ reason, registries: next.config.registries.length }, "configuration reloaded");
     } catch (error) {
       log.error({ reason, problem: error instanceof Error ? error.message : String(error) }, "configuration not reloaded: the old one stays");
     }
   };
-  const files = new FileChanges({ everyMs: filesEveryMs, clock, onChange: (path) => background.run("reload", takeOver(`${path} changed`)) });
-  files.watch(namedFiles(config).map(({ path }) => path));
 
   const [main] = listeners;
   tellStart(config, rules, environment, log);
@@ -237,6 +240,10 @@ async function readAccess(
     ...(auth && secret ? { auth: { user: auth.user, password: () => secret.reveal(), realmHosts: auth.realmHosts } } : {}),
     ...(tls && texts ? { tls: { ...defined(texts), insecureSkipVerify: tls.insecureSkipVerify } } : {}),
   };
+}
+
+function pathsNamed(config: Config): readonly string[] {
+  return namedFiles(config).map(({ path }) => path);
 }
 
 function defined({ ca, cert, key }: { ca: string | undefined; cert: string | undefined; key: string | undefined }): {

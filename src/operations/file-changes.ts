@@ -20,9 +20,13 @@ export class FileChanges {
     this.#lookAgain();
   }
 
-  /** From now on these, as they are now. */
-  watch(paths: readonly string[]): void {
-    this.#files = new Map(paths.map((path) => [path, this.#files.get(path) ?? { told: undefined, seen: undefined }]));
+  /** From now on these, as they are now: to be awaited before they are read, so that what changes in between is told of. */
+  async watch(paths: readonly string[]): Promise<void> {
+    const entries = paths.map(async (path) => {
+      const now = await signatureOf(path);
+      return [path, { told: now, seen: now }] as const;
+    });
+    this.#files = new Map(await Promise.all(entries));
   }
 
   close(): void {
@@ -43,9 +47,8 @@ export class FileChanges {
       const isSettled = now !== undefined && now === file.seen;
       file.seen = now;
       if (!isSettled || now === file.told) continue;
-      const isFirst = file.told === undefined;
       file.told = now;
-      if (!isFirst) this.#options.onChange(path);
+      this.#options.onChange(path);
     }
   }
 }
