@@ -8,6 +8,9 @@ serveWithSmallYoungGeneration(process.argv.slice(2));
 // File reads, hashing and name look-ups share this pool; four threads would let slow ones hold up the rest. Before its first use.
 process.env["UV_THREADPOOL_SIZE"] ??= "32";
 
+// Whoever runs it next may be another user of the same group (a random one of group 0): what we make, that group may change too.
+process.umask(process.umask() & ~0o070);
+
 // Sources are compiled once, not at every start: a third less memory, half of the time. Where that folder cannot be written nothing is lost.
 enableCompileCache(join(import.meta.dirname, "..", "node_modules", ".cache", "compiled"));
 

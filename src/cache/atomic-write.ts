@@ -60,10 +60,19 @@ export async function mark(path: string): Promise<void> {
   }
 }
 
-/** Makes a folder and those above it, group-writable, and syncs the one in which the first new name appeared. */
+/**
+ * Makes a folder and those above it, group-writable, and syncs each new name: what is published in the last one is not lost with
+ * the first. Not `mkdir`'s own recursion, which never ends where a folder can be neither found nor made (/proc, a removed one).
+ */
 export async function makeFolder(folder: string): Promise<void> {
-  const firstMade = await mkdir(folder, { recursive: true, mode: 0o775 });
-  if (firstMade) await syncFolder(dirname(firstMade));
+  try {
+    await makeOne(folder);
+  } catch (error) {
+    const parent = dirname(folder);
+    if (!isErrno(error, "ENOENT") || parent === folder) throw error;
+    await makeFolder(parent);
+    await makeOne(folder);
+  }
 }
 
 export async function isThere(path: string): Promise<boolean> {
@@ -92,6 +101,16 @@ export function isErrno(error: unknown, ...codes: readonly string[]): error is N
 /** True when the disk, not the program, is the reason: full, broken, read-only, not ours. Bytes pass through then, unkept. */
 export function isStorageFailure(error: unknown): error is NodeJS.ErrnoException {
   return isErrno(error, "ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "ENOENT", "ENOTDIR", "EFBIG", "ESTALE", "ENODEV", "ENXIO");
+}
+
+async function makeOne(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o775 });
+  } catch (error) {
+    if (isErrno(error, "EEXIST")) return;
+    throw error;
+  }
+  await syncFolder(dirname(folder));
 }
 
 async function syncFolder(folder: string): Promise<void> {

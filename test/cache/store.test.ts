@@ -22,6 +22,11 @@ describe("opening a store", () => {
     for (const store of stores) await store[Symbol.asyncDispose]();
   });
 
+  test("ends where no folder can be made, and says that nothing is kept", { timeout: 5_000 }, async () => {
+    await using store = await openTestStore({ root: "/proc/none" });
+    expect(store.status()).toMatchObject({ writable: false });
+  });
+
   test("refuses a newer layout in words, and takes an empty version for one that was torn", async () => {
     await using folder = await temporaryFolder();
     const version = join(folder.path, "VERSION");

@@ -1,4 +1,5 @@
 /** The process itself: how it starts, how it leaves, and what it says when it cannot. */
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
@@ -76,4 +77,21 @@ test("a busy port is one line on stderr and exit code 1; a misspelt flag is 2", 
   expect(busy.stderr).toContain(String(server.port));
   const misuse = await runProcess(node, [main, "serve", "--prot", "1"]);
   expect([misuse.code, misuse.stdout]).toEqual([2, ""]);
+});
+
+test("what it makes in the store, its group may change too: another user of the same group can take over", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startOurServer({ folder: folder.path, config: { helloWorld: true } });
+  expect(await pull({ host: server.host, path: "/v2/library/hello-world/manifests/latest" })).toMatchObject({ status: 200 });
+  const entries = await readdir(server.imagePath, { recursive: true, withFileTypes: true });
+  const modes = entries.filter((entry) => entry.isDirectory()).map(async (entry) => (await stat(join(entry.parentPath, entry.name))).mode & 0o070);
+  expect(new Set(await Promise.all(modes))).toEqual(new Set([0o070]));
+});
+
+test("a store that cannot be written is told of at the start, in one line, and by the probe", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startOurServer({ folder: folder.path, config: { helloWorld: true, imagePath: "/proc/none" } });
+  await server.process.waitForOutput(/"level":"warn".*\/proc\/none.*cannot be written/);
+  expect(await pull({ host: server.host, path: "/v2/library/hello-world/manifests/latest" })).toMatchObject({ status: 200 });
+  expect(await (await fetch(`${server.url}/readyz`)).json()).toMatchObject({ status: "degraded", store: { writable: false } });
 });
