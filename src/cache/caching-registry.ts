@@ -16,6 +16,7 @@ import { BlobPulls } from "./blob-pulls.ts";
 import { Fills } from "./fills.ts";
 import { Freshness, type FreshnessOptions } from "./freshness.ts";
 import { Grants } from "./grants.ts";
+import { HeldManifests } from "./held-manifests.ts";
 import { Listings } from "./listings.ts";
 import { ManifestPulls } from "./manifest-pulls.ts";
 import { NegativeAnswers } from "./negative-answers.ts";
@@ -48,10 +49,12 @@ export class CachingRegistry implements Registry {
     this.#freshness = new Freshness(freshness);
     this.#negative = new NegativeAnswers(clock);
     this.#fills = new Fills({ upstream, store, clock, log, background, patienceMs: pullTimeoutMs, runningMax: fillsMax });
+    const grants = new Grants(store);
     const parts = {
       upstream,
       store,
-      grants: new Grants(store),
+      grants,
+      held: new HeldManifests({ store, grants }),
       fills: this.#fills,
       freshness: this.#freshness,
       negative: this.#negative,

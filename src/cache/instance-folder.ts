@@ -7,11 +7,13 @@
  * `silenceMs`, as seen by our own monotonic clock: two machines' clocks need not agree.
  */
 import { randomBytes } from "node:crypto";
-import { readFile, readdir, readlink, rename, rmdir, stat, unlink, utimes } from "node:fs/promises";
+import { rename, rmdir, stat, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { isErrno, isStorageFailure, makeFolder } from "./atomic-write.ts";
+import { findProcessName, formatProcessName, startTimeOf, type ProcessName } from "./process-name.ts";
+import { listFolder } from "./list-folder.ts";
 
 /** Ending of a fill's file while its owner writes it. */
 export const partEnding = ".part";
@@ -44,7 +46,7 @@ export class InstanceFolder {
     this.#self = self;
     this.#clock = clock;
     this.#log = log;
-    this.path = join(tmp, `${self.boot}-${self.namespace}-${self.pid}-${self.startTime}-${randomBytes(3).toString("hex")}`);
+    this.path = join(tmp, `${formatProcessName(self)}-${randomBytes(3).toString("hex")}`);
   }
 
   /** Begins to sweep by and by; touches nothing before that. */
@@ -196,57 +198,6 @@ export class InstanceFolder {
       const { mtimeMs } = await stat(path);
       if (this.#clock.now() - mtimeMs > claimedLifeMs) await unlink(path);
     }
-  }
-}
-
-/** Who a process is, across reboots and containers. */
-export interface ProcessName {
-  readonly boot: string;
-  readonly namespace: string;
-  readonly pid: number;
-  readonly startTime: string;
-}
-
-/** This process's name; where the system does not tell, parts of it are `x` and deaths are seen by silence. */
-export async function nameOfThisProcess(): Promise<ProcessName> {
-  const boot = await readText("/proc/sys/kernel/random/boot_id");
-  const namespace = await readlink("/proc/self/ns/pid").catch(() => ""); // Not Linux: told by silence instead.
-  const startTime = await startTimeOf(process.pid);
-  return {
-    boot: boot?.replaceAll("-", "").slice(0, 12) || randomBytes(6).toString("hex"),
-    namespace: /\d+/.exec(namespace)?.[0] ?? "x",
-    pid: process.pid,
-    startTime: startTime ?? "x",
-  };
-}
-
-function findProcessName(folder: string): ProcessName | undefined {
-  const [boot, namespace, pid, startTime] = folder.split("-");
-  return boot && namespace && pid && startTime ? { boot, namespace, pid: Number(pid), startTime } : undefined;
-}
-
-/** Clock ticks after boot at which the process began, or undefined when there is none of that pid. proc(5), field 22. */
-async function startTimeOf(pid: number): Promise<string | undefined> {
-  const text = await readText(`/proc/${pid}/stat`);
-  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
-  return fields?.[0] === "Z" ? undefined : fields?.[19];
-}
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return (await readFile(path, "utf8")).trim();
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "ENOTDIR")) return undefined;
-    throw error;
-  }
-}
-
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
   }
 }
 

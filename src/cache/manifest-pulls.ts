@@ -2,34 +2,31 @@
  * ManifestPulls: a manifest from what is held, or from upstream when that is due. A tag is answered only when its manifest is
  * held by digest, so that what a HEAD promised can be got.
  */
-import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
-import { parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
+import type { Manifest } from "../oci/manifest.ts";
 import type { Answered, Call, Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { isReferrersTag, type Tag } from "../oci/tag.ts";
 import { startDeadline } from "./deadline.ts";
 import type { Fills } from "./fills.ts";
 import type { Freshness } from "./freshness.ts";
-import type { Grants } from "./grants.ts";
+import type { HeldManifests } from "./held-manifests.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
-import type { ManifestRecord, TagRecord } from "./repository-store.ts";
+import type { TagRecord } from "./repository-store.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Store } from "./store.ts";
 
 /** A revalidation that takes longer goes on without the client, who gets what is held. */
 const revalidationDeadlineMs = 1_500;
-/** Manifests that could not be written: what a HEAD promised must still be got. */
-const unkeptBytesMax = 8 * 1024 * 1024;
 
 type Answer = Manifest & Answered;
 
 export interface ManifestPullsOptions {
   readonly upstream: Registry;
   readonly store: Store;
-  readonly grants: Grants;
+  readonly held: HeldManifests;
   readonly fills: Fills;
   readonly freshness: Freshness;
   readonly negative: NegativeAnswers;
@@ -41,8 +38,6 @@ export interface ManifestPullsOptions {
 export class ManifestPulls {
   readonly #options: ManifestPullsOptions;
   readonly #flights: SingleFlight<Answer>;
-  readonly #hits = new WeakMap<Uint8Array, Map<string, Answer>>();
-  readonly #unkept = new LRUCache<string, Answer>({ maxSize: unkeptBytesMax, sizeCalculation: ({ bytes }) => bytes.byteLength + 512 });
 
   constructor(options: ManifestPullsOptions) {
     this.#options = options;
@@ -53,7 +48,7 @@ export class ManifestPulls {
   async byTag(repository: Repository, tag: Tag, call: Call): Promise<Answer> {
     const { store, freshness, clock } = this.#options;
     const record = await store.repositories.findTag(repository, tag);
-    const answer = record && (await this.#findHeld(repository, record.digest));
+    const answer = record && (await this.#options.held.find(repository, record.digest));
     const held = record && answer ? { record, answer } : undefined;
     if (held) {
       const { checkedAtMs } = held.record;
@@ -66,7 +61,7 @@ export class ManifestPulls {
 
   /** The manifest of this digest, if the repository has it. */
   async byDigest(repository: Repository, digest: Digest, call: Call): Promise<Answer> {
-    const held = (await this.#findHeld(repository, digest)) ?? (await this.#findGranted(repository, digest));
+    const held = (await this.#options.held.find(repository, digest)) ?? (await this.#options.held.findGranted(repository, digest));
     if (held) return held;
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
     const key = `${repositoryName(repository)}@${digest}`;
@@ -120,7 +115,8 @@ export class ManifestPulls {
       store.repositories.noteChecked(repository, tag, checkedAtMs);
       return held.answer;
     }
-    const answer = (head && (await this.#fetchPromised(repository, head, call))) ?? (await this.#keep(repository, await this.#getByTag(repository, tag, call)));
+    const answer =
+      (head && (await this.#fetchPromised(repository, head, call))) ?? (await this.#options.held.keep(repository, await this.#getByTag(repository, tag, call)));
     const { digest, mediaType, sizeBytes } = answer.descriptor;
     if (digest === held?.record.digest) store.repositories.noteChecked(repository, tag, checkedAtMs);
     else await store.whereWritable(() => store.repositories.putTag(repository, tag, { digest, mediaType, sizeBytes, checkedAtMs }));
@@ -154,71 +150,17 @@ export class ManifestPulls {
 
   async #fetchDigest(repository: Repository, digest: Digest, call: Call): Promise<Answer> {
     const { upstream, fills } = this.#options;
-    const held = (await this.#findHeld(repository, digest)) ?? (await this.#findGranted(repository, digest));
+    const held = (await this.#options.held.find(repository, digest)) ?? (await this.#options.held.findGranted(repository, digest));
     if (held) return held;
     fills.check(repository.host);
     try {
-      return await this.#keep(repository, await upstream.getManifest(repository, { kind: "digest", digest }, call));
+      return await this.#options.held.keep(repository, await upstream.getManifest(repository, { kind: "digest", digest }, call));
     } catch (error) {
       if (!isOutage(error) && !(isUnknown(error) && error.source === "local")) throw error;
-      const granted = await this.#findGranted(repository, digest, { all: true });
+      const granted = await this.#options.held.findGranted(repository, digest, { all: true });
       if (granted) return granted;
       throw error;
     }
-  }
-
-  /** Writes a manifest and everything that follows from it; where that fails it is kept in memory for a while. */
-  async #keep(repository: Repository, manifest: Answer): Promise<Answer> {
-    const { store, grants } = this.#options;
-    const { digest, mediaType, sizeBytes } = manifest.descriptor;
-    const { subject } = readManifestContent(manifest.bytes);
-    const kept = await store.whereWritable(async () => {
-      if (!(await store.blobs.findBytes(digest))) await store.blobs.put(digest, manifest.bytes);
-      await store.provenance.record(repository.host, digest, { isPublic: manifest.isPublic === true });
-      await grants.putNamed(repository, manifest.bytes);
-      await store.repositories.putManifest(repository, { digest, mediaType, sizeBytes, ...(subject ? { subject: subject.digest } : {}) });
-      store.noteWritten();
-      return true;
-    });
-    const answer: Answer = { bytes: manifest.bytes, descriptor: manifest.descriptor, outcome: kept ? "miss" : "passed", warnings: [] };
-    if (!kept) this.#unkept.set(`${repositoryName(repository)}@${digest}`, answer);
-    return answer;
-  }
-
-  async #findHeld(repository: Repository, digest: Digest): Promise<Answer | undefined> {
-    const { repositories, blobs } = this.#options.store;
-    const record = await repositories.findManifest(repository, digest);
-    const bytes = record && (await blobs.findBytes(digest));
-    if (record && bytes?.byteLength === record.sizeBytes) return this.#hit(bytes, record);
-    return this.#unkept.size === 0 ? undefined : this.#unkept.get(`${repositoryName(repository)}@${digest}`);
-  }
-
-  /** A manifest whose bytes are here by way of another repository of the same registry, and which one held here names. */
-  async #findGranted(repository: Repository, digest: Digest, { all = false }: { all?: boolean } = {}): Promise<Answer | undefined> {
-    const { store, grants } = this.#options;
-    if (!(await store.provenance.covers(repository.host, digest))) return undefined;
-    const grant = (await grants.find(repository, digest)) ?? (await grants.search(repository, digest, { all }));
-    const bytes = grant && (await store.blobs.findBytes(digest));
-    if (!bytes || bytes.byteLength !== grant.sizeBytes) return undefined;
-    const mediaType = findMediaType(bytes);
-    if (mediaType === undefined) return undefined;
-    const record = { digest, mediaType, sizeBytes: bytes.byteLength };
-    await store.whereWritable(async () => {
-      await grants.putNamed(repository, bytes);
-      await store.repositories.putManifest(repository, record);
-    });
-    return this.#hit(bytes, record);
-  }
-
-  /** The same object for the same bytes, so that what is derived from it can be derived once. */
-  #hit(bytes: Buffer, { digest, mediaType, sizeBytes }: ManifestRecord): Answer {
-    const hits = this.#hits.get(bytes) ?? new Map<string, Answer>();
-    const known = hits.get(mediaType);
-    if (known && known.descriptor.digest === digest) return known;
-    const answer: Answer = { bytes, descriptor: { mediaType, digest, sizeBytes }, outcome: "hit", warnings: [] };
-    hits.set(mediaType, answer);
-    this.#hits.set(bytes, hits);
-    return answer;
   }
 
   /** A call whose work is shared: it ends with its own deadlines, not with one client. */
@@ -236,16 +178,6 @@ export class ManifestPulls {
       if (error instanceof OciError) negative.note(key, error, { byDigest });
       throw error;
     }
-  }
-}
-
-/** What the bytes say they are; undefined when they are no manifest: a repository may name any digest. */
-function findMediaType(bytes: Uint8Array): string | undefined {
-  try {
-    return parseManifest(bytes).descriptor.mediaType;
-  } catch (error) {
-    if (error instanceof OciError) return undefined;
-    throw error;
   }
 }
 

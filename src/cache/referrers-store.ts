@@ -11,7 +11,7 @@ import { writeAtomic } from "./atomic-write.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import { findDashedDigest, type Layout } from "./layout.ts";
 import { formatRecord, parseRecord } from "./record.ts";
-import { listFolder } from "./repository-store.ts";
+import { listFolder } from "./list-folder.ts";
 import { TrustedFiles } from "./trusted-files.ts";
 
 /** What the upstream answered, and when (milliseconds since 1970). */

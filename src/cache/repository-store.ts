@@ -2,7 +2,7 @@
  * RepositoryStore: what each repository's tags and digests resolved to, and which digests it may show. Small files, each whole
  * or absent; one that is torn or empty counts as absent and heals when it is written again.
  */
-import { readdir, utimes } from "node:fs/promises";
+import { utimes } from "node:fs/promises";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
@@ -10,9 +10,10 @@ import type { Clock } from "../oci/clock.ts";
 import { findDigest, type Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
-import { isErrno, isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
+import { isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
+import { listFolder } from "./list-folder.ts";
 import { formatRecord, parseRecord } from "./record.ts";
 import { TrustedFiles } from "./trusted-files.ts";
 
@@ -147,16 +148,6 @@ export class RepositoryStore {
 
   async #write(path: string, record: Readonly<Record<string, unknown>>, modifiedAtMs?: number): Promise<void> {
     await writeAtomic(path, formatRecord(record), { temporaryPath: await this.#instance.temporaryPath(), modifiedAtMs });
-  }
-}
-
-/** The names in a folder; none when it is not there. */
-export async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
   }
 }
 

@@ -3,7 +3,8 @@ import { mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promise
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { InstanceFolder, nameOfThisProcess } from "../../src/cache/instance-folder.ts";
+import { InstanceFolder } from "../../src/cache/instance-folder.ts";
+import { nameOfThisProcess } from "../../src/cache/process-name.ts";
 import { silentLog } from "../../src/oci/log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
