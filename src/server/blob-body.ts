@@ -31,11 +31,18 @@ export async function sendBlobBody(
   try {
     await transfer.run(segments);
   } catch (error) {
-    if (outgoing.headersSent) outgoing.destroy();
+    if (outgoing.headersSent) cut(outgoing, segments);
     throw error;
   } finally {
     transfer.detach();
   }
+}
+
+/** Ends the connection so that the body does not look whole: where neither a length nor chunks say what is missing, only a reset does. */
+function cut(outgoing: ServerResponse, segments: readonly BodySegment[]): void {
+  const endsWithConnection = outgoing.req.httpVersion === "1.0" && segments.some((segment) => segment.kind === "blob" && segment.sizeBytes === undefined);
+  if (endsWithConnection) outgoing.socket?.resetAndDestroy();
+  outgoing.destroy();
 }
 
 /** The short road for what is held and fits one buffer: read it, then head and body in one write. */

@@ -223,6 +223,21 @@ describe("a body that breaks", () => {
     expect(received).not.toMatch(/\r\n0\r\n\r\n$/);
   });
 
+  test("of unknown size is reset for a client of HTTP/1.0, to whom an end is the end", async () => {
+    const { app, registry } = serving();
+    const digest = registry.putBlob(alpine, blob);
+    registry.blobBehaviour = { failAtBytes: 100_000, sizeUnknown: true };
+    await using server = await listening(app);
+    const socket = connect({ host: "127.0.0.1", port: server.port });
+    const ending = new Promise((resolve) => {
+      socket.once("error", (error) => resolve("code" in error && error.code));
+      socket.once("end", () => resolve("end"));
+    });
+    socket.resume();
+    socket.write(`GET ${pathOf(digest)} HTTP/1.0\r\n\r\n`);
+    expect(await ending).toBe("ECONNRESET");
+  });
+
   test.each([20_000, 65_536])("of %i bytes is still a status", async (size) => {
     const { app, registry } = serving();
     const digest = registry.putBlob(alpine, blob.subarray(0, size));
