@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CachingRegistry } from "./cache/caching-registry.ts";
 import type { FreshnessOptions } from "./cache/freshness.ts";
 import { Store } from "./cache/store.ts";
+import { StoreTotals } from "./cache/store-totals.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
 import type { Config, RegistryConfig } from "./config/config.ts";
 import { namedFiles, readSecret, readTlsTexts } from "./config/named-files.ts";
@@ -90,8 +91,10 @@ export async function startProgram({ config, reload, environment, clock = system
   const { writable, reason: storeProblem } = store.status();
   if (!writable) log.warn({ imagePath: config.imagePath, problem: storeProblem }, "the store cannot be written: what it lacks passes through and is not kept");
   const upstreams = new Upstreams(rules.upstream);
+  const holdings = new StoredHoldings({ store, clock });
+  const totals = new StoreTotals({ store, holdings, clock, log, background });
   const parts: { status?: Status } = {};
-  const metrics = new Metrics({ version: packageVersion(), status: () => parts.status });
+  const metrics = new Metrics({ version: packageVersion(), status: () => parts.status, totals: () => totals.latest() });
   const metered = meteredRegistry(config.airGapped ? new OfflineRegistry() : upstreams, { observe: (record) => metrics.observeUpstream(record), clock });
   const upstream: Registry = config.helloWorld ? new HelloWorld({ next: metered, files: helloWorldFiles }) : metered;
   const cache = new CachingRegistry({
@@ -114,7 +117,7 @@ export async function startProgram({ config, reload, environment, clock = system
   const draining = new Draining();
   const app: AppOptions = {
     registry: cache,
-    holdings: new StoredHoldings({ store, clock }),
+    holdings,
     status,
     names: () => rules.names,
     unlisted: () => rules.unlisted,
@@ -162,6 +165,7 @@ export async function startProgram({ config, reload, environment, clock = system
     async stop(reason) {
       log.info({ reason }, "stopping");
       files.close();
+      totals.close();
       await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
       await cache.close();
       await upstreams.close();

@@ -54,11 +54,12 @@ export class StoredHoldings implements Holdings {
   /** Sorted as names, which is not the order of folders: "a-b" comes before "a/b". */
   async #collect(): Promise<readonly Named[]> {
     const named: Named[] = [];
-    for await (const repository of this.#walk()) named.push({ name: repositoryName(repository), repository });
+    for await (const repository of this.walk()) named.push({ name: repositoryName(repository), repository });
     return named.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  async *#walk(): AsyncGenerator<Repository> {
+  /** Every repository of which something is held, as the disk gives them. */
+  async *walk(): AsyncGenerator<Repository> {
     const { layout } = this.#store;
     for (const folder of await subfolders(layout.upstreams())) {
       const host = findHostOfFolder(folder);

@@ -9,7 +9,7 @@ import type { RequestRecord } from "../oci/request-record.ts";
 import type { Status } from "../oci/views.ts";
 import { BoundedLabels } from "./bounded-labels.ts";
 
-/** What is on disk; numbers that the store keeps in memory. */
+/** What is on disk, as last counted. */
 export interface StoreTotals {
   readonly manifests: number;
   readonly manifestBytes: number;
@@ -21,7 +21,7 @@ export interface MetricsOptions {
   readonly version: string;
   /** Read on every scrape; undefined while the parts are being made. */
   readonly status?: () => Status | undefined;
-  /** Read on every scrape; undefined when it is not known. */
+  /** Read on every scrape; while it is not known there are no such samples, rather than zeros. */
   readonly totals?: () => StoreTotals | undefined;
   /** Registries that get a label of their own; all beyond share `other`. */
   readonly hostsMax?: number;
@@ -115,6 +115,7 @@ export class Metrics {
       this.#gauge(name, help, [], (gauge) => {
         const now = totals?.();
         if (now) gauge.set(pick(now));
+        else gauge.remove();
       });
     };
     fromTotals("ociregistry_blob_bytes_on_disk_total", "Bytes of blobs held", ({ blobBytes }) => blobBytes);

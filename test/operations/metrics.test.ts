@@ -143,3 +143,8 @@ describeRegistryContract("a metered registry", async (content) => {
   for (const bytes of content.blobs.values()) memory.putBlob(repository, bytes);
   return { registry: meteredRegistry(memory, { observe: () => {}, clock: new TestClock() }), repository, close: async () => {} };
 });
+
+test("numbers of the store that are not known yet are absent, not zero", async () => {
+  const metrics = new Metrics({ version: "1", totals: () => undefined });
+  expect(await samples(metrics, "ociregistry_cached_")).not.toHaveProperty("ociregistry_cached_manifest_count");
+});
