@@ -5,6 +5,7 @@
 import type { ServerResponse } from "node:http";
 import { OciError } from "../oci/errors.ts";
 import type { BlobContent } from "../oci/registry.ts";
+import { endWith, writeTo, type Written } from "./answer-writing.ts";
 import type { BufferPool, PooledBuffer } from "./buffer-pool.ts";
 import type { BodySegment } from "./multipart.ts";
 
@@ -206,40 +207,6 @@ function nextPieceBytes(count: number, askedBytes: number, sentBytes: number): n
   if (count < askedBytes / 2) return Math.max(pieceBytesMin, count);
   const earnedBytes = sentBytes < 256 * 1024 ? pieceBytesMin : sentBytes < 8 * 1024 * 1024 ? 256 * 1024 : 1024 * 1024;
   return Math.min(askedBytes * 4, earnedBytes);
-}
-
-type Written = (error?: Error | null) => void;
-
-/**
- * Writes `bytes`; `written` is told once, by whichever comes first of all handed over and connection gone. Node never calls back
- * for an answer whose turn on its connection did not come: a client may ask for several ahead, and leave.
- */
-function writeTo(outgoing: ServerResponse, bytes: Uint8Array, written: Written): void {
-  const settle = untilClosed(outgoing, written);
-  outgoing.write(bytes, settle);
-}
-
-/** As `writeTo`, and ends the answer. */
-function endWith(outgoing: ServerResponse, bytes: Uint8Array, written: Written): void {
-  const settle = untilClosed(outgoing, written);
-  outgoing.once("finish", () => settle());
-  outgoing.end(bytes);
-}
-
-/** `written`, called for once only: by whoever gets the result, or when the connection closes. */
-function untilClosed(outgoing: ServerResponse, written: Written): Written {
-  let isSettled = false;
-  function settle(error?: Error | null): void {
-    if (isSettled) return;
-    isSettled = true;
-    outgoing.off("close", onClose);
-    written(error);
-  }
-  function onClose(): void {
-    settle(new Error("the connection closed before these bytes were out"));
-  }
-  outgoing.once("close", onClose);
-  return settle;
 }
 
 /** A blob that gave less than it said it has. */

@@ -5,11 +5,10 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { systemClock, type Clock } from "../oci/clock.ts";
-import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { App } from "./app.ts";
-import { errorAnswer } from "./errors.ts";
 import { ProxiedPeers } from "./proxy-protocol.ts";
+import { badRequest, headerBytesMax, refuseConnection, refuseHostless } from "./refusals.ts";
 import { readSecureContext, readTlsOptions, type ListeningTls } from "./tls-files.ts";
 
 export type { ListeningTls } from "./tls-files.ts";
@@ -47,7 +46,6 @@ export interface Listener {
 
 /** Clients keep idle connections for up to 120 s: whoever closes first loses a request, so let it be them. */
 const keepAliveTimeoutMs = 125_000;
-const headerBytesMax = 24 * 1024;
 /** Nobody sends us bodies; what a request may take in all. */
 const requestTimeoutMs = 60_000;
 /** How soon a timeout that passed is noticed. */
@@ -123,40 +121,6 @@ function requestListener(app: App, peers: ProxiedPeers, latestAnswers: LatestAns
 /** The listener is only ever given to HTTP/1.1 servers. */
 function http1(env: object): HttpBindings {
   return env as HttpBindings;
-}
-
-/** RFC 9112 3.2: HTTP/1.1 demands the header, whatever becomes of it. */
-function refuseHostless(outgoing: ServerResponse): void {
-  const { status, headers, body } = errorAnswer(new OciError("REQUEST_INVALID", "the request has no Host header"));
-  outgoing.writeHead(status, [...headers, "Connection", "close"]);
-  outgoing.end(body);
-}
-
-/** The answer to what hono itself cannot read as a request: a Host that is none, an absolute URL that is none. */
-function badRequest(): Response {
-  const { status, body } = errorAnswer(new OciError("REQUEST_INVALID", "the request's URL or Host header is malformed"));
-  return new Response(String(body), { status, headers: { "Content-Type": "application/json", Connection: "close" } });
-}
-
-/**
- * What cannot be parsed (a TLS handshake on the plain port, among others) gets a reply that begins with `HTTP/`, by which clients
- * recognise that they should have spoken HTTP, and its connection is destroyed.
- */
-function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, message] = refusalOf(error.code);
-  const body = JSON.stringify({ errors: [{ code: "REQUEST_INVALID", message }] });
-  const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
-  socket.end(head + body, () => socket.destroy());
-}
-
-function refusalOf(code: string | undefined): readonly [status: string, message: string] {
-  if (code === "HPE_HEADER_OVERFLOW") return ["431 Request Header Fields Too Large", `headers of more than ${headerBytesMax} bytes`];
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return ["408 Request Timeout", "the request took too long to arrive"];
-  return ["400 Bad Request", "this is not an HTTP request"];
 }
 
 async function bind(server: Server, { host, port }: Pick<ListeningOptions, "host" | "port">): Promise<{ host: string; port: number }> {
