@@ -13,7 +13,7 @@ import { FillReader, type FillState, type FollowedFill } from "./fill-reader.ts"
 import type { RangedFetches } from "./ranged-fetches.ts";
 import { heldBackBytes, Reception, type ReceptionOptions } from "./reception.ts";
 
-type WhatToReceive = "upstream" | "repository" | "digest" | "requestId" | "storage" | "clock" | "grantedBytes" | "patienceMs" | "run";
+type WhatToReceive = "upstream" | "repository" | "digest" | "requestId" | "storage" | "memory" | "clock" | "grantedBytes" | "patienceMs" | "share" | "run";
 
 export interface FillOptions extends Pick<ReceptionOptions, WhatToReceive> {
   readonly log: Log;

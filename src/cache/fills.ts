@@ -14,10 +14,14 @@ import { FillQueue } from "./fill-queue.ts";
 import type { FillStorage } from "./fill-storage.ts";
 import { hostFolder } from "./layout.ts";
 import { removeIfThere } from "./atomic-write.ts";
+import { RingMemory } from "./ring-memory.ts";
+import { LoopShare } from "./loop-share.ts";
 import type { Store } from "./store.ts";
 
 /** Fills that go on though nobody reads them, per registry; beyond, the oldest pause. */
 const readerlessMax = 8;
+/** A few dozen downloads at full speed. */
+const ringBytesTotal = 64 * 1024 * 1024;
 
 export interface FillsOptions {
   readonly upstream: Registry;
@@ -33,6 +37,8 @@ export interface FillsOptions {
 export class Fills {
   readonly #options: FillsOptions;
   readonly #fills = new Map<string, Fill>();
+  readonly #memory = new RingMemory({ totalBytes: ringBytesTotal });
+  readonly #share = new LoopShare();
   readonly #queues = new Map<RegistryHost, FillQueue>();
   #closed = false;
 
@@ -63,7 +69,9 @@ export class Fills {
       clock,
       log,
       patienceMs,
+      share: this.#share,
       storage: this.#storage(repository.host, digest, key),
+      memory: this.#memory,
       // What an earlier fill leaves must lie there before it is looked for.
       place: async (signal) => {
         await before?.ended;

@@ -9,8 +9,10 @@ import type { Registry } from "../oci/registry.ts";
 import type { Repository } from "../oci/repository.ts";
 import { FillSource } from "./fill-source.ts";
 import type { FillStorage } from "./fill-storage.ts";
+import type { LoopShare } from "./loop-share.ts";
 import { copyPart } from "./part-copy.ts";
 import { RangedFetches } from "./ranged-fetches.ts";
+import type { RingMemory } from "./ring-memory.ts";
 import { Spool } from "./spool.ts";
 
 /** What is held back until the digest is right. */
@@ -28,12 +30,15 @@ export interface ReceptionOptions {
   readonly digest: Digest;
   readonly requestId: string;
   readonly storage: FillStorage;
+  readonly memory: RingMemory;
   readonly clock: Clock;
   /** The blob's size, where the repository may show it without asking. */
   readonly grantedBytes: number | undefined;
   /** How long nothing may move before it is given up. */
   readonly patienceMs: number;
   readonly signal: AbortSignal;
+  /** What all receptions may take of a turn together. */
+  readonly share: LoopShare;
   readonly run: (name: string, work: Promise<unknown>) => void;
   /** The upstream answers: bytes follow. */
   readonly onArriving: (sizeBytes: number | undefined) => void;
@@ -133,7 +138,7 @@ export class Reception {
 
   /** Receives the blob once, going on from what is claimed. False when it is wrong. */
   async #receiveOnce(claimed: Claim | undefined): Promise<boolean> {
-    const { storage, digest, clock, onArriving } = this.#options;
+    const { storage, digest, clock, share, onArriving } = this.#options;
     const digester = new Digester(algorithmOf(digest));
     const sizeBytes = claimed?.isWhole ? claimed.lengthBytes : await this.#source.begin(claimed?.lengthBytes ?? 0);
     const spool = await this.#openSpool(sizeBytes);
@@ -152,6 +157,7 @@ export class Reception {
       if (sizeBytes !== undefined && spool.receivedBytes + length > sizeBytes) return false;
       digester.update(target.subarray(0, length));
       this.#commit(spool, length);
+      await share.spend(length);
     }
     if (digester.digest() !== digest) return false;
     // Whoever gets the last bytes may rely on them: they are in the file before they leave, and a kill from here on loses nothing.
@@ -160,9 +166,9 @@ export class Reception {
   }
 
   async #openSpool(sizeBytes: number | undefined): Promise<Spool> {
-    const { storage, neededFrom } = this.#options;
+    const { storage, memory, neededFrom } = this.#options;
     const onDiskFailure = (error: unknown): void => storage.onDiskFailure(error);
-    this.#spool ??= await Spool.open({ path: await storage.partPath(), sizeBytes, neededFrom, onDiskFailure });
+    this.#spool ??= await Spool.open({ path: await storage.partPath(), sizeBytes, memory, neededFrom, onDiskFailure });
     return this.#spool;
   }
 
@@ -173,6 +179,7 @@ export class Reception {
       const length = Math.min(target.byteLength, bytes.byteLength - taken);
       target.set(bytes.subarray(taken, taken + length));
       this.#commit(spool, length);
+      await this.#options.share.spend(length);
       taken += length;
     }
   }

@@ -5,8 +5,11 @@
  */
 import { open, type FileHandle } from "node:fs/promises";
 import { isErrno, isStorageFailure } from "./atomic-write.ts";
+import type { RingMemory } from "./ring-memory.ts";
 
 const ringBytesMin = 64 * 1024;
+/** Where memory is short: more than what is held back, or a stream of unknown size would wait for itself. */
+const ringBytesLeast = 256 * 1024;
 const ringBytesMax = 2 * 1024 * 1024;
 const ringBytesWithoutDisk = 8 * 1024 * 1024;
 const reservationBytesMax = 256 * 1024;
@@ -21,6 +24,8 @@ export interface SpoolOptions {
   readonly path: string | undefined;
   /** How much is to come, when known: small blobs get a small ring. */
   readonly sizeBytes: number | undefined;
+  /** What all rings share. */
+  readonly memory: RingMemory;
   /** The first byte that some reader still needs, for when the ring is all there is. */
   readonly neededFrom: () => number;
   /** The disk failed; said once. */
@@ -36,6 +41,8 @@ export class Spool {
   #reservedBytes = 0;
   #flushing: Promise<void> | undefined;
   #space: PromiseWithResolvers<void> | undefined;
+  #hasGrown: boolean;
+  #isClosed = false;
 
   /** Opens the file; where that fails for the disk's sake the spool lives in memory. */
   static async open(options: SpoolOptions): Promise<Spool> {
@@ -52,8 +59,10 @@ export class Spool {
   private constructor(options: SpoolOptions, disk: Disk) {
     this.#options = options;
     this.#disk = disk;
+    this.#hasGrown = disk.kind === "failed";
     const wantedBytes = disk.kind === "failed" ? ringBytesWithoutDisk : ringBytesMax;
-    this.#ring = Buffer.allocUnsafeSlow(Math.max(ringBytesMin, Math.min(wantedBytes, options.sizeBytes ?? wantedBytes)));
+    const usefulBytes = Math.max(ringBytesMin, Math.min(wantedBytes, options.sizeBytes ?? wantedBytes));
+    this.#ring = Buffer.allocUnsafeSlow(options.memory.take(usefulBytes, ringBytesLeast));
   }
 
   get receivedBytes(): number {
@@ -130,7 +139,10 @@ export class Spool {
 
   /** Closes the file. Nothing may be read any more. */
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#flushing;
+    this.#options.memory.giveBack(this.#ring.length);
     await this.#disk.file?.close();
   }
 
@@ -159,8 +171,10 @@ export class Spool {
 
   /** Between two reservations: more room, when the disk has failed since. */
   grow(): void {
-    if (this.#disk.kind === "file" || this.#ring.length >= ringBytesWithoutDisk) return;
-    const larger = Buffer.allocUnsafeSlow(ringBytesWithoutDisk);
+    if (this.#disk.kind === "file" || this.#hasGrown) return;
+    this.#hasGrown = true;
+    const moreBytes = this.#options.memory.take(ringBytesWithoutDisk - this.#ring.length, 0);
+    const larger = Buffer.allocUnsafeSlow(this.#ring.length + moreBytes);
     for (let position = this.#ringStart(); position < this.#receivedBytes;) {
       const at = position % larger.length;
       position += this.#copy(larger.subarray(at), position, this.#receivedBytes - position);
