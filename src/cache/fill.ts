@@ -224,6 +224,7 @@ export class Fill implements FollowedFill {
   #left(): void {
     if (this.#isOver) this.#close();
     else if (!this.isKept) this.pause("nobody reads it any more, and it cannot be kept");
+    else if (this.#state.kind === "arriving" && this.#state.sizeBytes === undefined) this.pause("nobody reads it any more, and it may never end");
   }
 
   #end(): void {

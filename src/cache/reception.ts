@@ -140,7 +140,7 @@ export class Reception {
   async #receiveOnce(claimed: Claim | undefined): Promise<boolean> {
     const { storage, digest, clock, share, onArriving } = this.#options;
     const digester = new Digester(algorithmOf(digest));
-    const sizeBytes = claimed?.isWhole ? claimed.lengthBytes : await this.#source.begin(claimed?.lengthBytes ?? 0);
+    const sizeBytes = claimed?.isWhole ? claimed.lengthBytes : ((await this.#source.begin(claimed?.lengthBytes ?? 0)) ?? this.#namedBytes());
     const spool = await this.#openSpool(sizeBytes);
     this.#ranged = this.#rangedFetches(sizeBytes);
     this.#fromBytes = claimed?.lengthBytes ?? 0;
@@ -163,6 +163,11 @@ export class Reception {
     // Whoever gets the last bytes may rely on them: they are in the file before they leave, and a kill from here on loses nothing.
     if (await spool.flushed()) await storage.recordDelivery({ isPublic: this.#source.isPublic && !claimed });
     return true;
+  }
+
+  /** What a manifest says, where the upstream says nothing; once it was wrong, nobody knows. */
+  #namedBytes(): number | undefined {
+    return this.#generation === 0 ? this.#options.grantedBytes : undefined;
   }
 
   async #openSpool(sizeBytes: number | undefined): Promise<Spool> {
