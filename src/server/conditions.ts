@@ -9,9 +9,13 @@ export function namesDigest(ifNoneMatch: string | undefined, digest: Digest): bo
   return ifNoneMatch.split(",", etagsMax).some((etag) => bareEtag(etag) === digest);
 }
 
-/** True when ranges may be honoured: there is no `If-Range`, or it names this digest. */
+/** True when ranges may be honoured: there is no `If-Range`, or it names this digest, and not weakly: parts of what is merely alike do not fit. */
 export function rangesApply(ifRange: string | undefined, digest: Digest): boolean {
-  return ifRange === undefined || bareEtag(ifRange) === digest;
+  return ifRange === undefined || (!isWeak(ifRange) && bareEtag(ifRange) === digest);
+}
+
+function isWeak(written: string): boolean {
+  return written.trimStart().startsWith("W/");
 }
 
 function bareEtag(written: string): string {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { digestOf } from "../../src/oci/digest.ts";
 import { alpine, listening, serving } from "./serving.ts";
 
 const blob = randomBytes(3 * 1024 * 1024 + 17);
@@ -188,6 +189,11 @@ describe("ranges of a blob", () => {
   test("count only if the content is the one that If-Range names", async () => {
     const { response: other } = await ranged("bytes=0-0", blob, { "if-range": '"sha256:other"' });
     expect(other.status).toBe(200);
+    const named = digestOf(blob);
+    const { response: same } = await ranged("bytes=0-0", blob, { "if-range": `"${named}"` });
+    expect(same.status).toBe(206);
+    const { response: weak } = await ranged("bytes=0-0", blob, { "if-range": `W/"${named}"` });
+    expect(weak.status).toBe(200);
     const { response: any } = await ranged("bytes=0-0", blob, { "if-range": "Sun, 22 Nov 2026 00:00:00 GMT" });
     expect(any.status).toBe(200);
   });
