@@ -31,7 +31,10 @@ export class HeldManifests {
     const record = await repositories.findManifest(repository, digest);
     const bytes = record && (await blobs.findBytes(digest));
     if (record && bytes?.byteLength === record.sizeBytes) return this.#hit(bytes, record);
-    return this.#unkept.size === 0 ? undefined : this.#unkept.get(`${repositoryName(repository)}@${digest}`);
+    if (this.#unkept.size === 0) return undefined;
+    const unkept = this.#unkept.get(`${repositoryName(repository)}@${digest}`);
+    // There may be room by now, and a tag that names it is about to be written.
+    return unkept && (await this.keep(repository, unkept));
   }
 
   /** A manifest whose bytes are here by way of another repository of the same registry, and which one held here names. */
@@ -59,8 +62,10 @@ export class HeldManifests {
       store.noteWritten();
       return true;
     });
-    const answer: Answer = { bytes: manifest.bytes, descriptor: manifest.descriptor, outcome: kept ? "miss" : "passed", warnings: [] };
-    if (!kept) this.#unkept.set(`${repositoryName(repository)}@${digest}`, answer);
+    const answer: Answer = { ...manifest, outcome: kept ? "miss" : "passed", warnings: [] };
+    const key = `${repositoryName(repository)}@${digest}`;
+    if (kept) this.#unkept.delete(key);
+    else this.#unkept.set(key, answer);
     return answer;
   }
 

@@ -64,6 +64,18 @@ describe("a full disk", () => {
     expect(rig.store.status()).toEqual({ writable: true });
   });
 
+  test("when there is room again, keeps what a tag means before it keeps the tag", async () => {
+    await using all = await arrange();
+    const { rig, repository, disk } = all;
+    await disk.fill(0);
+    const { outcome, descriptor } = await pullManifest(rig, repository, "1");
+    expect(outcome).toBe("passed");
+    await disk.relieve();
+    await pullManifest(rig, repository, "1");
+    expect((await stat(rig.store.layout.blob(descriptor.digest))).size).toBe(descriptor.sizeBytes);
+    expect((await pullManifest(rig, repository, "1")).outcome).toBe("hit");
+  });
+
   test("serves a range of what cannot be kept as the rest of a new stream", async () => {
     await using all = await arrange();
     const { rig, repository, digest, bytes } = all;
