@@ -5,9 +5,9 @@ import type { Repository } from "../oci/repository.ts";
 export interface FillStorage {
   /** A new path for the part, or undefined where nothing can be kept. */
   partPath(): Promise<string | undefined>;
-  /** What an earlier fill of this blob left, ours alone now. */
+  /** What an earlier fill of this blob left, ours alone now: to be removed, or left again. */
   findClaimed(): Promise<{ readonly path: string; readonly sizeBytes: number } | undefined>;
-  /** Keeps an unfinished part for the next fill. */
+  /** Keeps an unfinished part for the next fill; one that is gone is nobody's loss. */
   leave(path: string): Promise<void>;
   remove(path: string): Promise<void>;
   temporaryPath(): Promise<string>;

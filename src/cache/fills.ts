@@ -138,7 +138,9 @@ export class Fills {
     return {
       partPath: async () => await store.whereWritable(() => store.instance.partPath(key)),
       findClaimed: async () => await store.whereWritable(() => store.instance.findClaimed(key)),
-      leave: async (path) => await store.instance.leave(path, key),
+      leave: async (path) => {
+        await store.whereWritable(() => store.instance.leave(path, key));
+      },
       remove: removeIfThere,
       temporaryPath: async () => await store.instance.temporaryPath(),
       recordDelivery: async (delivery) => {

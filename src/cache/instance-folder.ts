@@ -11,7 +11,7 @@ import { rename, rmdir, stat, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
-import { isErrno, isStorageFailure, makeFolder } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, makeFolder, removeIfThere } from "./atomic-write.ts";
 import { findProcessName, formatProcessName, startTimeOf, type ProcessName } from "./process-name.ts";
 import { listFolder } from "./list-folder.ts";
 
@@ -38,6 +38,7 @@ export class InstanceFolder {
   #made: Promise<void> | undefined;
   #swept: { atMs: number; done: Promise<void> } | undefined;
   #cancel: (() => void)[] = [];
+  #isBeating = false;
   #names = 0;
   #closed = false;
 
@@ -67,15 +68,25 @@ export class InstanceFolder {
     return join(this.path, `${key}~${this.#names.toString(36)}${partEnding}`);
   }
 
-  /** The path of what is left of an earlier fill of `key`, ours or a dead process's, or undefined. It is ours alone now. */
+  /**
+   * What is left of an earlier fill of `key`, whoever left it or took it over, or undefined. It bears a name of its own now, so
+   * that nobody else takes it; the caller removes it, or leaves it again.
+   */
   async findClaimed(key: string): Promise<{ readonly path: string; readonly sizeBytes: number } | undefined> {
     await this.sweep();
-    const path = join(this.path, `${key}${claimedEnding}`);
-    const sizeBytes = await sizeOf(path);
-    return sizeBytes < 0 ? undefined : { path, sizeBytes };
+    const left = await this.#longestLeft(key);
+    if (left === undefined) return undefined;
+    const path = await this.partPath(key);
+    try {
+      await rename(left, path);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined; // Another process was quicker.
+      throw error;
+    }
+    return { path, sizeBytes: await sizeOf(path) };
   }
 
-  /** Leaves a part for later: the next fill of `key` goes on with it. */
+  /** Leaves a part for later: the next fill of `key`, in this process or another, goes on with it. Nothing happens when it is gone. */
   async leave(partPath: string, key: string): Promise<void> {
     await this.#claim(partPath, key);
   }
@@ -121,6 +132,8 @@ export class InstanceFolder {
 
   async #make(): Promise<void> {
     await makeFolder(this.path);
+    if (this.#isBeating) return;
+    this.#isBeating = true;
     this.#repeat(heartbeatMs, () => this.#beat());
   }
 
@@ -145,11 +158,24 @@ export class InstanceFolder {
     this.#cancel.push(cancel);
   }
 
+  /** Left parts are nobody's: there is no need to wait until their owner is known to be gone. */
+  async #longestLeft(key: string): Promise<string | undefined> {
+    const paths = (await listFolder(this.#tmp)).map((name) => join(this.#tmp, name, `${key}${claimedEnding}`));
+    const sized = await Promise.all(paths.map(async (path) => ({ path, sizeBytes: await sizeOf(path) })));
+    return sized.filter(({ sizeBytes }) => sizeBytes >= 0).sort((a, b) => b.sizeBytes - a.sizeBytes)[0]?.path;
+  }
+
   async #sweepOnce(): Promise<void> {
     for (const name of await listFolder(this.#tmp)) {
       const folder = join(this.#tmp, name);
-      if (folder === this.path) await this.#dropOld(folder);
-      else if (await this.#isDead(name, folder)) await this.#takeOver(folder);
+      try {
+        if (folder === this.path) await this.#dropOld(folder);
+        else if (await this.#isDead(name, folder)) await this.#takeOver(folder);
+      } catch (error) {
+        // What somebody else put there, or took away, or made ours to read only, keeps nobody from the rest.
+        if (!isStorageFailure(error) && !isErrno(error, "EISDIR", "ENOTEMPTY")) throw error;
+        this.#log.debug({ folder, error }, "temporary folder cannot be taken over");
+      }
     }
   }
 
@@ -187,7 +213,9 @@ export class InstanceFolder {
   /** Renaming claims it: of several processes that try, one succeeds. Of two parts of one blob the longer is worth keeping. */
   async #claim(path: string, key: string): Promise<void> {
     const claimed = join(this.path, `${key}${claimedEnding}`);
-    if ((await sizeOf(claimed)) >= (await sizeOf(path))) return await unlink(path);
+    const sizeBytes = await sizeOf(path);
+    if (sizeBytes < 0) return;
+    if ((await sizeOf(claimed)) >= sizeBytes) return await removeIfThere(path);
     await rename(path, claimed);
   }
 
@@ -206,7 +234,7 @@ async function sizeOf(path: string): Promise<number> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return -1;
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return -1;
     throw error;
   }
 }

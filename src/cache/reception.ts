@@ -93,9 +93,9 @@ export class Reception {
 
   /** Resolves when every byte is in the spool, in the file if there is one, and right. Rejects when it has to be given up. */
   async receive(): Promise<void> {
-    const { repository, digest, onWrong } = this.#options;
+    const { repository, digest, storage, onWrong } = this.#options;
+    const claimed = await this.#claim();
     try {
-      const claimed = await this.#claim();
       if (await this.#receiveOnce(claimed)) return;
       this.#generation += 1;
       if (claimed) await this.#source.close();
@@ -108,6 +108,7 @@ export class Reception {
       throw new OciError("UPSTREAM_UNAVAILABLE", `${repository.host} sent other bytes than ${digest}`, { source: "upstream" });
     } finally {
       await this.#source.close();
+      if (claimed) await storage.leave(claimed.path); // Unless it was copied: then it is gone.
     }
   }
 

@@ -108,3 +108,37 @@ test("a part that was left is found by the next fill of the same blob", async ()
   const claimed = await instance.findClaimed("k");
   expect(claimed && (await readFile(claimed.path, "utf8"))).toBe("half");
 });
+
+test("a part that was left goes to whoever asks first, though its process lives, or died in another container a moment ago", async () => {
+  await using folder = await temporaryFolder();
+  const one = await arrange(folder.path);
+  const path = await one.instance.partPath("k");
+  await writeFile(path, "half");
+  await one.instance.leave(path, "k");
+  await plant(folder.path, "otherboot-1-1-1-abcdef", { "k.claimed": "more than half", "j~1.part": "being written" });
+  const others = await Promise.all([arrange(folder.path), arrange(folder.path), arrange(folder.path)]);
+  const found = await Promise.all(others.map(({ instance }) => instance.findClaimed("k")));
+  expect(found.filter((claimed) => claimed?.sizeBytes === 14)).toHaveLength(1);
+  const left = await one.instance.findClaimed("k");
+  const texts = await Promise.all([...found, left].map((claimed) => claimed && readFile(claimed.path, "utf8")));
+  expect(texts.filter((text) => text !== undefined).sort()).toEqual(["half", "more than half"]);
+  expect(await one.instance.findClaimed("j")).toBeUndefined();
+});
+
+test("a stray file or folder under tmp keeps nobody from taking over what lies behind it", async () => {
+  await using folder = await temporaryFolder();
+  const { self, instance, clock } = await arrange(folder.path);
+  await writeFile(join(folder.path, "0"), "");
+  await mkdir(join(folder.path, "1", "folder"), { recursive: true });
+  await instance.sweep();
+  await clock.advance(70_000);
+  await plant(folder.path, `${self.boot}-${self.namespace}-999999999-1-abcdef`, { "k~2.part": "half" });
+  expect(await instance.findClaimed("k")).toMatchObject({ sizeBytes: 4 });
+});
+
+test("a part that somebody removed cannot be left, and nothing comes of it", async () => {
+  await using folder = await temporaryFolder();
+  const { instance } = await arrange(folder.path);
+  await instance.leave(await instance.partPath("k"), "k");
+  expect(await instance.findClaimed("k")).toBeUndefined();
+});
