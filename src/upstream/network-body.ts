@@ -5,8 +5,8 @@
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 
-const pauseAboveBytes = 1 << 20;
-const resumeBelowBytes = 256 << 10;
+const pauseAboveBytes = 256 << 10;
+const resumeBelowBytes = 64 << 10;
 /** What is cheaper to read and forget than a new connection. */
 const discardBytesMax = 64 << 10;
 const discardMs = 2_000;
