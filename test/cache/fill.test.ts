@@ -238,6 +238,39 @@ describe("the held-back tail", () => {
     gate.resolve();
     expect(await last).toBe(64 * 1024);
   });
+
+  test("is held back from a range that reaches it, and from none that ends before", async () => {
+    await using all = await arrange();
+    const { rig, repository, digest, bytes, upstream } = all;
+    const gate = Promise.withResolvers<void>();
+    upstream.when({ kind: "blob" }, { holdBody: { atBytes: bytes.length - 1, until: gate.promise } });
+    const tail = bytes.length - 64 * 1024;
+    const before = await pullBlob(rig, repository, digest, { ranges: [range(tail - 100, tail - 1)] });
+    expect(before.bytes.equals(bytes.subarray(tail - 100, tail))).toBe(true);
+    await using content = await rig.cache.getBlob(repository, digest, { ...pullCall(), ranges: [range(tail - 100, tail + 99)] });
+    const target = Buffer.alloc(200);
+    expect(await content.read(target, tail - 100)).toBe(100);
+    const reaching = content.read(target.subarray(100), tail);
+    const first = await Promise.race([reaching.then(() => "tail"), upstream.waitForBytes(bytes.length - 1).then(() => "upstream has sent all but a byte")]);
+    expect(first).toBe("upstream has sent all but a byte");
+    gate.resolve();
+    expect(await reaching).toBe(100);
+    expect(target.equals(bytes.subarray(tail - 100, tail + 100))).toBe(true);
+    expect(upstream.requests).toEqual([getOf(digest)]);
+  });
+
+  test("is never given when the bytes were wrong, nor a range that reaches it", async () => {
+    await using all = await arrange();
+    const { rig, repository, digest, bytes, upstream } = all;
+    upstream.when({ kind: "blob" }, { wrongBytes: { atBytes: bytes.length - 1 } });
+    const tail = bytes.length - 64 * 1024;
+    const pulled = await Promise.allSettled([pullBlob(rig, repository, digest), pullBlob(rig, repository, digest, { ranges: [range(tail)] })]);
+    const failed = { status: "rejected", reason: { code: "UPSTREAM_UNAVAILABLE" } };
+    expect(pulled).toMatchObject([failed, failed]);
+    expect(upstream.requests).toEqual([getOf(digest), getOf(digest)]);
+    await published(rig);
+    expect(await temporaryFiles(rig)).toEqual([]);
+  });
 });
 
 describe("ranges", () => {
