@@ -33,7 +33,6 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   zod: ["config"],
   yaml: ["config"],
   pino: ["operations"],
-  "pino-pretty": ["operations"],
   "prom-client": ["operations"],
   "node-cron": ["operations"],
   commander: ["cli"],

@@ -1,8 +1,8 @@
 /** Logging: where events go. Written in the background, readable on a terminal, JSON for machines. */
 import { openSync } from "node:fs";
 import { pino, stdSerializers, type DestinationStream } from "pino";
-import { prettyFactory } from "pino-pretty";
 import type { Log } from "../oci/log.ts";
+import { textLine } from "./text-line.ts";
 
 export interface LoggingOptions {
   readonly level: "error" | "warn" | "info" | "debug";
@@ -71,8 +71,7 @@ function isoTimestamps(): () => string {
 }
 
 function textStream(sink: Sink, { colorize }: { colorize: boolean }): DestinationStream {
-  const toText = prettyFactory({ colorize, translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l", singleLine: true });
-  return { write: (line) => sink.write(toText(line) ?? "") };
+  return { write: (line) => sink.write(textLine(line, { colorize })) };
 }
 
 /** The file or stderr. Lines collect for a moment and leave together: a write each would cost more than making them. */

@@ -1,0 +1,91 @@
+/**
+ * A log event as people read it on a terminal: the time of day, the level when it matters, a sentence, then what else is known.
+ * A request is one short line: `08:07:17 GET docker.io/library/alpine:3.20 200 491 B 12 ms hit`.
+ */
+import { stripVTControlCharacters } from "node:util";
+
+const colours = { debug: "\u001B[90m", info: "", warn: "\u001B[33m", error: "\u001B[31m" } as const;
+const grey = "\u001B[90m";
+const plain = "\u001B[39m";
+
+/** Turns a line of JSON into a line of text, with its line break; one that is no JSON stays as it is. */
+export function textLine(line: string, { colorize }: { readonly colorize: boolean }): string {
+  const event = parseEvent(line);
+  if (!event) return line;
+  const { level, time, msg, error, ...fields } = event;
+  const paint = (colour: string, text: string): string => (colorize && colour !== "" && text !== "" ? `${colour}${text}${plain}` : text);
+  const word = level === "info" ? "" : String(level).toUpperCase();
+  const sentence = msg === "request" ? requestSentence(fields) : String(msg);
+  const rest =
+    msg === "request"
+      ? ""
+      : Object.entries(fields)
+          .map(([key, value]) => `${key}=${shown(value)}`)
+          .join(" ");
+  const head = [paint(grey, timeOfDay(time)), paint(colourOf(level), word), paint(colourOf(level), sentence), paint(grey, rest)]
+    .filter((part) => part !== "")
+    .join(" ");
+  return `${head}${errorText(error)}\n`;
+}
+
+function requestSentence(fields: Readonly<Record<string, unknown>>): string {
+  const { method, repository, reference, status, bytes, ms, outcome, client, user, requestId } = fields;
+  const joint = String(reference).includes(":") ? "@" : ":";
+  const name = repository === undefined ? "" : `${String(repository)}${reference === undefined ? "" : `${joint}${String(reference)}`}`;
+  const who = user === undefined ? client : `${String(user)}@${String(client)}`;
+  const isFailure = Number(status) >= 500;
+  const words = [
+    method,
+    printable(name),
+    status,
+    bytesText(Number(bytes)),
+    `${Math.round(Number(ms))} ms`,
+    outcome,
+    `from ${String(who)}`,
+    isFailure ? `(${String(requestId)})` : "",
+  ];
+  return words.filter((word) => word !== undefined && word !== "").join(" ");
+}
+
+function bytesText(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const amount = bytes / 1024 ** power;
+  return `${power === 0 || amount >= 100 ? Math.round(amount) : amount.toFixed(1)} ${units[power]}`;
+}
+
+function timeOfDay(time: unknown): string {
+  const date = new Date(String(time));
+  return Number.isNaN(date.getTime()) ? "" : date.toTimeString().slice(0, 8);
+}
+
+function errorText(error: unknown): string {
+  if (typeof error !== "object" || error === null) return error === undefined ? "" : ` ${shown(error)}`;
+  const { message, stack } = error as { message?: unknown; stack?: unknown };
+  if (typeof stack === "string") return `\n  ${stack.split("\n").map(printable).join("\n  ")}`;
+  return ` ${shown(message ?? error)}`;
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return printable(/^[^\s"=]+$/.test(text) ? text : JSON.stringify(text));
+}
+
+/** What strangers write must not steer a terminal. */
+function printable(text: string): string {
+  return stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, "?");
+}
+
+function colourOf(level: unknown): string {
+  return level === "debug" || level === "warn" || level === "error" ? colours[level] : "";
+}
+
+function parseEvent(line: string): Record<string, unknown> | undefined {
+  try {
+    const event: unknown = JSON.parse(line);
+    return typeof event === "object" && event !== null && "msg" in event ? (event as Record<string, unknown>) : undefined;
+  } catch {
+    // Not one of ours: shown as it came.
+    return undefined;
+  }
+}
