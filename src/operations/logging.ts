@@ -71,7 +71,7 @@ function isoTimestamps(): () => string {
 }
 
 function textStream(sink: Sink, { colorize }: { colorize: boolean }): DestinationStream {
-  return { write: (line) => sink.write(textLine(line, { colorize })) };
+  return { write: (line) => sink.write(textLine(line, { colorize, isDated: !colorize })) };
 }
 
 /** The file or stderr. Lines collect for a moment and leave together: a write each would cost more than making them. */

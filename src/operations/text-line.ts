@@ -8,8 +8,8 @@ const colours = { debug: "\u001B[90m", info: "", warn: "\u001B[33m", error: "\u0
 const grey = "\u001B[90m";
 const plain = "\u001B[39m";
 
-/** Turns a line of JSON into a line of text, with its line break; one that is no JSON stays as it is. */
-export function textLine(line: string, { colorize }: { readonly colorize: boolean }): string {
+/** Turns a line of JSON into a line of text, with its line break; one that is no JSON stays as it is. In a file the date is told too. */
+export function textLine(line: string, { colorize, isDated = false }: { readonly colorize: boolean; readonly isDated?: boolean }): string {
   const event = parseEvent(line);
   if (!event) return line;
   const { level, time, msg, error, ...fields } = event;
@@ -22,7 +22,7 @@ export function textLine(line: string, { colorize }: { readonly colorize: boolea
       : Object.entries(fields)
           .map(([key, value]) => `${key}=${shown(value)}`)
           .join(" ");
-  const head = [paint(grey, timeOfDay(time)), paint(colourOf(level), word), paint(colourOf(level), sentence), paint(grey, rest)]
+  const head = [paint(grey, timeText(time, isDated)), paint(colourOf(level), word), paint(colourOf(level), sentence), paint(grey, rest)]
     .filter((part) => part !== "")
     .join(" ");
   return `${head}${errorText(error)}\n`;
@@ -54,9 +54,13 @@ function bytesText(bytes: number): string {
   return `${power === 0 || amount >= 100 ? Math.round(amount) : amount.toFixed(1)} ${units[power]}`;
 }
 
-function timeOfDay(time: unknown): string {
+function timeText(time: unknown, isDated: boolean): string {
   const date = new Date(String(time));
-  return Number.isNaN(date.getTime()) ? "" : date.toTimeString().slice(0, 8);
+  if (Number.isNaN(date.getTime())) return "";
+  const timeOfDay = date.toTimeString().slice(0, "08:07:17".length);
+  if (!isDated) return timeOfDay;
+  const [year, month, day] = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0"));
+  return `${year}-${month}-${day} ${timeOfDay}`;
 }
 
 function errorText(error: unknown): string {

@@ -66,7 +66,7 @@ test("text is for people", async () => {
   log.info({ port: 8080 }, "listening");
   await flush();
   const text = await readFile(file, "utf8");
-  expect(text).toMatch(/^\d\d:\d\d:\d\d listening port=8080\n$/);
+  expect(text).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d listening port=8080\n$/);
 });
 
 test("without a terminal, stderr gets JSON, flushed by the end of the process", async () => {
