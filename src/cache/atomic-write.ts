@@ -6,6 +6,11 @@ import { constants } from "node:fs";
 import { mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
+const storageFailures = [
+  ...["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE", "ENODEV", "ENXIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE"],
+  ...["ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY", "ELOOP", "ENAMETOOLONG"],
+];
+
 export interface AtomicWriteOptions {
   /** Where the bytes are written first: in the same filesystem. */
   readonly temporaryPath: string;
@@ -98,9 +103,12 @@ export function isErrno(error: unknown, ...codes: readonly string[]): error is N
   return error instanceof Error && "code" in error && typeof error.code === "string" && codes.includes(error.code);
 }
 
-/** True when the disk, not the program, is the reason: full, broken, read-only, not ours. Bytes pass through then, unkept. */
+/**
+ * True when the disk, not the program, is the reason: full, broken, read-only, not ours, or a folder in a file's place and the
+ * other way round. Bytes pass through then, unkept.
+ */
 export function isStorageFailure(error: unknown): error is NodeJS.ErrnoException {
-  return isErrno(error, "ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "ENOENT", "ENOTDIR", "EFBIG", "ESTALE", "ENODEV", "ENXIO");
+  return isErrno(error, ...storageFailures);
 }
 
 async function makeOne(folder: string): Promise<void> {

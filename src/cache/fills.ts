@@ -13,15 +13,15 @@ import { Fill } from "./fill.ts";
 import { FillQueue } from "./fill-queue.ts";
 import type { FillStorage } from "./fill-storage.ts";
 import { hostFolder } from "./layout.ts";
-import { removeIfThere } from "./atomic-write.ts";
+import { isErrno, removeIfThere } from "./atomic-write.ts";
 import { RingMemory } from "./ring-memory.ts";
 import { LoopShare } from "./loop-share.ts";
 import type { Store } from "./store.ts";
 
 /** Fills that go on though nobody reads them, per registry; beyond, the oldest pause. */
 const readerlessMax = 8;
-/** A few dozen downloads at full speed. */
-const ringBytesTotal = 64 * 1024 * 1024;
+/** Eight downloads have all they want, and a registry's sixteen at least half a megabyte each. */
+const ringBytesTotal = 32 * 1024 * 1024;
 
 export interface FillsOptions {
   readonly upstream: Registry;
@@ -152,6 +152,8 @@ export class Fills {
         store.noteWritten();
       },
       onDiskFailure: (error) => {
+        // Removed by a hand, or taken over while we slept: its readers have all of it, and the next fill begins anew.
+        if (isErrno(error, "ENOENT")) return log.info({ digest }, "a download's file is gone: it is not kept");
         log.warn({ digest, error }, "blob cannot be kept and passes through");
         store.noteFailure(error);
       },

@@ -11,7 +11,7 @@ import { rename, rmdir, stat, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
-import { isErrno, isStorageFailure, makeFolder, removeIfThere } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, isThere, makeFolder, removeIfThere } from "./atomic-write.ts";
 import { findProcessName, formatProcessName, startTimeOf, type ProcessName } from "./process-name.ts";
 import { listFolder } from "./list-folder.ts";
 
@@ -62,8 +62,13 @@ export class InstanceFolder {
     return join(this.path, `${this.#names.toString(36)}.tmp`);
   }
 
+  /** The same for a fill's file. */
   async partPath(key: string): Promise<string> {
     await this.ensure();
+    if (!(await isThere(this.path))) {
+      this.forget();
+      await this.ensure();
+    }
     this.#names += 1;
     return join(this.path, `${key}~${this.#names.toString(36)}${partEnding}`);
   }
@@ -173,7 +178,7 @@ export class InstanceFolder {
         else if (await this.#isDead(name, folder)) await this.#takeOver(folder);
       } catch (error) {
         // What somebody else put there, or took away, or made ours to read only, keeps nobody from the rest.
-        if (!isStorageFailure(error) && !isErrno(error, "EISDIR", "ENOTEMPTY")) throw error;
+        if (!isStorageFailure(error)) throw error;
         this.#log.debug({ folder, error }, "temporary folder cannot be taken over");
       }
     }
