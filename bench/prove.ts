@@ -1,7 +1,9 @@
 /** `make prove`: the proofs that take minutes. Each prints what it measured and what it had to be; the exit code says whether all held. */
 import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
+import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
+import { runOutages } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
 
 interface Claim {
@@ -11,7 +13,14 @@ interface Claim {
 }
 
 const mebibyte = 1024 * 1024;
-const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = { herd: proveHerd, ranges: proveRanges, kills: proveKills, leaving: proveLeaving };
+const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
+  herd: proveHerd,
+  ranges: proveRanges,
+  kills: proveKills,
+  leaving: proveLeaving,
+  outages: proveOutages,
+  hostile: proveHostile,
+};
 const chosen = process.argv.slice(2);
 let broken = 0;
 
@@ -89,5 +98,58 @@ async function proveLeaving(): Promise<readonly Claim[]> {
       holds: after.residentBytes - before.residentBytes < 40 * mebibyte,
     },
     { what: "upstream bytes / all blobs' bytes, at most 1.05", measured: upstreamRatio.toFixed(3), holds: upstreamRatio <= 1.05 },
+  ];
+}
+
+async function proveOutages(): Promise<readonly Claim[]> {
+  const { outages, neighbour } = await runOutages({ neighbourPulls: 1_500 });
+  const ratio = neighbour.meanwhileMs / neighbour.calmMs;
+  const each = outages.flatMap(({ name, heldAnswers, absentAnswers, absentStatus, absentKind, recoveredMs }): readonly Claim[] => {
+    const [firstHeldMs, laterHeldMs] = firstAndWorstOf(heldAnswers);
+    const [firstAbsentMs, laterAbsentMs] = firstAndWorstOf(absentAnswers);
+    // The first may still have been confirmed: a HEAD is answered where bodies never end.
+    const isWarned = heldAnswers.slice(1).every(({ warning }) => (absentKind === "blob") === (warning === null));
+    return [
+      {
+        what: `${name}: held, 200 with a warning${absentKind === "blob" ? " to nobody" : ""}`,
+        measured: heldAnswers.map(({ status }) => status).join(" "),
+        holds: isWarned && heldAnswers.every(({ status }) => status === 200),
+      },
+      { what: "  the first within 2000 ms", measured: firstHeldMs, holds: firstHeldMs <= 2_000 },
+      { what: "  later ones within 50 ms", measured: laterHeldMs, holds: laterHeldMs <= 50 },
+      {
+        what: `  not held: ${absentStatus}`,
+        measured: absentAnswers.map(({ status }) => status).join(" "),
+        holds: absentAnswers.every(({ status }) => status === absentStatus),
+      },
+      { what: "  the first within 20000 ms", measured: firstAbsentMs, holds: firstAbsentMs <= 20_000 },
+      { what: "  later ones within 50 ms", measured: laterAbsentMs, holds: laterAbsentMs <= 50 },
+      { what: "  recovered by itself within 5000 ms", measured: Math.round(recoveredMs), holds: recoveredMs <= 5_000 },
+    ];
+  });
+  const calm = `${neighbour.calmMs.toFixed(1)} ms`;
+  return [...each, { what: `99th percentile of a registry that is well, at most 1.5 x its ${calm}`, measured: ratio.toFixed(2), holds: ratio <= 1.5 }];
+}
+
+/** In whole milliseconds. */
+function firstAndWorstOf([first, ...later]: readonly { readonly ms: number }[]): readonly [first: number, worst: number] {
+  return [Math.round(first?.ms ?? NaN), Math.round(Math.max(...later.map(({ ms }) => ms)))];
+}
+
+async function proveHostile(): Promise<readonly Claim[]> {
+  const crowd = await runCrowd({ halfRequests: 500, stalledReaders: 500, headerFloods: 200, clients: 16, pulls: 4_800 });
+  const fills = await abandonHugeFills({ registries: 7 });
+  const ratio = crowd.meanwhileMs / crowd.calmMs;
+  const [crowdMebibytes, fillsMebibytes] = [crowd, fills].map(({ idle, most }) => Math.round((most.residentBytes - idle.residentBytes) / mebibyte));
+  return [
+    { what: `99th percentile beside the crowd, at most 2 x its ${crowd.calmMs.toFixed(1)} ms`, measured: ratio.toFixed(2), holds: ratio <= 2 },
+    { what: "MiB more than idle beside the crowd, at most 150", measured: crowdMebibytes ?? NaN, holds: (crowdMebibytes ?? NaN) <= 150 },
+    {
+      what: `open files when it has gone, ${crowd.idle.openFiles}`,
+      measured: crowd.after.openFiles,
+      holds: crowd.after.openFiles <= crowd.idle.openFiles,
+    },
+    { what: "MiB more than idle with 112 huge downloads, at most 150", measured: fillsMebibytes ?? NaN, holds: (fillsMebibytes ?? NaN) <= 150 },
+    { what: "downloads that go on when all have left, at most 56", measured: fills.goingOn, holds: fills.goingOn <= 56 },
   ];
 }
