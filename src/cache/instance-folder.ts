@@ -23,8 +23,6 @@ export const claimedEnding = ".claimed";
 const heartbeatMs = 10_000;
 const silenceMs = 60_000;
 const sweepEveryMs = 30_000;
-/** Calls for a sweep within this time share the last one. */
-const sweepFreshMs = 1_000;
 /** A claimed part that nobody asked for in this time is given up. */
 const claimedLifeMs = 24 * 3_600_000;
 
@@ -36,7 +34,7 @@ export class InstanceFolder {
   readonly #self: ProcessName;
   readonly #silences = new Map<string, { mtimeMs: number; sinceMs: number }>();
   #made: Promise<void> | undefined;
-  #swept: { atMs: number; done: Promise<void> } | undefined;
+  #sweeping: Promise<void> | undefined;
   #cancel: (() => void)[] = [];
   #isBeating = false;
   #names = 0;
@@ -96,16 +94,15 @@ export class InstanceFolder {
     await this.#claim(partPath, key);
   }
 
-  /** Takes over what dead processes left. Calls within a second share one. */
+  /** Takes over what dead processes left. Calls while it runs share it. */
   sweep(): Promise<void> {
-    const nowMs = this.#clock.elapsed();
-    if (this.#swept && nowMs - this.#swept.atMs < sweepFreshMs) return this.#swept.done;
-    const done = this.#sweepOnce().catch((error: unknown) => {
-      if (!isStorageFailure(error)) throw error;
-      this.#log.debug({ error }, "temporary folders cannot be swept");
-    });
-    this.#swept = { atMs: nowMs, done };
-    return done;
+    this.#sweeping ??= this.#sweepOnce()
+      .catch((error: unknown) => {
+        if (!isStorageFailure(error)) throw error;
+        this.#log.debug({ error }, "temporary folders cannot be swept");
+      })
+      .finally(() => (this.#sweeping = undefined));
+    return this.#sweeping;
   }
 
   /** Stops the timers, and removes the folder if nothing is left in it. */
