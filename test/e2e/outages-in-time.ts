@@ -46,9 +46,9 @@ interface Patient {
   readonly registry: Readonly<Record<string, unknown>>;
   readonly absentStatus: number;
   readonly absentKind?: "manifest" | "blob";
-  fall(): Promise<void> | void;
-  rise(): Promise<void> | void;
-  close?(): Promise<void>;
+  readonly fall: () => Promise<void>;
+  readonly rise: () => Promise<void>;
+  readonly close?: () => Promise<void>;
 }
 
 const again = 4;
@@ -128,8 +128,8 @@ function ways(authority: TestAuthority): Readonly<Record<string, () => Promise<O
         upstream,
         registry: { name: relay.host, scheme: "https", tls: { ca: authority.certificateFile } },
         absentStatus: 502,
-        fall: () => relay.leadTo(expired.port),
-        rise: () => relay.leadTo(upstream.port),
+        fall: async () => relay.leadTo(expired.port),
+        rise: async () => relay.leadTo(upstream.port),
         close: async () => void (await Promise.all([expired.close(), relay[Symbol.asyncDispose]()])),
       };
     },
@@ -155,11 +155,11 @@ function ways(authority: TestAuthority): Readonly<Record<string, () => Promise<O
         upstream,
         registry: { name: upstream.host },
         absentStatus: 504,
-        fall() {
+        async fall() {
           tokens.expireAll();
           tokens.when({}, { silent: "before headers" });
         },
-        rise: () => tokens.behave(),
+        rise: async () => tokens.behave(),
         close: () => tokens.close(),
       };
     },
@@ -179,7 +179,7 @@ function ways(authority: TestAuthority): Readonly<Record<string, () => Promise<O
 
 async function quirky(quirk: Quirk, absentStatus: number): Promise<Omit<Patient, "name">> {
   const upstream = await startFakeUpstream();
-  return { upstream, registry: { name: upstream.host }, absentStatus, fall: () => void upstream.when({}, quirk), rise: () => upstream.behave() };
+  return { upstream, registry: { name: upstream.host }, absentStatus, fall: async () => void upstream.when({}, quirk), rise: async () => upstream.behave() };
 }
 
 async function warm(server: OurServer, upstream: FakeUpstream, alias: string): Promise<void> {
