@@ -7,8 +7,25 @@ import { mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 const storageFailures = [
-  ...["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE", "ENODEV", "ENXIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE"],
-  ...["ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY", "ELOOP", "ENAMETOOLONG"],
+  "ENOSPC",
+  "EDQUOT",
+  "EFBIG",
+  "EIO",
+  "ESTALE",
+  "ENODEV",
+  "ENXIO",
+  "EROFS",
+  "EACCES",
+  "EPERM",
+  "EMFILE",
+  "ENFILE",
+  "ENOENT",
+  "ENOTDIR",
+  "EISDIR",
+  "EEXIST",
+  "ENOTEMPTY",
+  "ELOOP",
+  "ENAMETOOLONG",
 ];
 
 export interface AtomicWriteOptions {

@@ -29,22 +29,22 @@ export function textLine(line: string, { colorize, isDated = false }: { readonly
 }
 
 function requestSentence(fields: Readonly<Record<string, unknown>>): string {
-  const { method, repository, reference, status, bytes, ms, outcome, client, user, requestId } = fields;
-  const joint = String(reference).includes(":") ? "@" : ":";
-  const name = repository === undefined ? "" : `${String(repository)}${reference === undefined ? "" : `${joint}${String(reference)}`}`;
-  const who = user === undefined ? client : `${String(user)}@${String(client)}`;
-  const isFailure = Number(status) >= 500;
+  const field = (key: string): string => (fields[key] === undefined ? "" : shown(fields[key]));
+  const reference = field("reference");
+  const name = `${field("repository")}${reference === "" ? "" : `${reference.includes(":") ? "@" : ":"}${reference}`}`;
+  const client = field("user") === "" ? field("client") : `${field("user")}@${field("client")}`;
   const words = [
-    method,
-    printable(name),
-    status,
-    bytesText(Number(bytes)),
-    `${Math.round(Number(ms))} ms`,
-    outcome,
-    `from ${String(who)}`,
-    isFailure ? `(${String(requestId)})` : "",
+    field("method"),
+    name,
+    field("status"),
+    bytesText(Number(fields["bytes"])),
+    `${Math.round(Number(fields["ms"]))} ms`,
+    field("outcome"),
+    `from ${client}`,
   ];
-  return words.filter((word) => word !== undefined && word !== "").join(" ");
+  // What failed is looked for by its id.
+  if (Number(fields["status"]) >= 500) words.push(`(${field("requestId")})`);
+  return words.filter((word) => word !== "").join(" ");
 }
 
 function bytesText(bytes: number): string {

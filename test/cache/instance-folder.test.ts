@@ -120,7 +120,7 @@ test("a part that was left goes to whoever asks first, though its process lives,
   const found = await Promise.all(others.map(({ instance }) => instance.findClaimed("k")));
   expect(found.filter((claimed) => claimed?.sizeBytes === 14)).toHaveLength(1);
   const left = await one.instance.findClaimed("k");
-  const texts = await Promise.all([...found, left].map((claimed) => claimed && readFile(claimed.path, "utf8")));
+  const texts = await Promise.all([...found, left].map(async (claimed) => claimed && (await readFile(claimed.path, "utf8"))));
   expect(texts.filter((text) => text !== undefined).sort()).toEqual(["half", "more than half"]);
   expect(await one.instance.findClaimed("j")).toBeUndefined();
 });
