@@ -178,8 +178,13 @@ export class Fill implements FollowedFill {
   /** The digest is right: readers have the rest already; now the file becomes part of the store. */
   async #publish(): Promise<void> {
     const { storage, log, clock } = this.#options;
-    const kept = await this.#reception.spool?.flushed();
-    if (!kept) return;
+    const { spool } = this.#reception;
+    const kept = await spool?.flushed();
+    if (!kept) {
+      // What was written before the disk failed: left there, it would keep the disk full.
+      if (spool?.path !== undefined) await storage.remove(spool.path);
+      return;
+    }
     try {
       await kept.file.sync();
       await storage.publish(kept.path, { sizeBytes: this.receivedBytes, repositories: [...this.#repositories.values()] });

@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseReference } from "../../src/oci/reference.ts";
@@ -43,6 +43,7 @@ describe("a full disk", () => {
     await rig.store.background.settled();
     expect(upstream.requests).toEqual([`GET /v2/team/app/blobs/${digest}`]);
     await expect(stat(rig.store.layout.blob(digest))).rejects.toThrow("ENOENT");
+    expect(await readdir(rig.store.instance.path)).toEqual([]);
     expect(rig.store.status()).toMatchObject({ writable: false });
   });
 
