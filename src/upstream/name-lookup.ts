@@ -29,13 +29,18 @@ interface Known {
   readonly at: number;
 }
 
+interface Pending {
+  readonly work: Promise<Known>;
+  readonly sinceMs: number;
+}
+
 export class NameLookup {
   readonly #clock: Clock;
   readonly #background: Background;
   readonly #lookupMs: number;
   readonly #resolve: Resolve;
   readonly #known = new LRUCache<string, Known>({ max: namesMax });
-  readonly #pending = new Map<string, Promise<Known>>();
+  readonly #pending = new Map<string, Pending>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
@@ -50,9 +55,9 @@ export class NameLookup {
   async addressesOf(hostname: string): Promise<readonly LookupAddress[]> {
     const known = this.#known.get(hostname);
     if (known && this.#clock.elapsed() - known.at < freshMs) return known.addresses;
-    const pending = this.#pending.get(hostname) ?? this.#start(hostname);
+    const work = this.#findPending(hostname) ?? this.#start(hostname);
     try {
-      const { addresses } = await this.#within(pending, known ? patienceMs : this.#lookupMs, hostname);
+      const { addresses } = await this.#within(work, known ? patienceMs : this.#lookupMs, hostname);
       return addresses;
     } catch (error) {
       if (known) return known.addresses;
@@ -60,16 +65,25 @@ export class NameLookup {
     }
   }
 
+  /** A look-up that took too long may never end: then another is made beside it, as long as most of the places are free for other names. */
+  #findPending(hostname: string): Promise<Known> | undefined {
+    const pending = this.#pending.get(hostname);
+    const isLost = pending && this.#clock.elapsed() - pending.sinceMs >= this.#lookupMs && this.#running <= runningMax / 2;
+    return isLost ? undefined : pending?.work;
+  }
+
   #start(hostname: string): Promise<Known> {
     if (this.#waiting.length >= waitingMax) return Promise.reject(new OciError("UPSTREAM_UNAVAILABLE", `too many names wait to be looked up: ${hostname}`));
-    const pending = this.#run(hostname).finally(() => this.#pending.delete(hostname));
-    this.#pending.set(hostname, pending);
+    const work = this.#run(hostname).finally(() => {
+      if (this.#pending.get(hostname)?.work === work) this.#pending.delete(hostname);
+    });
+    this.#pending.set(hostname, { work, sinceMs: this.#clock.elapsed() });
     // Owned here: those who wait for it may leave, and they hear of a failure themselves.
     this.#background.run(
       "name lookup",
-      pending.catch(() => {}),
+      work.catch(() => {}),
     );
-    return pending;
+    return work;
   }
 
   async #run(hostname: string): Promise<Known> {

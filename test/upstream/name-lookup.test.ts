@@ -62,6 +62,29 @@ describe("a name", () => {
     await answer;
   });
 
+  test("whose look-ups never end leaves places for other names", async () => {
+    let isDown = true;
+    const { clock, names, asked } = setUp(() => (isDown ? new Promise(() => {}) : Promise.resolve(good)));
+    for (let tries = 0; tries < 10; tries++) {
+      const answer = failureOf(names.addressesOf("a"), "UPSTREAM_TIMEOUT");
+      await clock.advance(4_000);
+      await answer;
+    }
+    expect(asked.length).toBeLessThanOrEqual(4);
+    isDown = false;
+    expect(await names.addressesOf("b")).toEqual(good);
+  });
+
+  test("whose first look-up was lost is found by the next after its time", async () => {
+    let isDown = true;
+    const { clock, names } = setUp(() => (isDown ? new Promise(() => {}) : Promise.resolve(good)));
+    const answer = failureOf(names.addressesOf("a"), "UPSTREAM_TIMEOUT");
+    await clock.advance(4_000);
+    await answer;
+    isDown = false;
+    expect(await names.addressesOf("a")).toEqual(good);
+  });
+
   test("with no address is an error", async () => {
     const { names } = setUp(() => Promise.resolve([]));
     await expect(names.addressesOf("a")).rejects.toThrow("no address");
