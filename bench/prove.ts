@@ -5,6 +5,7 @@ import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
 import { runOutages } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
+import { runRollingRestart } from "../test/e2e/rolling-restart.ts";
 
 interface Claim {
   readonly what: string;
@@ -20,6 +21,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
   leaving: proveLeaving,
   outages: proveOutages,
   hostile: proveHostile,
+  rolling: proveRolling,
 };
 const chosen = process.argv.slice(2);
 let broken = 0;
@@ -151,5 +153,19 @@ async function proveHostile(): Promise<readonly Claim[]> {
     },
     { what: "MiB more than idle with 112 huge downloads, at most 150", measured: fillsMebibytes ?? NaN, holds: (fillsMebibytes ?? NaN) <= 150 },
     { what: "downloads that go on when all have left, at most 56", measured: fills.goingOn, holds: fills.goingOn <= 56 },
+  ];
+}
+
+async function proveRolling(): Promise<readonly Claim[]> {
+  const { pulls, failures, exitCodes } = await runRollingRestart({
+    durationMs: 180_000,
+    imageBytes: 16 * mebibyte,
+    upstreamBytesPerSecond: 16 * mebibyte,
+  });
+  const counts = Object.entries(pulls).map(([client, count]) => `${client} ${count}`);
+  return [
+    { what: "clients that pulled, 3", measured: counts.join(", "), holds: counts.length === 3 },
+    { what: "pulls that failed, 0", measured: failures.length === 0 ? 0 : failures.join("\n"), holds: failures.length === 0 },
+    { what: "restarts, all with exit code 0", measured: exitCodes.length, holds: exitCodes.length > 1 && exitCodes.every((code) => code === 0) },
   ];
 }
