@@ -4,33 +4,29 @@
  */
 import { join } from "node:path";
 import { CachingRegistry } from "./cache/caching-registry.ts";
-import type { FreshnessOptions } from "./cache/freshness.ts";
 import { Store } from "./cache/store.ts";
 import { StoreTotals } from "./cache/store-totals.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
-import type { Config, RegistryConfig } from "./config/config.ts";
-import { namedFiles, readSecret, readTlsTexts } from "./config/named-files.ts";
+import type { Config } from "./config/config.ts";
+import { namedFiles } from "./config/named-files.ts";
 import { packageVersion } from "./config/package-version.ts";
-import { createTagTtl } from "./config/tag-ttl.ts";
 import { registriesWithCredentials, resolveUnlisted } from "./config/unlisted-registries.ts";
 import { Background } from "./oci/background.ts";
 import { systemClock, type Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
 import type { Registry } from "./oci/registry.ts";
-import { RegistryNames } from "./oci/registry-names.ts";
-import type { RegistryHost } from "./oci/repository.ts";
 import type { Status } from "./oci/views.ts";
 import { FileChanges } from "./operations/file-changes.ts";
 import { createLogging } from "./operations/logging.ts";
 import { meteredRegistry } from "./operations/metered-registry.ts";
 import { Metrics } from "./operations/metrics.ts";
 import { requestLine } from "./operations/request-line.ts";
+import { fillsMaxOf, readRules, type Rules } from "./rules.ts";
 import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
 import { HelloWorld } from "./upstream/hello-world.ts";
 import { OfflineRegistry } from "./upstream/offline.ts";
-import type { UpstreamOptions, UpstreamRegistryOptions } from "./upstream/upstream-options.ts";
 import { Upstreams } from "./upstream/upstreams.ts";
 
 export interface ProgramOptions {
@@ -66,17 +62,7 @@ const reloadable: ReadonlySet<keyof Config> = new Set([
   "staleIfErrorMs",
   "whenDeniedMs",
   "whenGoneMs",
-  "pullTimeoutMs",
 ]);
-
-/** What follows from a configuration and can be exchanged while requests run. */
-interface Rules {
-  readonly config: Config;
-  readonly names: RegistryNames;
-  readonly unlisted: "public" | "deny";
-  readonly freshness: FreshnessOptions;
-  readonly upstream: UpstreamOptions;
-}
 
 /** Starts everything. Dials nobody, reads nothing of the store. Throws an Error in one line: a busy port, a folder that cannot be read, a missing file. */
 export async function startProgram({ config, reload, environment, clock = systemClock }: ProgramOptions): Promise<Program> {
@@ -201,91 +187,8 @@ function listeningTls({ cert, key, ca, clientAuth }: NonNullable<Config["serverT
   return { cert, key, clientAuth, ...(ca === undefined ? {} : { ca }) };
 }
 
-/** Reads everything that a configuration names and checks it, so that what is taken over is taken over whole. */
-async function readRules(config: Config, { environment, clock, log }: { environment: NodeJS.ProcessEnv; clock: Clock; log: Log }): Promise<Rules> {
-  const names = new RegistryNames({ defaultNs: config.defaultNs, registries: config.registries });
-  const unlisted = resolveUnlisted(config, environment).policy;
-  const listed = await Promise.all(config.registries.map((registry) => readUpstreamRegistry(registry, names, environment)));
-  const isDefaultListed = listed.some(({ host }) => host === names.defaultHost);
-  return {
-    config,
-    names,
-    unlisted,
-    freshness: freshnessOf(config, names),
-    upstream: {
-      registries: isDefaultListed ? listed : [...listed, { host: names.defaultHost }],
-      unlisted,
-      pullTimeoutMs: config.pullTimeoutMs,
-      proxy: {
-        httpsProxy: environment["HTTPS_PROXY"] || environment["https_proxy"],
-        httpProxy: environment["HTTP_PROXY"] || environment["http_proxy"],
-        noProxy: environment["NO_PROXY"] || environment["no_proxy"],
-      },
-      clock,
-      log,
-      userAgent: `ociregistry/${packageVersion()}`,
-    },
-  };
-}
-
-async function readUpstreamRegistry(registry: RegistryConfig, names: RegistryNames, environment: NodeJS.ProcessEnv): Promise<UpstreamRegistryOptions> {
-  const { scheme, originFallback, redirectHosts, public: isPublic } = registry;
-  const endpoints = await Promise.all(registry.endpoints.map(async (endpoint) => ({ url: endpoint.url, ...(await readAccess(endpoint, environment)) })));
-  return { host: hostOf(registry, names), scheme, endpoints, originFallback, redirectHosts, public: isPublic, ...(await readAccess(registry, environment)) };
-}
-
-async function readAccess(
-  { auth, tls }: Pick<RegistryConfig, "auth" | "tls">,
-  environment: NodeJS.ProcessEnv,
-): Promise<Pick<UpstreamRegistryOptions, "auth" | "tls">> {
-  const secret = auth && (await readSecret(auth.password, environment));
-  const texts = tls && (await readTlsTexts(tls));
-  return {
-    ...(auth && secret ? { auth: { user: auth.user, password: () => secret.reveal(), realmHosts: auth.realmHosts } } : {}),
-    ...(tls && texts ? { tls: { ...defined(texts), insecureSkipVerify: tls.insecureSkipVerify } } : {}),
-  };
-}
-
 function pathsNamed(config: Config): readonly string[] {
   return namedFiles(config).map(({ path }) => path);
-}
-
-function defined({ ca, cert, key }: { ca: string | undefined; cert: string | undefined; key: string | undefined }): {
-  ca?: string;
-  cert?: string;
-  key?: string;
-} {
-  return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
-}
-
-function freshnessOf(config: Config, names: RegistryNames): FreshnessOptions {
-  const ttlMs = createTagTtl(config, names);
-  const byHost = new Map(config.registries.map((registry) => [hostOf(registry, names), registry]));
-  return {
-    airGapped: config.airGapped,
-    alwaysPullLatest: config.alwaysPullLatest,
-    rulesOf(host) {
-      const own = byHost.get(host);
-      return {
-        tagTtlMs: (repository) => ttlMs(repository),
-        staleIfErrorMs: own?.staleIfErrorMs ?? config.staleIfErrorMs,
-        whenDeniedMs: own?.whenDeniedMs ?? config.whenDeniedMs,
-        whenGoneMs: own?.whenGoneMs ?? config.whenGoneMs,
-      };
-    },
-  };
-}
-
-const fillsMaxDefault = 16;
-
-function fillsMaxOf({ config, names }: Rules, host: RegistryHost): number {
-  return config.registries.find((registry) => hostOf(registry, names) === host)?.fillsMax ?? fillsMaxDefault;
-}
-
-function hostOf({ name }: RegistryConfig, names: RegistryNames): RegistryHost {
-  const host = names.find(name);
-  if (!host) throw new Error(`registries: "${name}" is not a host[:port]`); // RegistryNames took it a moment ago.
-  return host;
 }
 
 /** What an operator wants to know at the start, in a line or two. */

@@ -16,7 +16,8 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   transfer: ["oci", "cache"],
   web: ["oci", "types:auth", "types:cache"],
   config: ["oci"],
-  "wiring.ts": ["oci", "server", "cache", "upstream", "auth", "operations", "transfer", "web", "config"],
+  "rules.ts": ["oci", "cache", "upstream", "config"],
+  "wiring.ts": ["rules.ts", "oci", "server", "cache", "upstream", "auth", "operations", "transfer", "web", "config"],
   cli: ["wiring.ts", "config", "oci"],
   "main.ts": ["cli"],
 };
