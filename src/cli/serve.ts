@@ -52,10 +52,13 @@ export async function serve({ flags, io, start = startWhole, clock = systemClock
   watch?.start();
 
   const signal = await stopped;
+  // With its sockets closed nothing else keeps the process: it would end, as failed, in the middle of a wait.
+  const hold = setInterval(() => {}, 60_000);
   forgetHangup();
   await watch?.stop();
   await reloads.settled();
   await program.stop(signal);
+  clearInterval(hold);
   return exitCodes.done;
 }
 

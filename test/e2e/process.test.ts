@@ -54,6 +54,15 @@ test("what was arriving when it left goes on where it stood when it is back", as
   expect(upstream.bytesSent.total).toBeLessThan(content.byteLength * 1.1);
 });
 
+test("SIGTERM after a registry was refused is followed to its end, with exit code 0", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startOurServer({ folder: folder.path });
+  expect(await pull({ host: server.host, path: "/v2/localhost/x/manifests/latest" })).toMatchObject({ status: 403 });
+  server.process.signal("SIGTERM");
+  expect(await server.process.ended).toEqual({ code: 0, signal: null });
+  expect(server.process.output).toContain('"msg":"stopped"');
+});
+
 test("a second signal ends it at once", async () => {
   await using folder = await temporaryFolder();
   await using upstream = await startFakeUpstream();
