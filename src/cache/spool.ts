@@ -42,6 +42,8 @@ export class Spool {
   #flushing: Promise<void> | undefined;
   #space: PromiseWithResolvers<void> | undefined;
   #hasGrown: boolean;
+  /** Before it, a ring that has grown holds nothing. */
+  #grownAtBytes = 0;
   #isClosed = false;
 
   /** Opens the file; where that fails for the disk's sake the spool lives in memory. */
@@ -129,6 +131,7 @@ export class Spool {
     this.#receivedBytes = 0;
     this.#flushedBytes = 0;
     this.#reservedBytes = 0;
+    this.#grownAtBytes = 0;
     if (this.#disk.kind === "file") await this.#disk.file.truncate(0);
   }
 
@@ -175,16 +178,18 @@ export class Spool {
     this.#hasGrown = true;
     const moreBytes = this.#options.memory.take(ringBytesWithoutDisk - this.#ring.length, 0);
     const larger = Buffer.allocUnsafeSlow(this.#ring.length + moreBytes);
-    for (let position = this.#ringStart(); position < this.#receivedBytes;) {
+    const heldFrom = this.#ringStart();
+    for (let position = heldFrom; position < this.#receivedBytes;) {
       const at = position % larger.length;
       position += this.#copy(larger.subarray(at), position, this.#receivedBytes - position);
     }
     this.#ring = larger;
+    this.#grownAtBytes = heldFrom;
   }
 
   /** The first position whose byte is still in the ring, and not about to be written over. */
   #ringStart(): number {
-    return Math.max(0, this.#receivedBytes + this.#reservedBytes - this.#ring.length);
+    return Math.max(this.#grownAtBytes, this.#receivedBytes + this.#reservedBytes - this.#ring.length);
   }
 
   #copy(target: Uint8Array, positionBytes: number, lengthBytes: number): number {

@@ -47,6 +47,14 @@ describe("a full disk", () => {
     expect(rig.store.status()).toMatchObject({ writable: false });
   });
 
+  test("gives a reader that is far behind when it fills the exact bytes, from the file and then from memory", async () => {
+    await using all = await arrange();
+    const { rig, repository, digest, bytes } = all;
+    await using content = await rig.cache.getBlob(repository, digest, pullCall());
+    await expect.poll(() => rig.store.status().writable).toBe(false);
+    expect((await readBlob(content)).equals(bytes)).toBe(true);
+  });
+
   test("from the start lets manifests and small blobs pass, and what a HEAD promised can be got; when there is room they are kept again", async () => {
     await using all = await arrange();
     const { rig, repository, upstream, disk } = all;
