@@ -28,7 +28,7 @@ await using folder = await temporaryFolder();
 const { origin, content } = await startOrigin(folder.path, { coldBlobs: rounds });
 await using disposables = new AsyncDisposableStack();
 disposables.use(origin);
-const line = disposables.use(await startLine(folder.path, origin, { bytesPerSecond: 100 * mebibyte }));
+const line = disposables.use(await startLine(origin, { bytesPerSecond: 100 * mebibyte }));
 const contenders: Contender[] = [];
 for (const start of [...(options.peers ? [] : [startOurs]), startProxy]) contenders.push(disposables.use(await start(folder.path, line)));
 contenders.push(disposables.use(await startNginx(folder.path, content)));

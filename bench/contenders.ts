@@ -47,16 +47,11 @@ export async function startOrigin(folder: string, { coldBlobs }: { coldBlobs: nu
 }
 
 /** The origin at the end of a line of `bytesPerSecond` for each connection: what is between a cache and a registry out there. */
-export async function startLine(folder: string, origin: Contender, { bytesPerSecond }: { bytesPerSecond: number }): Promise<Contender> {
-  const own = await made(folder, "line");
+export async function startLine(origin: Contender, { bytesPerSecond }: { bytesPerSecond: number }): Promise<Contender> {
   const port = await freePort();
-  const server = `server {
-    listen 127.0.0.1:${port};
-    location / { proxy_pass ${new URL(origin.base).origin}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; proxy_buffering off; limit_rate ${bytesPerSecond}; }
-  }`;
-  const running = await startNginxWith(own, port, nginxConf(own, server));
-  const base = `http://127.0.0.1:${port}/v2/${repository}`;
-  return { name: "line", base, process: running, [Symbol.asyncDispose]: () => running.kill() };
+  const args = [join(import.meta.dirname, "line.ts"), String(port), new URL(origin.base).port, String(bytesPerSecond)];
+  const running = await startProcess({ command: process.execPath, args, ready: { port } });
+  return { name: "line", base: `http://127.0.0.1:${port}/v2/${repository}`, process: running, [Symbol.asyncDispose]: () => running.kill() };
 }
 
 /** Us, with the request line on, written to a file. */

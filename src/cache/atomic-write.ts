@@ -65,19 +65,19 @@ export async function publish(temporaryPath: string, path: string, { sync = true
     await rename(temporaryPath, path);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw error;
-    await makeFolder(folder);
+    await makeFolder(folder, { sync });
     await rename(temporaryPath, path);
   }
   if (sync) await syncFolder(folder);
 }
 
-/** Makes sure that an empty file lies at `path`: a mark that says something by being there. */
+/** Makes sure that an empty file lies at `path`: a mark that says something by being there. Not synced: one that a power cut takes is made again. */
 export async function mark(path: string): Promise<void> {
   try {
     await (await open(path, constants.O_CREAT | constants.O_WRONLY, 0o664)).close();
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw error;
-    await makeFolder(dirname(path));
+    await makeFolder(dirname(path), { sync: false });
     await (await open(path, constants.O_CREAT | constants.O_WRONLY, 0o664)).close();
   }
 }
@@ -86,14 +86,14 @@ export async function mark(path: string): Promise<void> {
  * Makes a folder and those above it, group-writable, and syncs each new name: what is published in the last one is not lost with
  * the first. Not `mkdir`'s own recursion, which never ends where a folder can be neither found nor made (/proc, a removed one).
  */
-export async function makeFolder(folder: string): Promise<void> {
+export async function makeFolder(folder: string, { sync = true }: { sync?: boolean } = {}): Promise<void> {
   try {
-    await makeOne(folder);
+    await makeOne(folder, sync);
   } catch (error) {
     const parent = dirname(folder);
     if (!isErrno(error, "ENOENT") || parent === folder) throw error;
-    await makeFolder(parent);
-    await makeOne(folder);
+    await makeFolder(parent, { sync });
+    await makeOne(folder, sync);
   }
 }
 
@@ -128,14 +128,14 @@ export function isStorageFailure(error: unknown): error is NodeJS.ErrnoException
   return isErrno(error, ...storageFailures);
 }
 
-async function makeOne(folder: string): Promise<void> {
+async function makeOne(folder: string, sync: boolean): Promise<void> {
   try {
     await mkdir(folder, { mode: 0o775 });
   } catch (error) {
     if (isErrno(error, "EEXIST")) return;
     throw error;
   }
-  await syncFolder(dirname(folder));
+  if (sync) await syncFolder(dirname(folder));
 }
 
 async function syncFolder(folder: string): Promise<void> {
