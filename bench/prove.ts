@@ -99,7 +99,8 @@ async function proveLeaving(): Promise<readonly Claim[]> {
       measured: afterMebibytes ?? NaN,
       holds: after.residentBytes - before.residentBytes < 40 * mebibyte,
     },
-    { what: "upstream bytes / all blobs' bytes, at most 1.05", measured: upstreamRatio.toFixed(3), holds: upstreamRatio <= 1.05 },
+    // A download that pauses for want of readers loses what was on the wire.
+    { what: "upstream bytes / all blobs' bytes, at most 1.10", measured: upstreamRatio.toFixed(3), holds: upstreamRatio <= 1.1 },
   ];
 }
 

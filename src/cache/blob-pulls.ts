@@ -26,6 +26,13 @@ import type { Store } from "./store.ts";
 /** How often a reader looks for another fill when the one it joined could not begin. */
 const joinsMax = 3;
 
+/** A reader's place, taken on behalf of a repository. */
+interface Joined {
+  readonly fill: Fill;
+  readonly reader: FillReader;
+  readonly repository: Repository;
+}
+
 export interface BlobPullsOptions {
   readonly upstream: Registry;
   readonly store: Store;
@@ -49,10 +56,19 @@ export class BlobPulls {
 
   async get(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
     call.signal.throwIfAborted();
-    const held = await this.#findHeld(repository, digest, call);
-    if (held) return heldBlob(digest, held, call.ranges);
-    this.#checkMayFetch(repository, digest, call);
-    return await this.#remembered(repository, digest, () => this.#filled(repository, digest, call));
+    const { fills, clock } = this.#options;
+    const untilMs = clock.elapsed() + answerDeadlineMs;
+    for (let joins = 0; ;) {
+      const { endedCount } = fills;
+      const held = await this.#findHeld(repository, digest, call);
+      if (held) return heldBlob(digest, held, call.ranges);
+      this.#checkMayFetch(repository, digest, call);
+      const joined = await this.#remembered(repository, digest, () => this.#join(repository, digest, call, endedCount));
+      if (!joined) continue;
+      joins += 1;
+      const filled = await this.#remembered(repository, digest, () => this.#filled(joined, call, { untilMs, isLast: joins >= joinsMax }));
+      if (filled) return filled;
+    }
   }
 
   async head(repository: Repository, digest: Digest, call: Call): Promise<Descriptor & Answered> {
@@ -85,6 +101,9 @@ export class BlobPulls {
     const { grants, freshness, fills, store } = this.#options;
     // Nothing to have a right to yet, or a right that the fill is about to write down.
     if (fills.find(repository.host, digest)?.isFor(repository) || !(await store.blobs.has(digest))) return undefined;
+    // A fill that ended since we looked has written it down by now.
+    const written = await grants.find(repository, digest);
+    if (written) return written;
     const found = await grants.search(repository, digest, { all: freshness.airGapped || !call.mayFetch });
     if (found || !call.mayFetch) return found;
     try {
@@ -114,32 +133,37 @@ export class BlobPulls {
     throw new OciError("BLOB_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
   }
 
-  async #filled(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
-    const untilMs = this.#options.clock.elapsed() + answerDeadlineMs;
-    for (let joins = 1; ; joins += 1) {
-      const { fill, reader } = await this.#join(repository, digest, call);
-      try {
-        await this.#untilAnswerable(fill, call, untilMs);
-        return this.#answer(fill, reader, call.ranges);
-      } catch (error) {
-        await reader[Symbol.asyncDispose]();
-        // Refused in another repository's name, or stopped before we came: not our answer yet.
-        const isRefusedToOthers = fill.repository.path !== repository.path && ((error instanceof OciError && error.code === "DENIED") || isUnknown(error));
-        if (!(isRefusedToOthers || fill.wasPaused) || joins >= joinsMax || call.signal.aborted) throw error;
-        await abandonable(fill.ended, call.signal);
-      }
+  /** What a fill answers; undefined when it could not, for a reason that is not ours: then look again. */
+  async #filled(
+    { fill, reader, repository }: Joined,
+    call: BlobCall,
+    { untilMs, isLast }: { untilMs: number; isLast: boolean },
+  ): Promise<(BlobContent & Answered) | undefined> {
+    try {
+      await this.#untilAnswerable(fill, call, untilMs);
+      return this.#answer(fill, reader, call.ranges);
+    } catch (error) {
+      await reader[Symbol.asyncDispose]();
+      // Refused in another repository's name, or stopped before we came: not our answer yet.
+      const isRefusedToOthers = fill.repository.path !== repository.path && ((error instanceof OciError && error.code === "DENIED") || isUnknown(error));
+      if (!(isRefusedToOthers || fill.wasPaused) || isLast || call.signal.aborted) throw error;
+      await abandonable(fill.ended, call.signal);
+      return undefined;
     }
   }
 
-  async #join(repository: Repository, digest: Digest, call: BlobCall): Promise<{ fill: Fill; reader: FillReader }> {
+  /** A place among the readers of a running fill, or of a new one. Undefined when one ended since `endedCount`: what was not on the disk may be now. */
+  async #join(repository: Repository, digest: Digest, call: BlobCall, endedCount: number): Promise<Joined | undefined> {
     const { fills, grants } = this.#options;
     const positionBytes = lowestStart(call.ranges);
     const grant = await grants.find(repository, digest);
     const running = fills.find(repository.host, digest, positionBytes);
     if (running && running.repository.path !== repository.path && !grant) await this.#askRight(repository, digest, call);
     const { requestId } = call;
-    const fill = fills.find(repository.host, digest, positionBytes) ?? fills.start(repository, digest, { requestId, grantedBytes: grant?.sizeBytes });
-    return { fill, reader: fill.join(repository) };
+    const found = fills.find(repository.host, digest, positionBytes);
+    if (!found && fills.endedCount !== endedCount) return undefined;
+    const fill = found ?? fills.start(repository, digest, { requestId, grantedBytes: grant?.sizeBytes });
+    return { fill, reader: fill.join(repository), repository };
   }
 
   /** Waits until the answer's status is certain: the upstream has answered, and small blobs are right. */

@@ -41,6 +41,7 @@ export class Fills {
   readonly #share = new LoopShare();
   readonly #queues = new Map<RegistryHost, FillQueue>();
   #closed = false;
+  #endedCount = 0;
 
   constructor(options: FillsOptions) {
     this.#options = options;
@@ -84,11 +85,17 @@ export class Fills {
     background.run(
       "fill",
       fill.ended.finally(() => {
+        this.#endedCount += 1;
         if (this.#fills.get(key) === fill) this.#fills.delete(key);
         if (queue.running === 0 && queue.waiting === 0) this.#queues.delete(repository.host);
       }),
     );
     return fill;
+  }
+
+  /** Counts the fills that have ended: whoever looked at the disk before one did has to look again. */
+  get endedCount(): number {
+    return this.#endedCount;
   }
 
   /** Throws `OVERLOADED` when the registry's queue is full: said at a manifest, so that its blobs need not find out. */

@@ -26,7 +26,10 @@ export class Provenance {
 
   /** `host` has delivered these bytes, and they were checked. */
   async record(host: RegistryHost, digest: Digest, { isPublic }: { isPublic: boolean }): Promise<void> {
-    await mark(this.#layout.delivery(host, digest));
-    if (isPublic) await mark(this.#layout.publicMark(digest));
+    const paths = [this.#layout.delivery(host, digest), ...(isPublic ? [this.#layout.publicMark(digest)] : [])];
+    for (const path of paths) {
+      await mark(path);
+      this.#marks.forget(path);
+    }
   }
 }

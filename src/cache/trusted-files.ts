@@ -46,11 +46,7 @@ export class TrustedFiles<T> {
   find(path: string): T | undefined | Promise<T | undefined> {
     const entry = this.#entries.get(path);
     if (entry && this.#options.clock.elapsed() - entry.confirmedAtMs < trustMs) return entry.value;
-    const loading = this.#loading.get(path);
-    if (loading) return loading;
-    const work = (entry ? this.#confirm(path, entry) : this.#load(path)).finally(() => this.#loading.delete(path));
-    this.#loading.set(path, work);
-    return work;
+    return this.#loading.get(path) ?? this.#look(path, entry);
   }
 
   /** The file's meaning as it is now, without keeping it in memory. Throws as `find`. */
@@ -58,24 +54,36 @@ export class TrustedFiles<T> {
     return (await this.#read(path))?.value;
   }
 
-  /** The file has been written or removed by us: read it anew. */
+  /** The file has been written or removed by us: read it anew, whoever is reading it just now. */
   forget(path: string): void {
     this.#entries.delete(path);
+    this.#loading.delete(path);
   }
 
-  async #confirm(path: string, entry: Entry<T>): Promise<T | undefined> {
+  #look(path: string, entry: Entry<T> | undefined): Promise<T | undefined> {
+    const isCurrent = (): boolean => this.#loading.get(path) === work;
+    const work: Promise<T | undefined> = (entry ? this.#confirm(path, entry, isCurrent) : this.#load(path, isCurrent)).finally(() => {
+      if (isCurrent()) this.#loading.delete(path);
+    });
+    this.#loading.set(path, work);
+    return work;
+  }
+
+  async #confirm(path: string, entry: Entry<T>, isCurrent: () => boolean): Promise<T | undefined> {
     const file = await statOrUndefined(path);
     if (file && signatureOf(file) === entry.signature) {
       entry.confirmedAtMs = this.#options.clock.elapsed();
       return entry.value;
     }
-    this.#entries.delete(path);
-    return file ? await this.#load(path) : undefined;
+    if (isCurrent()) this.#entries.delete(path);
+    return file ? await this.#load(path, isCurrent) : undefined;
   }
 
-  async #load(path: string): Promise<T | undefined> {
+  async #load(path: string, isCurrent: () => boolean): Promise<T | undefined> {
     const read = await this.#read(path);
     if (!read) return undefined;
+    // Written while we read: what we have may be what was there before.
+    if (!isCurrent()) return read.value;
     const entry = { value: read.value, signature: signatureOf(read.file), confirmedAtMs: this.#options.clock.elapsed() };
     this.#entries.set(path, entry, this.#options.memoryBytesMax === undefined ? {} : { size: read.file.size + entryBytes });
     return read.value;

@@ -390,3 +390,18 @@ test("with its queue full a registry's absent manifests are refused early, and w
   await rig.cache.close();
   await Promise.all(pulls);
 });
+
+test("however many ask while a download ends, it is not begun again", async () => {
+  await using all = await arrange({ sizeBytes: 400_000 });
+  const { rig, repository, digest, bytes, upstream } = all;
+  let isOver = false;
+  const first = pullBlob(rig, repository, digest).finally(() => (isOver = true));
+  const asked: ReturnType<typeof pullBlob>[] = [];
+  // One more in every turn of the event loop, from before the download to after its end.
+  for (let after = 0; after < 50; after += isOver ? 1 : 0) {
+    asked.push(pullBlob(rig, repository, digest));
+    await new Promise(setImmediate);
+  }
+  for (const pulled of [await first, ...(await Promise.all(asked))]) expect(pulled.bytes.equals(bytes)).toBe(true);
+  expect(upstream.requests).toEqual([getOf(digest)]);
+});
