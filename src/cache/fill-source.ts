@@ -42,7 +42,7 @@ export class FillSource {
 
   constructor(options: FillSourceOptions) {
     this.#options = options;
-    // A read may hang on a connection that says nothing: dropping the connection ends it.
+    // A read may hang on a connection that says nothing: dropping the connection ends it, and it reports what is to be reported.
     options.signal.addEventListener("abort", () => void this.#drop().catch(() => {}), { once: true });
   }
 

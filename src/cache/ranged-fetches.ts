@@ -111,7 +111,7 @@ export class RangedFetches {
         segment.state = "failed";
         return;
       }
-      // Overtaken by the fill, it may hang on a connection that says nothing: dropping the connection ends it.
+      // Overtaken by the fill, it may hang on a connection that says nothing: dropping the connection ends the read below, whose failure is nobody's loss.
       const drop = (): void => void Promise.resolve(content[Symbol.asyncDispose]()).catch(() => {});
       segment.abort.signal.addEventListener("abort", drop, { once: true });
       const chunk = Buffer.allocUnsafeSlow(chunkBytes);
