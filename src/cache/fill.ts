@@ -52,7 +52,7 @@ export class Fill implements FollowedFill {
       signal: this.#abort.signal,
       onArriving: (sizeBytes) => this.#become({ kind: "arriving", sizeBytes }),
       onBytes: () => this.#changes.tellSoon(),
-      onWrong: () => this.#beginAgain(),
+      onWrong: (whose) => this.#beginAgain(whose),
       neededFrom: () => Math.min(...[...this.#readers].map(({ positionBytes }) => positionBytes)),
       onSlow: (positionBytes) => this.#cutThoseAt(positionBytes),
     });
@@ -165,17 +165,17 @@ export class Fill implements FollowedFill {
       giveBack = await this.#options.place(this.#abort.signal);
       this.#isQueued = false;
       await this.#reception.receive();
-      giveBack();
-      this.#become({ kind: "verified", sizeBytes: this.receivedBytes });
-      await this.#publish();
     } catch (error) {
       giveBack?.();
       this.#become({ kind: "failed", error: this.wasPaused ? this.#abort.signal.reason : error });
-      await this.#keepPart(error);
+      return await this.#keepPart(error);
     }
+    giveBack();
+    this.#become({ kind: "verified", sizeBytes: this.receivedBytes });
+    await this.#publish();
   }
 
-  /** The digest is right: readers have the rest already; now the file becomes part of the store. */
+  /** The digest is right: readers have the rest already, whatever comes of the file, which now becomes part of the store. */
   async #publish(): Promise<void> {
     const { storage, log, clock } = this.#options;
     const { spool } = this.#reception;
@@ -205,8 +205,9 @@ export class Fill implements FollowedFill {
     else await this.#options.storage.remove(spool.path);
   }
 
-  #beginAgain(): void {
-    this.#options.log.warn({ repository: repositoryName(this.repository), digest: this.digest }, "upstream sent wrong bytes");
+  #beginAgain(whose: "upstream" | "left"): void {
+    const message = whose === "upstream" ? "upstream sent wrong bytes" : "what was left of a download is damaged";
+    this.#options.log.warn({ repository: repositoryName(this.repository), digest: this.digest }, message);
     this.#become({ kind: "beginning" });
   }
 

@@ -43,8 +43,8 @@ export interface ReceptionOptions {
   /** The upstream answers: bytes follow. */
   readonly onArriving: (sizeBytes: number | undefined) => void;
   readonly onBytes: () => void;
-  /** What came was wrong, and is forgotten; it begins again. */
-  readonly onWrong: () => void;
+  /** What came, or was left of an earlier fill, was wrong and is forgotten; it begins again. */
+  readonly onWrong: (whose: "upstream" | "left") => void;
   /** The first byte that some reader still needs; Infinity when nobody reads. */
   readonly neededFrom: () => number;
   /** Readers that need the byte at `positionBytes` have kept the others waiting for too long. */
@@ -100,7 +100,7 @@ export class Reception {
       this.#generation += 1;
       if (claimed) await this.#source.close();
       else await this.#source.distrust();
-      onWrong();
+      onWrong(claimed ? "left" : "upstream");
       await this.#ranged?.close();
       this.#ranged = undefined;
       await this.#spool?.reset();
@@ -141,16 +141,15 @@ export class Reception {
   async #receiveOnce(claimed: Claim | undefined): Promise<boolean> {
     const { storage, digest, clock, share, onArriving } = this.#options;
     const digester = new Digester(algorithmOf(digest));
-    const sizeBytes = claimed?.isWhole ? claimed.lengthBytes : ((await this.#source.begin(claimed?.lengthBytes ?? 0)) ?? this.#namedBytes());
+    const begun = await this.#begin(claimed);
+    if (begun === "beyond") return false;
+    const { sizeBytes } = begun;
     const spool = await this.#openSpool(sizeBytes);
     this.#ranged = this.#rangedFetches(sizeBytes);
     this.#fromBytes = claimed?.lengthBytes ?? 0;
     this.#sinceMs = clock.elapsed();
     onArriving(sizeBytes);
-    if (claimed) {
-      await copyPart({ ...claimed, receive: async (bytes) => await this.#take(spool, bytes, digester) });
-      await storage.remove(claimed.path);
-    }
+    if (claimed && !(await this.#takeOver(claimed, spool, digester))) return false;
     while (!claimed?.isWhole) {
       const target = await this.#reserve(spool);
       const length = await this.#source.read(target, spool.receivedBytes);
@@ -164,6 +163,25 @@ export class Reception {
     // Whoever gets the last bytes may rely on them: they are in the file before they leave, and a kill from here on loses nothing.
     if (await spool.flushed()) await storage.recordDelivery({ isPublic: this.#source.isPublic && !claimed });
     return true;
+  }
+
+  /** Where the bytes after what is claimed come from, and how many there are in all; "beyond" when the blob ends before what is claimed does. */
+  async #begin(claimed: Claim | undefined): Promise<{ readonly sizeBytes: number | undefined } | "beyond"> {
+    if (claimed?.isWhole) return { sizeBytes: claimed.lengthBytes };
+    try {
+      return { sizeBytes: (await this.#source.begin(claimed?.lengthBytes ?? 0)) ?? this.#namedBytes() };
+    } catch (error) {
+      if (!claimed || !(error instanceof OciError) || error.code !== "RANGE_INVALID") throw error;
+      await this.#options.storage.remove(claimed.path);
+      return "beyond";
+    }
+  }
+
+  /** Copies what is claimed into the spool. False when it cannot be read; it is gone afterwards, in any case. */
+  async #takeOver(claimed: Claim, spool: Spool, digester: Digester): Promise<boolean> {
+    const isWhole = await copyPart({ ...claimed, receive: async (bytes) => await this.#take(spool, bytes, digester) });
+    await this.#options.storage.remove(claimed.path);
+    return isWhole;
   }
 
   /** What a manifest says, where the upstream says nothing; once it was wrong, nobody knows. */

@@ -221,6 +221,22 @@ describe("wrong bytes", () => {
   });
 });
 
+test.each([
+  ["longer than its blob", 4 * mib],
+  ["empty", 0],
+])("what is left of a download, %s, is not gone on with", async (_, leftBytes) => {
+  await using all = await arrange();
+  const { rig, repository, digest, bytes, upstream } = all;
+  const key = `${hostFolder(repository.host)}~${digest.replace(":", "-")}`;
+  const path = await rig.store.instance.partPath(key);
+  await writeFile(path, seededBytes(leftBytes, "other"));
+  await rig.store.instance.leave(path, key);
+  expect((await pullBlob(rig, repository, digest)).bytes.equals(bytes)).toBe(true);
+  expect(upstream.requests.at(-1)).toBe(getOf(digest));
+  await published(rig);
+  expect(await temporaryFiles(rig)).toEqual([]);
+});
+
 describe("the held-back tail", () => {
   test("waits for the digest while everything before it is out", async () => {
     await using all = await arrange();
