@@ -6,28 +6,6 @@ import { constants } from "node:fs";
 import { mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
-const storageFailures = [
-  "ENOSPC",
-  "EDQUOT",
-  "EFBIG",
-  "EIO",
-  "ESTALE",
-  "ENODEV",
-  "ENXIO",
-  "EROFS",
-  "EACCES",
-  "EPERM",
-  "EMFILE",
-  "ENFILE",
-  "ENOENT",
-  "ENOTDIR",
-  "EISDIR",
-  "EEXIST",
-  "ENOTEMPTY",
-  "ELOOP",
-  "ENAMETOOLONG",
-];
-
 export interface AtomicWriteOptions {
   /** Where the bytes are written first: in the same filesystem. */
   readonly temporaryPath: string;
@@ -107,11 +85,12 @@ export async function isThere(path: string): Promise<boolean> {
   }
 }
 
+/** Removes a file. One that cannot be removed stays, for the sweep of temporary folders. */
 export async function removeIfThere(path: string): Promise<void> {
   try {
     await unlink(path);
   } catch (error) {
-    if (!isErrno(error, "ENOENT", "ENOTDIR", "EROFS", "EACCES", "EPERM")) throw error;
+    if (!isStorageFailure(error)) throw error;
   }
 }
 
@@ -122,10 +101,11 @@ export function isErrno(error: unknown, ...codes: readonly string[]): error is N
 
 /**
  * True when the disk, not the program, is the reason: full, broken, read-only, not ours, or a folder in a file's place and the
- * other way round. Bytes pass through then, unkept.
+ * other way round. Bytes pass through then, unkept. Every system call's error counts: what network filesystems, FUSE and torn
+ * filesystems answer with is a list without end.
  */
 export function isStorageFailure(error: unknown): error is NodeJS.ErrnoException {
-  return isErrno(error, ...storageFailures);
+  return error instanceof Error && "syscall" in error && typeof error.syscall === "string";
 }
 
 async function makeOne(folder: string, sync: boolean): Promise<void> {

@@ -10,7 +10,7 @@ import { mediaTypes } from "../oci/media-types.ts";
 import { resolveRanges, type RangeSpec } from "../oci/ranges.ts";
 import type { Answered, BlobCall, BlobContent, Call, Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
-import { smallBytesMax } from "./blob-store.ts";
+import { smallBytesMax, type OpenBlob } from "./blob-store.ts";
 import type { Fill } from "./fill.ts";
 import type { FillReader } from "./fill-reader.ts";
 import { answerDeadlineMs } from "./deadline.ts";
@@ -22,6 +22,7 @@ import type { NegativeAnswers } from "./negative-answers.ts";
 import { heldBackBytes } from "./reception.ts";
 import { abandonable, atMost, SingleFlight } from "./single-flight.ts";
 import type { Store } from "./store.ts";
+import { UnbrokenBlob } from "./unbroken-blob.ts";
 
 /** How often a reader looks for another fill when the one it joined could not begin. */
 const joinsMax = 3;
@@ -61,13 +62,13 @@ export class BlobPulls {
     for (let joins = 0; ;) {
       const { endedCount } = fills;
       const held = await this.#findHeld(repository, digest, call);
-      if (held) return heldBlob(digest, held, call.ranges);
+      if (held) return this.#held(repository, digest, held, call);
       this.#checkMayFetch(repository, digest, call);
       const joined = await this.#remembered(repository, digest, () => this.#join(repository, digest, call, endedCount));
       if (!joined) continue;
       joins += 1;
       const filled = await this.#remembered(repository, digest, () => this.#filled(joined, call, { untilMs, isLast: joins >= joinsMax }));
-      if (filled) return filled;
+      if (filled) return this.#unbroken(repository, digest, filled, call);
     }
   }
 
@@ -86,7 +87,7 @@ export class BlobPulls {
   }
 
   /** The blob's open file or bytes, when they are here and this repository may show them. Release a file. */
-  async #findHeld(repository: Repository, digest: Digest, call: Call): Promise<Awaited<ReturnType<Store["blobs"]["open"]>> | Buffer> {
+  async #findHeld(repository: Repository, digest: Digest, call: Call): Promise<OpenBlob | Buffer | undefined> {
     const { store, grants } = this.#options;
     if (!(await store.provenance.covers(repository.host, digest))) return undefined;
     const grant = (await grants.find(repository, digest)) ?? (await this.#findRight(repository, digest, call));
@@ -126,6 +127,30 @@ export class BlobPulls {
       return head;
     };
     return await this.#heads.run(`${repositoryName(repository)}@${digest}`, ask, call.signal);
+  }
+
+  #held(repository: Repository, digest: Digest, source: OpenBlob | Buffer, call: BlobCall): BlobContent & Answered {
+    const content = heldBlob(digest, source, call.ranges);
+    if (Buffer.isBuffer(source)) return content;
+    return this.#unbroken(repository, digest, content, call, (error) => this.#options.store.blobs.distrust(digest, source, error));
+  }
+
+  /** What the disk fails to give of `content` is pulled again, once `onFailure` has been told. */
+  #unbroken(
+    repository: Repository,
+    digest: Digest,
+    content: BlobContent & Answered,
+    call: BlobCall,
+    onFailure?: (error: unknown) => void,
+  ): BlobContent & Answered {
+    return new UnbrokenBlob({
+      content,
+      pullAgain: async (error, ranges) => {
+        onFailure?.(error);
+        const { ranges: _, ...whole } = call;
+        return await this.get(repository, digest, ranges ? { ...whole, ranges } : whole);
+      },
+    });
   }
 
   #checkMayFetch(repository: Repository, digest: Digest, call: Call): void {

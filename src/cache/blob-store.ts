@@ -3,11 +3,13 @@
  * provenance's affair. A file of another size than expected, or small bytes with another digest, count as absent.
  */
 import { chmod, open, stat, type FileHandle } from "node:fs/promises";
+import { LRUCache } from "lru-cache";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { algorithmOf, digestOf, findDigest, type Digest } from "../oci/digest.ts";
 import { manifestBytesMax } from "../oci/manifest.ts";
-import { isErrno, isThere, publish, writeAtomic } from "./atomic-write.ts";
+import { publish, writeAtomic } from "./atomic-write.ts";
+import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
 import { TrustedFiles } from "./trusted-files.ts";
@@ -19,21 +21,35 @@ const memoryBytesMax = 32 * 1024 * 1024;
 const memoryEntriesMax = 20_000;
 /** A file that nobody reads any more stays open for so long: its next reader is often near. */
 const lingerMs = 1_000;
+/** A file that could not be read is tried again after so long: not every disk that fails is lost. */
+const distrustMs = 60_000;
+const distrustedMax = 10_000;
+
+export interface BlobStoreOptions {
+  readonly layout: Layout;
+  readonly instance: InstanceFolder;
+  readonly clock: Clock;
+  readonly background: Background;
+  readonly reads: DiskReads;
+}
 
 export class BlobStore {
   readonly #layout: Layout;
   readonly #instance: InstanceFolder;
   readonly #clock: Clock;
   readonly #background: Background;
+  readonly #reads: DiskReads;
   readonly #bytes: TrustedFiles<Buffer>;
   readonly #open = new Map<Digest, Promise<OpenBlob | undefined>>();
+  readonly #distrusted = new LRUCache<Digest, { readonly inode: number; readonly atMs: number }>({ max: distrustedMax });
 
-  constructor({ layout, instance, clock, background }: { layout: Layout; instance: InstanceFolder; clock: Clock; background: Background }) {
+  constructor({ layout, instance, clock, background, reads }: BlobStoreOptions) {
     this.#background = background;
+    this.#reads = reads;
     this.#layout = layout;
     this.#instance = instance;
     this.#clock = clock;
-    this.#bytes = new TrustedFiles({ clock, fileBytesMax: manifestBytesMax, entriesMax: memoryEntriesMax, memoryBytesMax, parse: verified });
+    this.#bytes = new TrustedFiles({ clock, reads, fileBytesMax: manifestBytesMax, entriesMax: memoryEntriesMax, memoryBytesMax, parse: verified });
   }
 
   /** All bytes of something small (up to a manifest's limit), their digest checked; undefined when absent or wrong. */
@@ -48,7 +64,8 @@ export class BlobStore {
 
   /** Whether a file has the digest's name, whatever is in it. */
   async has(digest: Digest): Promise<boolean> {
-    return await isThere(this.#layout.blob(digest));
+    const path = this.#layout.blob(digest);
+    return (await this.#reads.attempt(path, () => stat(path))) !== undefined;
   }
 
   /** An open file of exactly `sizeBytes`, shared with its other readers, or undefined. Release it once. */
@@ -71,6 +88,13 @@ export class BlobStore {
     return await this.open(digest, sizeBytes);
   }
 
+  /** The file could not be read: it counts as absent from now on, until another has its name or a while has passed. */
+  distrust(digest: Digest, { inode }: OpenBlob, error: unknown): void {
+    this.#distrusted.set(digest, { inode, atMs: this.#clock.elapsed() });
+    this.#open.delete(digest); // Its readers keep the file that they have.
+    this.#reads.tell(this.#layout.blob(digest), error);
+  }
+
   /** Writes small bytes under their digest. The caller has checked them. */
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
     const path = this.#layout.blob(digest);
@@ -84,17 +108,25 @@ export class BlobStore {
     await publish(temporaryPath, this.#layout.blob(digest));
     this.#bytes.forget(this.#layout.blob(digest));
     this.#open.delete(digest); // Its readers keep the file that they have.
+    this.#distrusted.delete(digest);
   }
 
   async #openFile(digest: Digest): Promise<OpenBlob | undefined> {
-    try {
-      const handle = await open(this.#layout.blob(digest), "r");
-      const { size, ino } = await handle.stat();
-      return new OpenBlob({ handle, sizeBytes: size, inode: ino, clock: this.#clock, background: this.#background });
-    } catch (error) {
-      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-      throw error;
-    }
+    const path = this.#layout.blob(digest);
+    return await this.#reads.attempt(path, async () => {
+      const handle = await open(path, "r");
+      const file = await this.#reads.attempt(path, () => handle.stat());
+      if (file && !this.#isDistrusted(digest, file.ino)) {
+        return new OpenBlob({ handle, sizeBytes: file.size, inode: file.ino, clock: this.#clock, background: this.#background, reads: this.#reads });
+      }
+      await handle.close();
+      return undefined;
+    });
+  }
+
+  #isDistrusted(digest: Digest, inode: number): boolean {
+    const distrusted = this.#distrusted.get(digest);
+    return distrusted?.inode === inode && this.#clock.elapsed() - distrusted.atMs < distrustMs;
   }
 
   #forgetOpen(digest: Digest, opening: Promise<OpenBlob | undefined>, error?: unknown): undefined {
@@ -104,22 +136,30 @@ export class BlobStore {
   }
 }
 
+export interface OpenBlobOptions extends Pick<BlobStoreOptions, "clock" | "background" | "reads"> {
+  readonly handle: FileHandle;
+  readonly sizeBytes: number;
+  readonly inode: number;
+}
+
 /** One open file and how many read it; it closes a little after the last has left. */
 export class OpenBlob {
   readonly handle: FileHandle;
   readonly sizeBytes: number;
-  readonly #inode: number;
+  readonly inode: number;
   readonly #clock: Clock;
   readonly #background: Background;
+  readonly #reads: DiskReads;
   #confirmedAtMs: number;
   #readers = 0;
   #closed = false;
   #cancelClose: () => void;
 
-  constructor({ handle, sizeBytes, inode, clock, background }: { handle: FileHandle; sizeBytes: number; inode: number; clock: Clock; background: Background }) {
+  constructor({ handle, sizeBytes, inode, clock, background, reads }: OpenBlobOptions) {
     this.handle = handle;
     this.sizeBytes = sizeBytes;
-    this.#inode = inode;
+    this.inode = inode;
+    this.#reads = reads;
     this.#clock = clock;
     this.#background = background;
     this.#confirmedAtMs = clock.elapsed();
@@ -129,14 +169,9 @@ export class OpenBlob {
   /** Whether its name still leads to it; asked of the disk once a second. */
   async isCurrent(path: string): Promise<boolean> {
     if (this.#clock.elapsed() - this.#confirmedAtMs < lingerMs) return true;
-    try {
-      const { ino, size } = await stat(path);
-      this.#confirmedAtMs = this.#clock.elapsed();
-      return ino === this.#inode && size === this.sizeBytes;
-    } catch (error) {
-      if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
-      throw error;
-    }
+    const file = await this.#reads.attempt(path, () => stat(path));
+    if (file) this.#confirmedAtMs = this.#clock.elapsed();
+    return file?.ino === this.inode && file.size === this.sizeBytes;
   }
 
   /** False when it was closed in the meantime. */

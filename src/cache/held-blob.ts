@@ -5,8 +5,9 @@ import { mediaTypes } from "../oci/media-types.ts";
 import { resolveRanges, type ByteRange, type RangeSpec } from "../oci/ranges.ts";
 import type { Answered, BlobContent } from "../oci/registry.ts";
 import type { OpenBlob } from "./blob-store.ts";
+import { CutShort } from "./unbroken-blob.ts";
 
-/** A whole blob or, with `specs`, parts of it. Throws `RANGE_INVALID`; then `file` has been released. */
+/** A whole blob or, with `specs`, parts of it. Throws `RANGE_INVALID`; then `source` has been released. Reading rejects with the system's error, or `CutShort`. */
 export function heldBlob(digest: Digest, source: OpenBlob | Buffer, specs: readonly RangeSpec[] | undefined): BlobContent & Answered {
   const sizeBytes = Buffer.isBuffer(source) ? source.byteLength : source.sizeBytes;
   try {
@@ -39,7 +40,11 @@ class HeldBlob implements BlobContent, Answered {
 
   async read(target: Uint8Array, positionBytes: number): Promise<number> {
     if (Buffer.isBuffer(this.#source)) return this.#source.copy(target, 0, positionBytes);
-    return (await this.#source.handle.read(target, 0, target.byteLength, positionBytes)).bytesRead;
+    const { bytesRead } = await this.#source.handle.read(target, 0, target.byteLength, positionBytes);
+    if (bytesRead === 0 && target.byteLength > 0 && positionBytes < this.#source.sizeBytes) {
+      throw new CutShort(`${this.descriptor.digest} ends on the disk at byte ${positionBytes} or before, not at ${this.#source.sizeBytes}`);
+    }
+    return bytesRead;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,7 +9,6 @@ import { readManifestContent } from "../oci/manifest.ts";
 import type { Answered, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { referrersTagOf } from "../oci/tag.ts";
-import { isErrno } from "./atomic-write.ts";
 import type { Freshness } from "./freshness.ts";
 import type { ReferrersAnswer } from "./referrers-store.ts";
 import { SingleFlight } from "./single-flight.ts";
@@ -164,12 +163,8 @@ export class Listings {
 
   async #listedAtMs(repository: Repository): Promise<number> {
     const { store, clock } = this.#options;
-    try {
-      return (await stat(store.layout.tags(repository))).mtimeMs;
-    } catch (error) {
-      if (isErrno(error, "ENOENT", "ENOTDIR")) return clock.now();
-      throw error;
-    }
+    const folder = store.layout.tags(repository);
+    return (await store.reads.attempt(folder, () => stat(folder)))?.mtimeMs ?? clock.now();
   }
 }
 

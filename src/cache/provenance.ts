@@ -7,6 +7,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RegistryHost } from "../oci/repository.ts";
 import { mark } from "./atomic-write.ts";
+import type { DiskReads } from "./disk-reads.ts";
 import type { Layout } from "./layout.ts";
 import { TrustedFiles } from "./trusted-files.ts";
 
@@ -14,9 +15,9 @@ export class Provenance {
   readonly #layout: Layout;
   readonly #marks: TrustedFiles<true>;
 
-  constructor({ layout, clock }: { layout: Layout; clock: Clock }) {
+  constructor({ layout, clock, reads }: { layout: Layout; clock: Clock; reads: DiskReads }) {
     this.#layout = layout;
-    this.#marks = new TrustedFiles({ clock, fileBytesMax: Number.MAX_SAFE_INTEGER, entriesMax: 20_000, parse: () => true });
+    this.#marks = new TrustedFiles({ clock, reads, fileBytesMax: Number.MAX_SAFE_INTEGER, entriesMax: 20_000, parse: () => true });
   }
 
   /** Whether clients of `host` may be given these bytes from disk. */

@@ -8,6 +8,7 @@ import type { Digest } from "../oci/digest.ts";
 import { findDescriptors } from "../oci/manifest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { writeAtomic } from "./atomic-write.ts";
+import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import { findDashedDigest, type Layout } from "./layout.ts";
 import { formatRecord, parseRecord } from "./record.ts";
@@ -27,12 +28,14 @@ const linksMax = 1_000;
 export class ReferrersStore {
   readonly #layout: Layout;
   readonly #instance: InstanceFolder;
+  readonly #reads: DiskReads;
   readonly #answers: TrustedFiles<ReferrersAnswer>;
 
-  constructor({ layout, instance, clock }: { layout: Layout; instance: InstanceFolder; clock: Clock }) {
+  constructor({ layout, instance, clock, reads }: { layout: Layout; instance: InstanceFolder; clock: Clock; reads: DiskReads }) {
     this.#layout = layout;
     this.#instance = instance;
-    this.#answers = new TrustedFiles({ clock, fileBytesMax: answerBytesMax, entriesMax: 5_000, memoryBytesMax: 16 * 1024 * 1024, parse: parseAnswer });
+    this.#reads = reads;
+    this.#answers = new TrustedFiles({ clock, reads, fileBytesMax: answerBytesMax, entriesMax: 5_000, memoryBytesMax: 16 * 1024 * 1024, parse: parseAnswer });
   }
 
   findAnswer(repository: Repository, subject: Digest): ReferrersAnswer | undefined | Promise<ReferrersAnswer | undefined> {
@@ -48,7 +51,8 @@ export class ReferrersStore {
 
   /** Digests of held manifests that name `subject`. */
   async listHeld(repository: Repository, subject: Digest): Promise<readonly Digest[]> {
-    const names = await listFolder(this.#layout.referrers(repository, subject));
+    const folder = this.#layout.referrers(repository, subject);
+    const names = (await this.#reads.attempt(folder, () => listFolder(folder))) ?? [];
     return names.slice(0, linksMax).flatMap((name) => findDashedDigest(name) ?? []);
   }
 }

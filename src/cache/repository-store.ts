@@ -3,7 +3,6 @@
  * or absent; one that is torn or empty counts as absent and heals when it is written again.
  */
 import { utimes } from "node:fs/promises";
-import type { Stats } from "node:fs";
 import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
@@ -11,6 +10,7 @@ import { findDigest, type Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
 import { isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
+import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
 import { listFolder } from "./list-folder.ts";
@@ -40,23 +40,33 @@ const entriesMax = 10_000;
 const noteEveryMs = 30_000;
 const notesMax = 10_000;
 
+export interface RepositoryStoreOptions {
+  readonly layout: Layout;
+  readonly instance: InstanceFolder;
+  readonly clock: Clock;
+  readonly background: Background;
+  readonly reads: DiskReads;
+}
+
 export class RepositoryStore {
   readonly #layout: Layout;
   readonly #instance: InstanceFolder;
   readonly #clock: Clock;
   readonly #background: Background;
+  readonly #reads: DiskReads;
   readonly #tags: TrustedFiles<TagRecord>;
   readonly #manifests: TrustedFiles<ManifestRecord>;
   readonly #links: TrustedFiles<{ readonly sizeBytes: number }>;
   readonly #checked = new Map<string, number>();
   #cancelNote: (() => void) | undefined;
 
-  constructor({ layout, instance, clock, background }: { layout: Layout; instance: InstanceFolder; clock: Clock; background: Background }) {
+  constructor({ layout, instance, clock, background, reads }: RepositoryStoreOptions) {
     this.#background = background;
+    this.#reads = reads;
     this.#layout = layout;
     this.#instance = instance;
     this.#clock = clock;
-    const common = { clock, fileBytesMax: recordBytesMax, entriesMax };
+    const common = { clock, reads, fileBytesMax: recordBytesMax, entriesMax };
     this.#tags = new TrustedFiles({ ...common, parse: parseTagRecord });
     this.#manifests = new TrustedFiles({ ...common, parse: parseManifestRecord });
     this.#links = new TrustedFiles({ ...common, parse: parseLink });
@@ -102,7 +112,7 @@ export class RepositoryStore {
 
   /** Tags that are known here, in the order of their bytes. */
   async listTags(repository: Repository): Promise<readonly Tag[]> {
-    return (await listFolder(this.#layout.tags(repository))).flatMap((name) => findTag(name) ?? []).sort();
+    return (await this.#list(this.#layout.tags(repository))).flatMap((name) => findTag(name) ?? []).sort();
   }
 
   findManifest(repository: Repository, digest: Digest): ManifestRecord | undefined | Promise<ManifestRecord | undefined> {
@@ -120,7 +130,7 @@ export class RepositoryStore {
   /** Digests of the manifests that a repository holds, as they come. */
   async *manifestDigests(repository: Repository): AsyncGenerator<Digest> {
     for (const algorithm of ["sha256", "sha512"]) {
-      for (const hex of await listFolder(join(this.#layout.manifests(repository), algorithm))) {
+      for (const hex of await this.#list(join(this.#layout.manifests(repository), algorithm))) {
         const digest = findDigest(`${algorithm}:${hex}`);
         if (digest) yield digest;
       }
@@ -143,7 +153,11 @@ export class RepositoryStore {
 
   /** True when the repository's folder has links at all: one that a copy or an older hand made may lack them. */
   async hasLinks(repository: Repository): Promise<boolean> {
-    return (await listFolder(this.#layout.links(repository))).length > 0;
+    return (await this.#list(this.#layout.links(repository))).length > 0;
+  }
+
+  async #list(folder: string): Promise<readonly string[]> {
+    return (await this.#reads.attempt(folder, () => listFolder(folder))) ?? [];
   }
 
   async #write(path: string, record: Readonly<Record<string, unknown>>, modifiedAtMs?: number): Promise<void> {
@@ -151,20 +165,23 @@ export class RepositoryStore {
   }
 }
 
-function parseTagRecord(bytes: Buffer, file: Stats): TagRecord | undefined {
+/** A tag's file; undefined when it is torn, or not ours. Never throws. */
+export function parseTagRecord(bytes: Buffer, file: { readonly mtimeMs: number }): TagRecord | undefined {
   const json = parseRecord(bytes);
   const named = json && findNamed(json);
   return named && { ...named, checkedAtMs: file.mtimeMs };
 }
 
-function parseManifestRecord(bytes: Buffer): ManifestRecord | undefined {
+/** The same of a manifest's record. */
+export function parseManifestRecord(bytes: Buffer): ManifestRecord | undefined {
   const json = parseRecord(bytes);
   const named = json && findNamed(json);
   const subject = typeof json?.["subject"] === "string" ? findDigest(json["subject"]) : undefined;
   return named && { ...named, ...(subject ? { subject } : {}) };
 }
 
-function parseLink(bytes: Buffer): { sizeBytes: number } | undefined {
+/** The same of a link. */
+export function parseLink(bytes: Buffer): { sizeBytes: number } | undefined {
   const sizeBytes = parseRecord(bytes)?.["size"];
   return isSize(sizeBytes) ? { sizeBytes } : undefined;
 }

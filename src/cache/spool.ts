@@ -4,7 +4,7 @@
  * remains and grows a little: the stream then goes at the pace of its slowest reader.
  */
 import { open, type FileHandle } from "node:fs/promises";
-import { isErrno, isStorageFailure } from "./atomic-write.ts";
+import { isStorageFailure } from "./atomic-write.ts";
 import type { RingMemory } from "./ring-memory.ts";
 
 const ringBytesMin = 64 * 1024;
@@ -111,12 +111,12 @@ export class Spool {
     if (this.#disk.kind === "file") this.#flushing ??= this.#flush();
   }
 
-  /** Copies what is there at `positionBytes`, which must be below `limitBytes` and that not beyond what was received. Undefined: those bytes are gone. */
+  /** Copies what is there at `positionBytes`, which must be below `limitBytes` and that not beyond what was received. Undefined: those bytes are gone. Rejects when the file cannot be read: then it is kept no more. */
   read(target: Uint8Array, positionBytes: number, limitBytes: number): number | Promise<number> | undefined {
     const length = Math.min(target.byteLength, limitBytes - positionBytes);
     if (positionBytes >= this.#ringStart()) return this.#copy(target, positionBytes, length);
     if (positionBytes >= this.#flushedBytes || !this.#disk.file) return undefined;
-    return readFile(this.#disk.file, target, positionBytes, Math.min(length, this.#flushedBytes - positionBytes));
+    return this.#readFile(this.#disk.file, target.subarray(0, Math.min(length, this.#flushedBytes - positionBytes)), positionBytes);
   }
 
   /** Waits until everything is in the file. The file and its path, or undefined when it could not be kept. */
@@ -132,7 +132,11 @@ export class Spool {
     this.#flushedBytes = 0;
     this.#reservedBytes = 0;
     this.#grownAtBytes = 0;
-    if (this.#disk.kind === "file") await this.#disk.file.truncate(0);
+    try {
+      if (this.#disk.kind === "file") await this.#disk.file.truncate(0);
+    } catch (error) {
+      this.#goOnWithoutDisk(error);
+    }
   }
 
   /** The path of the file, as long as it has one. */
@@ -157,7 +161,6 @@ export class Spool {
         const { bytesWritten } = await this.#disk.file.write(this.#ring, start, length, this.#flushedBytes);
         this.#flushedBytes += bytesWritten;
       } catch (error) {
-        if (!isStorageFailure(error) && !isErrno(error, "EBADF")) throw error;
         this.#goOnWithoutDisk(error);
       }
       this.freed();
@@ -165,7 +168,18 @@ export class Spool {
     this.#flushing = undefined;
   }
 
+  async #readFile(file: FileHandle, target: Uint8Array, positionBytes: number): Promise<number> {
+    try {
+      return (await file.read(target, 0, target.byteLength, positionBytes)).bytesRead;
+    } catch (error) {
+      if (this.#disk.kind === "file") this.#goOnWithoutDisk(error);
+      throw error;
+    }
+  }
+
+  /** Throws `error` when it was not the disk's. */
   #goOnWithoutDisk(error: unknown): void {
+    if (!isStorageFailure(error)) throw error;
     const { path, file } = this.#disk;
     this.#disk = { kind: "failed", path, file, error };
     this.#options.onDiskFailure(error);
@@ -198,9 +212,4 @@ export class Spool {
     target.set(this.#ring.subarray(start, start + length));
     return length;
   }
-}
-
-async function readFile(file: FileHandle, target: Uint8Array, positionBytes: number, lengthBytes: number): Promise<number> {
-  const { bytesRead } = await file.read(target, 0, lengthBytes, positionBytes);
-  return bytesRead;
 }

@@ -11,6 +11,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { isErrno, isStorageFailure, makeFolder, writeAtomic } from "./atomic-write.ts";
 import { BlobStore } from "./blob-store.ts";
+import { DiskReads } from "./disk-reads.ts";
 import { InstanceFolder } from "./instance-folder.ts";
 import { Layout, layoutVersion } from "./layout.ts";
 import { nameOfThisProcess } from "./process-name.ts";
@@ -29,6 +30,7 @@ export interface StoreOptions {
 export class Store {
   readonly layout: Layout;
   readonly instance: InstanceFolder;
+  readonly reads: DiskReads;
   readonly blobs: BlobStore;
   readonly provenance: Provenance;
   readonly repositories: RepositoryStore;
@@ -47,13 +49,15 @@ export class Store {
     return store;
   }
 
-  private constructor({ clock, background }: StoreOptions, layout: Layout, instance: InstanceFolder) {
+  private constructor({ clock, log, background }: StoreOptions, layout: Layout, instance: InstanceFolder) {
     this.layout = layout;
     this.instance = instance;
-    this.blobs = new BlobStore({ layout, instance, clock, background });
-    this.provenance = new Provenance({ layout, clock });
-    this.repositories = new RepositoryStore({ layout, instance, clock, background });
-    this.referrers = new ReferrersStore({ layout, instance, clock });
+    const reads = new DiskReads({ clock, log });
+    this.reads = reads;
+    this.blobs = new BlobStore({ layout, instance, clock, background, reads });
+    this.provenance = new Provenance({ layout, clock, reads });
+    this.repositories = new RepositoryStore({ layout, instance, clock, background, reads });
+    this.referrers = new ReferrersStore({ layout, instance, clock, reads });
   }
 
   /** The result of `work`, or undefined where the store cannot be written at the moment. A temporary folder that somebody removed is made again. */

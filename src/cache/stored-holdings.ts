@@ -5,7 +5,6 @@ import type { Clock } from "../oci/clock.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { repositoryName } from "../oci/repository.ts";
 import type { Holdings } from "../oci/views.ts";
-import { isErrno } from "./atomic-write.ts";
 import { findHostOfFolder, findRepositoryOfFolder } from "./layout.ts";
 import type { Store } from "./store.ts";
 
@@ -61,7 +60,7 @@ export class StoredHoldings implements Holdings {
   /** Every repository of which something is held, as the disk gives them. */
   async *walk(): AsyncGenerator<Repository> {
     const { layout } = this.#store;
-    for (const folder of await subfolders(layout.upstreams())) {
+    for (const folder of await this.#subfolders(layout.upstreams())) {
       const host = findHostOfFolder(folder);
       if (host) yield* this.#walkHost(host, layout.host(host), "", 0);
     }
@@ -69,19 +68,15 @@ export class StoredHoldings implements Holdings {
 
   async *#walkHost(host: RegistryHost, folder: string, path: string, depth: number): AsyncGenerator<Repository> {
     if (depth > depthMax) return;
-    const names = await subfolders(folder);
+    const names = await this.#subfolders(folder);
     const repository = names.includes("_manifests") ? findRepositoryOfFolder(host, path) : undefined;
     if (repository) yield repository;
     const words = names.filter((name) => !name.startsWith("_"));
     for (const name of words) yield* this.#walkHost(host, join(folder, name), path === "" ? name : `${path}/${name}`, depth + 1);
   }
-}
 
-async function subfolders(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
+  async #subfolders(folder: string): Promise<readonly string[]> {
+    const entries = (await this.#store.reads.attempt(folder, () => readdir(folder, { withFileTypes: true }))) ?? [];
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   }
 }

@@ -6,7 +6,7 @@ import { open, stat } from "node:fs/promises";
 import type { Stats } from "node:fs";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
-import { isErrno } from "./atomic-write.ts";
+import { isAbsence, type DiskReads } from "./disk-reads.ts";
 
 const trustMs = 1_000;
 /** What an entry costs beside its bytes, roughly. */
@@ -16,6 +16,8 @@ export interface TrustedFilesOptions<T> {
   /** What the bytes mean; undefined when they are torn or not ours: the file then counts as absent, and heals by being written again. */
   readonly parse: (bytes: Buffer, file: Stats, path: string) => T | undefined;
   readonly clock: Clock;
+  /** What cannot be read counts as absent. */
+  readonly reads: DiskReads;
   /** Larger files count as absent. */
   readonly fileBytesMax: number;
   readonly entriesMax: number;
@@ -42,14 +44,14 @@ export class TrustedFiles<T> {
     });
   }
 
-  /** The file's meaning: at once from memory when it was confirmed within the last second. Throws the system's error, but for absence. */
+  /** The file's meaning: at once from memory when it was confirmed within the last second; undefined when it is absent or cannot be read. */
   find(path: string): T | undefined | Promise<T | undefined> {
     const entry = this.#entries.get(path);
     if (entry && this.#options.clock.elapsed() - entry.confirmedAtMs < trustMs) return entry.value;
     return this.#loading.get(path) ?? this.#look(path, entry);
   }
 
-  /** The file's meaning as it is now, without keeping it in memory. Throws as `find`. */
+  /** The file's meaning as it is now, without keeping it in memory. */
   async read(path: string): Promise<T | undefined> {
     return (await this.#read(path))?.value;
   }
@@ -70,13 +72,20 @@ export class TrustedFiles<T> {
   }
 
   async #confirm(path: string, entry: Entry<T>, isCurrent: () => boolean): Promise<T | undefined> {
-    const file = await statOrUndefined(path);
-    if (file && signatureOf(file) === entry.signature) {
-      entry.confirmedAtMs = this.#options.clock.elapsed();
-      return entry.value;
+    try {
+      const isSame = signatureOf(await stat(path)) === entry.signature;
+      if (isSame) return trusted(entry, this.#options.clock);
+      if (isCurrent()) this.#entries.delete(path);
+      return await this.#load(path, isCurrent);
+    } catch (error) {
+      if (!isAbsence(error)) {
+        // A disk that says nothing has not said that anything changed.
+        this.#options.reads.note(path, error);
+        return trusted(entry, this.#options.clock);
+      }
+      if (isCurrent()) this.#entries.delete(path);
+      return undefined;
     }
-    if (isCurrent()) this.#entries.delete(path);
-    return file ? await this.#load(path, isCurrent) : undefined;
   }
 
   async #load(path: string, isCurrent: () => boolean): Promise<T | undefined> {
@@ -90,17 +99,14 @@ export class TrustedFiles<T> {
   }
 
   async #read(path: string): Promise<{ readonly value: T; readonly file: Stats } | undefined> {
-    try {
+    return await this.#options.reads.attempt(path, async () => {
       await using handle = await open(path, "r");
       const file = await handle.stat();
       if (!file.isFile() || file.size > this.#options.fileBytesMax) return undefined;
       const bytes = await readAll(handle, file.size);
       const value = bytes && this.#options.parse(bytes, file, path);
       return value === undefined ? undefined : { value, file };
-    } catch (error) {
-      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-      throw error;
-    }
+    });
   }
 }
 
@@ -115,13 +121,9 @@ async function readAll(handle: Awaited<ReturnType<typeof open>>, sizeBytes: numb
   return bytes;
 }
 
-async function statOrUndefined(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
-  }
+function trusted<T>(entry: Entry<T>, clock: Clock): T {
+  entry.confirmedAtMs = clock.elapsed();
+  return entry.value;
 }
 
 function signatureOf(file: Stats): string {

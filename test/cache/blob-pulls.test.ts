@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parseDigest } from "../../src/oci/digest.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { buildImage, seededBytes } from "../support/images.ts";
-import { pullBlob, pullCall, pullManifest, range, repositoryAt, startTestCache, type TestCacheOptions } from "../support/test-cache.ts";
+import { pullBlob, pullCall, pullManifest, range, readBlob, repositoryAt, startTestCache, type TestCacheOptions } from "../support/test-cache.ts";
 import { TestClock } from "../support/test-clock.ts";
 
 const mib = 1024 * 1024;
@@ -83,6 +83,32 @@ describe("a held blob", () => {
     await using again = await startTestCache({ upstreams: [all.upstream.host], root: all.rig.store.layout.root });
     expect((await pullBlob(again, all.repository, all.digest)).bytes.equals(all.bytes)).toBe(true);
     expect(all.upstream.requests).toHaveLength(1);
+  });
+
+  test.each([
+    ["whole", undefined],
+    ["in ranges", [range(2 * mib, 3 * mib - 1), range(mib, mib + 99), { suffixBytes: 5 }]],
+  ])("that is cut short while it is read, %s, goes on with what its registry sends, and heals", async (_, ranges) => {
+    await using all = await arrange({ sizeBytes: 3 * mib });
+    await all.hold();
+    const { rig, repository, digest, bytes } = all;
+    await using content = await rig.cache.getBlob(repository, parseDigest(digest), { ...pullCall(), ...(ranges ? { ranges } : {}) });
+    expect(content.outcome).toBe("hit");
+    await truncate(rig.store.layout.blob(parseDigest(digest)), 2.5 * mib);
+    const expected = ranges ? Buffer.concat([bytes.subarray(2 * mib), bytes.subarray(mib, mib + 100), bytes.subarray(-5)]) : bytes;
+    expect((await readBlob(content)).equals(expected)).toBe(true);
+    expect(all.upstream.requests).toEqual([`GET /v2/team/app/blobs/${digest}`]);
+    await rig.store.background.settled();
+    expect(await pullBlob(rig, repository, digest)).toMatchObject({ outcome: "hit", bytes: { length: bytes.length } });
+  });
+
+  test("that is cut short while it is read, and may not be fetched, is not ended as if it were whole", async () => {
+    await using all = await arrange({ sizeBytes: 3 * mib });
+    await all.hold();
+    await using content = await all.rig.cache.getBlob(all.repository, parseDigest(all.digest), pullCall({ mayFetch: false }));
+    await truncate(all.rig.store.layout.blob(parseDigest(all.digest)), mib);
+    await expect(readBlob(content)).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+    expect(all.upstream.requests).toEqual([]);
   });
 
   test("whose link was lost is shown again by the manifest that names it, with no upstream", async () => {

@@ -1,4 +1,4 @@
-/** The system calls by which a process changes files, as strace sees them: to prove in which order things reach the disk. */
+/** The system calls by which a process uses files, by strace: to prove in which order things reach the disk, and to let the disk fail. */
 import { readFile } from "node:fs/promises";
 import { startProcess } from "./processes.ts";
 
@@ -30,6 +30,17 @@ export async function traceFileCalls(pid: number, { file }: { file: string }): P
       return parseTrace(await readFile(file, "utf8"));
     },
   };
+}
+
+/** Lets every one of these calls of the process `pid`, in all its threads, fail with `error`, until it is disposed of. Needs strace. */
+export async function injectFailure(pid: number, { calls, error }: { calls: readonly string[]; error: string }): Promise<AsyncDisposable> {
+  const set = calls.join(",");
+  const strace = await startProcess({
+    command: "strace",
+    args: ["-f", "-e", `trace=${set}`, "-e", `inject=${set}:error=${error}`, "-o", "/dev/null", "-p", String(pid)],
+    ready: { output: /attached/ },
+  });
+  return { [Symbol.asyncDispose]: () => strace.kill("SIGINT") };
 }
 
 /** A call that other threads' calls come between is told in two lines: `23 fsync(5</a> <unfinished ...>`, `23 <... fsync resumed>) = 0`. */
