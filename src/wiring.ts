@@ -20,7 +20,6 @@ import { FileChanges } from "./operations/file-changes.ts";
 import { createLogging } from "./operations/logging.ts";
 import { meteredRegistry } from "./operations/metered-registry.ts";
 import { Metrics } from "./operations/metrics.ts";
-import { requestLine } from "./operations/request-line.ts";
 import { fillsMaxOf, readRules, type Rules } from "./rules.ts";
 import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
@@ -110,7 +109,7 @@ export async function startProgram({ config, reload, environment, clock = system
     clock,
     log,
     onRequest(record) {
-      requestLine(log, record);
+      logging.logRequest(record);
       metrics.observeRequest(record);
     },
     draining: () => draining.started,

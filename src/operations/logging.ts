@@ -2,6 +2,8 @@
 import { openSync } from "node:fs";
 import { pino, stdSerializers, type DestinationStream } from "pino";
 import type { Log } from "../oci/log.ts";
+import type { RequestRecord } from "../oci/request-record.ts";
+import { requestLevel, requestLine } from "./request-line.ts";
 import { textLine } from "./text-line.ts";
 
 export interface LoggingOptions {
@@ -14,6 +16,8 @@ export interface LoggingOptions {
 
 export interface Logging {
   readonly log: Log;
+  /** Writes the line of an answered request. */
+  readonly logRequest: (record: RequestRecord) => void;
   /** From now on only this and worse is written. */
   readonly setLevel: (level: LoggingOptions["level"]) => void;
   /** Opens `file` anew after it was moved away (SIGHUP). Throws, and goes on with the old one, when it cannot be opened. */
@@ -34,19 +38,24 @@ const bufferedBytesMax = 16 * 1024 * 1024;
 export function createLogging({ level, file, format = "auto" }: LoggingOptions): Logging {
   const sink = new Sink(file);
   const isText = format === "text" || (format === "auto" && file === undefined && process.stderr.isTTY === true);
+  const stream = isText ? textStream(sink, { colorize: file === undefined && process.stderr.isTTY === true }) : sink;
+  const timestamp = isoTimestamps();
   const log = pino(
     {
       level,
       base: null,
-      timestamp: isoTimestamps(),
+      timestamp,
       formatters: { level: (word) => ({ level: word }) },
       serializers: { error: stdSerializers.err },
       errorKey: "error",
     },
-    isText ? textStream(sink, { colorize: file === undefined && process.stderr.isTTY === true }) : sink,
+    stream,
   );
   return {
     log,
+    logRequest(record) {
+      if (log.isLevelEnabled(requestLevel(record))) stream.write(requestLine(record, timestamp()));
+    },
     setLevel: (word) => {
       log.level = word;
     },

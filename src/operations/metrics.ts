@@ -8,6 +8,8 @@ import type { RegistryHost } from "../oci/repository.ts";
 import type { RequestRecord } from "../oci/request-record.ts";
 import type { Status } from "../oci/views.ts";
 import { BoundedLabels } from "./bounded-labels.ts";
+import { RequestTallies, type RequestTally } from "./request-tallies.ts";
+import { TalliedHistogram, type TalliedDurations } from "./tallied-histogram.ts";
 
 /** What is on disk, as last counted. */
 export interface StoreTotals {
@@ -51,21 +53,9 @@ export class Metrics {
   readonly #page = new Page();
   readonly #hosts: BoundedLabels;
   readonly #options: MetricsOptions;
-  readonly #cachedPulls = this.#counter("ociregistry_cached_pulls_by_ns_total", "Manifest pulls answered from what is held", ["ns"]);
-  readonly #upstreamPulls = this.#counter("ociregistry_upstream_pulls_by_ns", "Manifest pulls for which an upstream was asked", ["ns"]);
-  readonly #manifestPulls = this.#counter("ociregistry_manifest_pulls_total", "Manifests answered to GET");
-  readonly #blobPulls = this.#counter("ociregistry_blob_pulls_total", "Blobs answered to GET");
-  readonly #apiHits = this.#counter("ociregistry_v2_api_endpoint_hits_total", "Requests of the registry API");
-  readonly #apiErrors = this.#counter("ociregistry_api_errors_total", "Requests of the registry API answered with a status of 400 or more");
-  readonly #requests = this.#counter("ociregistry_requests_total", "Requests by what was asked and how it ended", ["kind", "method", "status", "outcome"]);
-  readonly #sentBytes = this.#counter("ociregistry_sent_bytes_total", "Bytes of bodies sent", ["kind", "outcome"]);
+  readonly #requests = new RequestTallies(requestSeconds.map((seconds) => seconds * 1_000));
+  readonly #pulls = new Map<string, { cached: number; fromUpstream: number }>();
   readonly #upstreamCalls = this.#counter("ociregistry_upstream_calls_total", "Calls to upstream registries by how they ended", ["upstream", "kind", "result"]);
-  readonly #requestSeconds = this.#histogram(
-    "ociregistry_request_duration_seconds",
-    "From a request's headers to the last byte of its answer",
-    ["kind"],
-    requestSeconds,
-  );
   readonly #upstreamSeconds = this.#histogram(
     "ociregistry_upstream_call_duration_seconds",
     "Calls to upstream registries; a blob's until its headers",
@@ -78,24 +68,21 @@ export class Metrics {
     this.#hosts = new BoundedLabels(options.hostsMax ?? 100);
     collectDefaultMetrics({ register: this.#page });
     this.#gauge("ociregistry_build_info", "Always 1", ["version"], (gauge) => gauge.set({ version: options.version }, 1));
+    this.#addPullCounters();
+    this.#addRequestCounters();
     this.#addStoreGauges();
     this.#addStatusGauges();
   }
 
   /** Counts one answered request. */
-  observeRequest({ kind, method, status, outcome, sentBytes, durationMs, repository }: RequestRecord): void {
-    this.#requests.inc({ kind, method: knownMethod(method), status, outcome: outcome ?? "none" });
-    this.#requestSeconds.observe({ kind }, durationMs / 1_000);
-    if (sentBytes > 0) this.#sentBytes.inc({ kind, outcome: outcome ?? "none" }, sentBytes);
-    if (kind === "probe" || kind === "other") return;
-    this.#apiHits.inc();
-    if (status >= 400) this.#apiErrors.inc();
-    if (method !== "GET" || status >= 300) return;
-    if (kind === "blob") this.#blobPulls.inc();
-    if (kind !== "manifest" || !repository) return;
-    this.#manifestPulls.inc();
-    const pulls = outcome === "hit" || outcome === "stale" ? this.#cachedPulls : this.#upstreamPulls;
-    pulls.inc({ ns: this.#hosts.of(repository.host) });
+  observeRequest(record: RequestRecord): void {
+    this.#requests.count(record);
+    if (!isPull("manifest", record) || !record.repository) return;
+    const ns = this.#hosts.of(record.repository.host);
+    const pulls = this.#pulls.get(ns) ?? { cached: 0, fromUpstream: 0 };
+    if (record.outcome === "hit" || record.outcome === "stale") pulls.cached += 1;
+    else pulls.fromUpstream += 1;
+    this.#pulls.set(ns, pulls);
   }
 
   /** Counts one call to an upstream. */
@@ -107,6 +94,42 @@ export class Metrics {
 
   async page(): Promise<MetricsPage> {
     return { contentType: this.#page.contentType, text: await this.#page.metrics() };
+  }
+
+  #addPullCounters(): void {
+    this.#collected("ociregistry_cached_pulls_by_ns_total", "Manifest pulls answered from what is held", ["ns"], (counter) => {
+      for (const [ns, { cached }] of this.#pulls) if (cached > 0) counter.inc({ ns }, cached);
+    });
+    this.#collected("ociregistry_upstream_pulls_by_ns", "Manifest pulls for which an upstream was asked", ["ns"], (counter) => {
+      for (const [ns, { fromUpstream }] of this.#pulls) if (fromUpstream > 0) counter.inc({ ns }, fromUpstream);
+    });
+    const sum = (name: string, help: string, matches: (tally: RequestTally) => boolean): void => {
+      this.#collected(name, help, [], (counter) => {
+        for (const tally of this.#requests.all()) if (matches(tally)) counter.inc(tally.count);
+      });
+    };
+    sum("ociregistry_manifest_pulls_total", "Manifests answered to GET", (tally) => isPull("manifest", tally));
+    sum("ociregistry_blob_pulls_total", "Blobs answered to GET", (tally) => isPull("blob", tally));
+    sum("ociregistry_v2_api_endpoint_hits_total", "Requests of the registry API", isOfApi);
+    sum("ociregistry_api_errors_total", "Requests of the registry API answered with a status of 400 or more", (tally) => isOfApi(tally) && tally.status >= 400);
+  }
+
+  #addRequestCounters(): void {
+    const labels = ["kind", "method", "status", "outcome"] as const;
+    this.#collected("ociregistry_requests_total", "Requests by what was asked and how it ended", labels, (counter) => {
+      for (const { kind, method, status, outcome, count } of this.#requests.all()) counter.inc({ kind, method, status, outcome }, count);
+    });
+    this.#collected("ociregistry_sent_bytes_total", "Bytes of bodies sent", ["kind", "outcome"], (counter) => {
+      for (const { kind, outcome, sentBytes } of this.#requests.all()) if (sentBytes > 0) counter.inc({ kind, outcome }, sentBytes);
+    });
+    const histogram = new TalliedHistogram({
+      name: "ociregistry_request_duration_seconds",
+      help: "From a request's headers to the last byte of its answer",
+      labelNames: ["kind"],
+      buckets: requestSeconds,
+      durations: () => durationsByKind(this.#requests.all()),
+    });
+    this.#page.registerMetric(histogram);
   }
 
   #addStoreGauges(): void {
@@ -150,6 +173,20 @@ export class Metrics {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#page] });
   }
 
+  /** A counter that is worked out on every scrape. */
+  #collected<Label extends string>(name: string, help: string, labelNames: readonly Label[], collect: (counter: Counter<Label>) => void): void {
+    const counter: Counter<Label> = new Counter({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.#page],
+      collect() {
+        counter.reset();
+        collect(counter);
+      },
+    });
+  }
+
   #histogram<Label extends string>(name: string, help: string, labelNames: readonly Label[], buckets: readonly number[]): Histogram<Label> {
     return new Histogram({ name, help, labelNames: [...labelNames], buckets: [...buckets], registers: [this.#page] });
   }
@@ -159,6 +196,25 @@ export class Metrics {
   }
 }
 
-function knownMethod(method: string): string {
-  return method === "GET" || method === "HEAD" ? method : "other";
+type Ending = Pick<RequestTally, "kind" | "method" | "status">;
+
+function isOfApi({ kind }: Ending): boolean {
+  return kind !== "probe" && kind !== "other";
+}
+
+/** Whether content of this kind was asked for, and sent. */
+function isPull(wanted: "manifest" | "blob", { kind, method, status }: Ending): boolean {
+  return kind === wanted && method === "GET" && status < 300;
+}
+
+function durationsByKind(tallies: Iterable<RequestTally>): Iterable<TalliedDurations> {
+  const kinds = new Map<string, { labels: { kind: string }; count: number; sum: number; slots: number[] }>();
+  for (const { kind, count, durationMs, durations } of tallies) {
+    const all = kinds.get(kind) ?? { labels: { kind }, count: 0, sum: 0, slots: durations.map(() => 0) };
+    all.count += count;
+    all.sum += durationMs / 1_000;
+    for (const [slot, observed] of durations.entries()) all.slots[slot] = (all.slots[slot] ?? 0) + observed;
+    kinds.set(kind, all);
+  }
+  return kinds.values();
 }
