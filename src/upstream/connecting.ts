@@ -174,7 +174,8 @@ function always(addresses: readonly LookupAddress[]): LookupFunction {
   };
 }
 
-function bareHostname(url: URL): string {
+/** The host as resolvers and sockets want it: IPv6 addresses without brackets. */
+export function bareHostname(url: URL): string {
   return url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : url.hostname;
 }
 

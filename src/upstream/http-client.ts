@@ -9,7 +9,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { AddressPolicy } from "./address-policy.ts";
-import { connector } from "./connecting.ts";
+import { bareHostname, connector } from "./connecting.ts";
 import { networkError } from "./errors.ts";
 import { Exchange, type HttpRequest, type HttpResponse, type Lane, type Outcome } from "./exchange.ts";
 import type { NameLookup } from "./name-lookup.ts";
@@ -46,6 +46,8 @@ interface Origin {
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #origins: LRUCache<string, Origin>;
+  /** Given up, but not done yet with what they have begun. */
+  readonly #leaving = new Set<Pool>();
   readonly #contexts: SecureContexts | undefined;
 
   /** Throws an Error when certificate and key are of no use. */
@@ -54,7 +56,7 @@ export class HttpClient {
     this.#contexts = options.tls ? secureContexts(options.tls) : undefined;
     this.#origins = new LRUCache({
       max: originsMax,
-      dispose: ({ pool }) => options.background.run("closing connections", pool.close()),
+      dispose: ({ pool }) => this.#giveUp(pool),
     });
   }
 
@@ -72,6 +74,12 @@ export class HttpClient {
     throw failure(second, request);
   }
 
+  /** What is sent to this origin from now on goes over new connections, to where its name leads by now. What is under way goes on. */
+  renew(url: URL): void {
+    this.#options.names.doubt(bareHostname(url));
+    for (const lane of ["metadata", "blob"] as const) this.#origins.delete(keyOf(url, lane));
+  }
+
   /** Ends every connection once it is idle. */
   async leave(): Promise<void> {
     await Promise.all([...this.#origins.values()].map(({ pool }) => pool.close()));
@@ -79,8 +87,16 @@ export class HttpClient {
 
   /** Ends every connection, busy or not. */
   async close(): Promise<void> {
-    const pools = [...this.#origins.values()].map(({ pool }) => pool);
+    const pools = [...this.#leaving, ...[...this.#origins.values()].map(({ pool }) => pool)];
     await Promise.all(pools.map((pool) => pool.destroy(new OciError("UPSTREAM_UNAVAILABLE", "we are closing"))));
+  }
+
+  #giveUp(pool: Pool): void {
+    this.#leaving.add(pool);
+    this.#options.background.run(
+      "closing connections",
+      pool.close().finally(() => this.#leaving.delete(pool)),
+    );
   }
 
   async #exchange(origin: Origin, request: HttpRequest): Promise<Outcome> {
@@ -105,7 +121,7 @@ export class HttpClient {
   }
 
   #origin(url: URL, lane: Lane): Origin {
-    const key = `${lane} ${url.origin}`;
+    const key = keyOf(url, lane);
     const known = this.#origins.get(key);
     if (known) return known;
     const { policy, names, proxies, tls, clock, deadlines } = this.#options;
@@ -138,6 +154,10 @@ export class HttpClient {
     this.#origins.set(key, origin);
     return origin;
   }
+}
+
+function keyOf(url: URL, lane: Lane): string {
+  return `${lane} ${url.origin}`;
 }
 
 interface SecureContexts {

@@ -65,6 +65,12 @@ export class NameLookup {
     }
   }
 
+  /** What is known of `hostname` may be wrong by now: the next who asks for it looks it up. Where that fails, it stands in as before. */
+  doubt(hostname: string): void {
+    const known = this.#known.get(hostname);
+    if (known) this.#known.set(hostname, { ...known, at: -Infinity });
+  }
+
   /** A look-up that took too long may never end: then another is made beside it, as long as most of the places are free for other names. */
   #findPending(hostname: string): Promise<Known> | undefined {
     const pending = this.#pending.get(hostname);

@@ -88,6 +88,8 @@ export class Origins {
     const isOwn = origin.origin === own.origin;
     const late = (): OciError => new OciError("UPSTREAM_TIMEOUT", `no answer from ${origin.host} within ${probeMs} ms`, { source: "upstream" });
     using budget = startBudget({ clock, limitMs: probeMs, signal: new AbortController().signal, late });
+    // Whoever is ill may have moved: a connection that is kept would lead to where it was.
+    client.renew(origin);
     const response = await client.send({
       url: new URL(isOwn ? "/v2/" : "/", origin),
       method: isOwn ? "GET" : "HEAD",

@@ -34,6 +34,19 @@ describe("a name", () => {
     expect(asked).toEqual(["a", "a"]);
   });
 
+  test("that is in doubt is looked up again, and keeps its last good address where that fails", async () => {
+    let isDown = false;
+    const { names, asked } = setUp(() => (isDown ? Promise.reject(new Error("EAI_AGAIN")) : Promise.resolve(good)));
+    await names.addressesOf("a");
+    names.doubt("a");
+    await names.addressesOf("a");
+    expect(asked).toEqual(["a", "a"]);
+    isDown = true;
+    names.doubt("a");
+    expect(await names.addressesOf("a")).toEqual(good);
+    expect(asked).toEqual(["a", "a", "a"]);
+  });
+
   test("keeps its last good address while the resolver fails", async () => {
     let isDown = false;
     const { clock, names } = setUp(() => (isDown ? Promise.reject(new Error("EAI_AGAIN")) : Promise.resolve(good)));

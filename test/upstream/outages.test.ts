@@ -1,4 +1,5 @@
 /** Ways to fail, as a caller meets them: the error, how fast it comes, and what the upstream hears meanwhile. */
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { systemClock, type Clock } from "../../src/oci/clock.ts";
@@ -161,6 +162,34 @@ describe("an upstream that comes back", () => {
     await expect.poll(() => set.upstreams.status(), { timeout: 5_000 }).toMatchObject([{ state: "ready" }]);
     await set.get();
     expect(set.fake.requests).toEqual(["GET /v2/", "GET /v2/team/app/manifests/latest"]);
+  });
+
+  test("is found where its name leads by now, not where it led and is still connected", async () => {
+    await using set = await setUp();
+    await using elsewhere = createHttpServer((_, response) => void response.writeHead(503).end());
+    await new Promise<void>((resolve) => elsewhere.listen(set.fake.port, "127.0.0.2", resolve));
+    let address = "127.0.0.2";
+    const host = `registry.corp:${set.fake.port}`;
+    const listed = { ...listedAs(set.fake), host: repositoryAt(host).host };
+    await using upstreams = startUpstreams([listed], { ...quickly, resolve: () => Promise.resolve([{ address, family: 4 }]) });
+    const get = () => upstreams.getManifest(repositoryAt(host), reference(), call());
+    for (let time = 0; time < 3; time++) await failureOf(get(), "UPSTREAM_UNAVAILABLE");
+    address = "127.0.0.1";
+    await set.fake.waitFor(() => set.fake.requests.includes("GET /v2/"), "a probe", { waitMs: 3_000 });
+    elsewhere.closeAllConnections();
+  });
+
+  test("lets go of the bodies that began before, when we close", async () => {
+    await using set = await setUp(quickly);
+    const blobDigest = set.fake.putBlob("team/app", Buffer.alloc(2 << 20));
+    set.fake.when({ kind: "blob" }, { holdBody: { atBytes: 1_000, until: new Promise(() => {}) } });
+    const blob = await set.upstreams.getBlob(repositoryAt(set.fake.host), blobDigest, call());
+    set.fake.when({ kind: "manifest" }, { status: 503 });
+    for (let time = 0; time < 3; time++) await failureOf(set.get(), "UPSTREAM_UNAVAILABLE");
+    await set.fake.waitFor(() => set.fake.requests.includes("GET /v2/"), "a probe");
+    await set.upstreams.close();
+    await set.fake.waitFor(() => set.fake.connections.open === 0, "the last connection to end");
+    await blob[Symbol.asyncDispose]();
   });
 
   test("only at /v2/ gets one request on trial, not a crowd", async () => {
