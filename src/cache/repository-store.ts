@@ -2,15 +2,16 @@
  * RepositoryStore: what each repository's tags and digests resolved to, and which digests it may show. Small files, each whole
  * or absent; one that is torn or empty counts as absent and heals when it is written again.
  */
-import { utimes } from "node:fs/promises";
+import { readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import { LRUCache } from "lru-cache";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { findDigest, type Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
-import { isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
-import type { DiskReads } from "./disk-reads.ts";
+import { isErrno, isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
+import { isAbsence, type DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
 import { listFolder } from "./list-folder.ts";
@@ -57,7 +58,8 @@ export class RepositoryStore {
   readonly #tags: TrustedFiles<TagRecord>;
   readonly #manifests: TrustedFiles<ManifestRecord>;
   readonly #links: TrustedFiles<{ readonly sizeBytes: number }>;
-  readonly #checked = new Map<string, number>();
+  /** By path. Of more than these the oldest cost one revalidation each. */
+  readonly #checked = new LRUCache<string, number>({ max: notesMax });
   #cancelNote: (() => void) | undefined;
 
   constructor({ layout, instance, clock, background, reads }: RepositoryStoreOptions) {
@@ -90,23 +92,22 @@ export class RepositoryStore {
   /** The upstream has confirmed what the tag means: remembered now, put on disk (as the file's mtime) with others later. */
   noteChecked(repository: Repository, tag: Tag, checkedAtMs: number): void {
     this.#checked.set(this.#layout.tag(repository, tag), checkedAtMs);
-    if (this.#checked.size >= notesMax) this.#background.run("note times", this.writeNotes());
     this.#cancelNote ??= this.#clock.after(noteEveryMs, () => this.#background.run("note times", this.writeNotes()));
   }
 
-  /** Puts the noted times on disk. A time that cannot be written costs one revalidation. */
+  /** Puts the noted times on disk. Where that fails they stay here, and are put there with those that are noted next. */
   async writeNotes(): Promise<void> {
     this.#cancelNote?.();
     this.#cancelNote = undefined;
-    for (const [path, checkedAtMs] of this.#checked) {
+    for (const [path, checkedAtMs] of [...this.#checked.entries()]) {
       try {
-        await utimes(path, new Date(checkedAtMs), new Date(checkedAtMs));
+        await this.#writeTime(path, checkedAtMs);
         this.#tags.forget(path);
-        if (this.#checked.get(path) === checkedAtMs) this.#checked.delete(path);
       } catch (error) {
-        this.#checked.delete(path);
         if (!isStorageFailure(error)) throw error;
+        if (!isAbsence(error)) continue;
       }
+      if (this.#checked.get(path) === checkedAtMs) this.#checked.delete(path);
     }
   }
 
@@ -154,6 +155,16 @@ export class RepositoryStore {
   /** True when the repository's folder has links at all: one that a copy or an older hand made may lack them. */
   async hasLinks(repository: Repository): Promise<boolean> {
     return (await this.#list(this.#layout.links(repository))).length > 0;
+  }
+
+  /** Only its owner may set a file's time: another's is written anew, and is ours then. */
+  async #writeTime(path: string, checkedAtMs: number): Promise<void> {
+    try {
+      await utimes(path, new Date(checkedAtMs), new Date(checkedAtMs));
+    } catch (error) {
+      if (!isErrno(error, "EPERM")) throw error;
+      await writeAtomic(path, await readFile(path), { temporaryPath: await this.#instance.temporaryPath(), modifiedAtMs: checkedAtMs });
+    }
   }
 
   async #list(folder: string): Promise<readonly string[]> {

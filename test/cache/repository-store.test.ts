@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parseRepositoryPath, parseRegistryHost, repositoryOf } from "../../src/oci/repository.ts";
 import { parseTag } from "../../src/oci/tag.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
 import { openTestStore } from "../support/test-store.ts";
 
 const repository = repositoryOf(parseRegistryHost("registry.test:5000"), parseRepositoryPath("team/app"));
@@ -61,6 +62,22 @@ describe("a tag's record", () => {
     const after = await stat(path);
     expect(after.mtimeMs).toBe(5_000_000);
     expect(after.ino).toBe(before.ino);
+  });
+
+  test("stays confirmed on a disk that takes no times, and says so there when it does again", async () => {
+    await using disk = await mountSmallDisk(1_000_000);
+    await using store = await openTestStore({ root: join(disk.path, "store") });
+    await store.repositories.putTag(repository, tag, { ...record, checkedAtMs: 1_000_000 });
+    await disk.setWritable(false);
+    store.repositories.noteChecked(repository, tag, 5_000_000);
+    await store.clock.advance(60_000);
+    await store.background.settled();
+    expect((await store.repositories.findTag(repository, tag))?.checkedAtMs).toBe(5_000_000);
+    await disk.setWritable(true);
+    store.repositories.noteChecked(repository, tag, 6_000_000);
+    await store.clock.advance(30_000);
+    await store.background.settled();
+    expect((await stat(store.layout.tag(repository, tag))).mtimeMs).toBe(6_000_000);
   });
 
   test("whose time lies in the future is still found", async () => {
