@@ -9,6 +9,8 @@ export interface OurServerOptions {
   /** Keys of config.yaml. `imagePath`, `host` and `port` have defaults for tests. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly env?: StartOptions["env"];
+  /** A program that becomes the server, keeping its process id, when these words are put before its command: `setpriv --reuid 1`. */
+  readonly through?: readonly string[];
   /** Options for Node itself. */
   readonly nodeArgs?: readonly string[];
 }
@@ -26,15 +28,16 @@ export interface OurServer extends AsyncDisposable {
 const root = join(import.meta.dirname, "..", "..");
 
 /** Starts it and waits until it listens. With `logFile` its output is not read here, and costs us nothing. */
-export async function startOurServer({ folder, config = {}, env = {}, nodeArgs = [] }: OurServerOptions): Promise<OurServer> {
+export async function startOurServer({ folder, config = {}, env = {}, through = [], nodeArgs = [] }: OurServerOptions): Promise<OurServer> {
   const imagePath = typeof config["imagePath"] === "string" ? config["imagePath"] : join(folder, "store");
   const logsToFile = config["logFile"] !== undefined;
   const configFile = join(folder, "config.yaml");
   const fixedPort = typeof config["port"] === "number" && config["port"] > 0 ? config["port"] : logsToFile ? await freePort() : 0;
   await writeFile(configFile, JSON.stringify({ host: "127.0.0.1", logFormat: "json", ...config, port: fixedPort, imagePath })); // JSON is YAML.
+  const [command = "", ...args] = [...through, join(root, "node_modules", ".bin", "node"), ...nodeArgs, join(root, "src", "main.ts"), "serve"];
   const running = await startProcess({
-    command: join(root, "node_modules", ".bin", "node"),
-    args: [...nodeArgs, join(root, "src", "main.ts"), "serve", "--config-file", configFile],
+    command,
+    args: [...args, "--config-file", configFile],
     env: { ...withoutOurVariables(), ...env },
     ready: logsToFile ? { port: fixedPort } : { output: /"msg":"listening".*\n/ },
   });
