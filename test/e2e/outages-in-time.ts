@@ -2,27 +2,22 @@
  * Every way for an upstream to be away, all at once and by the clock: how soon what is held goes out, how soon what is not fails, how
  * soon a recovery is noticed, and whether a registry that is well notices anything.
  */
-import { createTestAuthority, type TestAuthority } from "../support/certificates.ts";
-import { openBlackHole } from "../support/black-hole.ts";
-import { startFakeTokenService } from "../support/fake-token-service.ts";
+import { lookUntil } from "../support/looking.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { startOurServer, type OurServer } from "../support/our-server.ts";
-import type { Quirk } from "../support/quirks.ts";
-import { startRelay } from "../support/relay.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import type { Patient, Ways } from "./outage-ways.ts";
 
-/** One way to be away. */
-export interface OutageOutcome {
+/** What clients saw of one way to be away. */
+export interface OutageOutcome extends Required<Pick<Patient, "absentStatus" | "isNoticed" | "pauseMs">> {
   readonly name: string;
-  /** What each pull of a held tag got that should have come with a warning. */
+  /** What each pull of a held tag got. */
   readonly heldAnswers: readonly Answer[];
   /** What each pull of what is not held got. */
   readonly absentAnswers: readonly Answer[];
-  /** What the absent ones have to be. */
-  readonly absentStatus: number;
-  /** What is asked for when it is not held. */
-  readonly absentKind: "manifest" | "blob";
-  /** From the upstream's recovery to the first pull that it answers. */
+  /** Every held answer had the image's bytes, and every error was an OCI error. */
+  readonly isEveryBodyRight: boolean;
+  /** From the upstream's recovery, or the end of the pause that it asked for, to the first pull that it answers. */
   readonly recoveredMs: number;
 }
 
@@ -40,165 +35,67 @@ export interface OutagesResult {
   readonly neighbour: { readonly calmMs: number; readonly meanwhileMs: number };
 }
 
-interface Patient {
-  readonly name: string;
-  readonly upstream: FakeUpstream;
-  readonly registry: Readonly<Record<string, unknown>>;
-  readonly absentStatus: number;
-  readonly absentKind?: "manifest" | "blob";
-  readonly fall: () => Promise<void>;
-  readonly rise: () => Promise<void>;
-  readonly close?: () => Promise<void>;
-}
-
 const again = 4;
 const recoveryMsMax = 20_000;
 
 export interface OutagesOptions {
-  /** Only these. */
-  readonly names?: readonly string[];
+  readonly ways: Ways;
   /** How often the registry that is well is asked, a hundred times a second at most. */
   readonly neighbourPulls: number;
+  /** The name server that the server is to know, and no other. */
+  readonly nameServer?: string;
+  /** The server is down when the upstreams fall, and knows nothing but what is on its disk when it is back. */
+  readonly restarts?: boolean;
 }
 
 /** Brings everything down, looks, and brings it up again. */
-export async function runOutages({ names, neighbourPulls }: OutagesOptions): Promise<OutagesResult> {
+export async function runOutages({ ways, neighbourPulls, nameServer, restarts = false }: OutagesOptions): Promise<OutagesResult> {
   await using folder = await temporaryFolder();
-  const authority = await createTestAuthority(folder.path);
-  const patients: Patient[] = [];
-  for (const [name, admit] of Object.entries(ways(authority))) if (!names || names.includes(name)) patients.push({ ...(await admit()), name });
+  const patients: NamedPatient[] = [];
+  for (const [name, admit] of Object.entries(ways)) patients.push({ ...(await admit()), name, alias: `up${patients.length}` });
   await using well = await startFakeUpstream();
   well.putImage("app", "1");
   const registries = [
     { name: well.host, scheme: "http", aliases: ["well"] },
-    ...patients.map(({ registry }, at) => ({ scheme: "http", aliases: [`up${at}`], ...registry })),
+    ...patients.map(({ registry, alias }) => ({ scheme: "http", aliases: [alias], ...registry })),
   ];
+  const start = (): Promise<OurServer> =>
+    startOurServer({ folder: folder.path, config: { tagTtl: "0s", registries }, ...(nameServer === undefined ? {} : { nameServer }) });
+  let server = await start();
   try {
-    await using server = await startOurServer({ folder: folder.path, config: { tagTtl: "0s", registries } });
-    await Promise.all(patients.map(({ upstream }, at) => warm(server, upstream, `up${at}`)));
+    const held = await Promise.all(patients.map((patient) => warm(server, patient)));
     await neighbourMs(server, neighbourPulls); // What is compiled and cached once is no neighbour's doing.
     const calmMs = await neighbourMs(server, neighbourPulls);
-    const falls = Promise.all(patients.map(({ fall }) => fall()));
+    if (restarts) await server.process.kill();
+    await Promise.all(patients.map(({ fall }) => fall()));
+    if (restarts) server = await start();
     const [outages, meanwhileMs] = await Promise.all([
-      Promise.all(patients.map((patient, at) => observe(server, patient, `up${at}`, falls))),
-      falls.then(() => neighbourMs(server, neighbourPulls)),
+      Promise.all(patients.map((patient, at) => observe(server, patient, held[at]))),
+      neighbourMs(server, neighbourPulls),
     ]);
     return { outages, neighbour: { calmMs, meanwhileMs } };
   } finally {
+    await server.process.kill();
     await Promise.all(patients.map(async ({ upstream, close }) => Promise.all([upstream.close(), close?.()])));
   }
 }
 
-/** How each of them falls and rises. */
-function ways(authority: TestAuthority): Readonly<Record<string, () => Promise<Omit<Patient, "name">>>> {
-  const page = { status: 200, headers: { "content-type": "text/html" }, body: "<!doctype html><title>down for maintenance</title>" };
-  return {
-    "refuses connections": async () => {
-      const upstream = await startFakeUpstream();
-      return { upstream, registry: { name: upstream.host }, absentStatus: 502, fall: () => upstream.refuse(), rise: () => upstream.accept() };
-    },
-    "answers no SYN": async () => {
-      const upstream = await startFakeUpstream();
-      let hole: AsyncDisposable | undefined;
-      return {
-        upstream,
-        registry: { name: upstream.host },
-        absentStatus: 504,
-        async fall() {
-          await upstream.refuse();
-          hole = await openBlackHole(upstream.port);
-        },
-        async rise() {
-          await hole?.[Symbol.asyncDispose]();
-          await upstream.accept();
-        },
-      };
-    },
-    "accepts and is silent": () => quirky({ silent: "before headers" }, 504),
-    "sends headers and then nothing": () => quirky({ silent: "after headers" }, 504),
-    "sends a byte a second": () => quirky({ bytesPerSecond: 1 }, 504),
-    "answers 503": () => quirky({ status: 503 }, 502),
-    "answers 429": () => quirky({ status: 429, headers: { "retry-after": "2" } }, 503),
-    "answers 200 with a page": () => quirky(page, 502),
-    "shows an expired certificate": async () => {
-      const upstream = await startFakeUpstream({ tls: await authority.issue() });
-      const expired = await startFakeUpstream({ tls: await authority.issue({ isExpired: true }) });
-      const relay = await startRelay(upstream.port);
-      return {
-        upstream,
-        registry: { name: relay.host, scheme: "https", tls: { ca: authority.certificateFile } },
-        absentStatus: 502,
-        fall: async () => relay.leadTo(expired.port),
-        rise: async () => relay.leadTo(upstream.port),
-        close: async () => void (await Promise.all([expired.close(), relay[Symbol.asyncDispose]()])),
-      };
-    },
-    "lost its token service": async () => {
-      const [upstream, tokens] = await Promise.all([startFakeUpstream(), startFakeTokenService()]);
-      upstream.authentication = { kind: "bearer", tokens };
-      return {
-        upstream,
-        registry: { name: upstream.host },
-        absentStatus: 502,
-        async fall() {
-          tokens.expireAll();
-          await tokens.refuse();
-        },
-        rise: () => tokens.accept(),
-        close: () => tokens.close(),
-      };
-    },
-    "has a token service that is silent": async () => {
-      const [upstream, tokens] = await Promise.all([startFakeUpstream(), startFakeTokenService()]);
-      upstream.authentication = { kind: "bearer", tokens };
-      return {
-        upstream,
-        registry: { name: upstream.host },
-        absentStatus: 504,
-        async fall() {
-          tokens.expireAll();
-          tokens.when({}, { silent: "before headers" });
-        },
-        rise: async () => tokens.behave(),
-        close: () => tokens.close(),
-      };
-    },
-    "lost its CDN": async () => {
-      const upstream = await startFakeUpstream({ redirectsBlobs: true });
-      return {
-        upstream,
-        registry: { name: upstream.host },
-        absentStatus: 502,
-        absentKind: "blob",
-        fall: () => upstream.cdn.refuse(),
-        rise: () => upstream.cdn.accept(),
-      };
-    },
-  };
-}
+type NamedPatient = Patient & { readonly name: string; readonly alias: string };
 
-async function quirky(quirk: Quirk, absentStatus: number): Promise<Omit<Patient, "name">> {
-  const upstream = await startFakeUpstream();
-  return { upstream, registry: { name: upstream.host }, absentStatus, fall: async () => void upstream.when({}, quirk), rise: async () => upstream.behave() };
-}
-
-async function warm(server: OurServer, upstream: FakeUpstream, alias: string): Promise<void> {
-  const { blobs } = upstream.putImage("held", "1");
+/** Resolves to the manifest that is held from now on, with all that it names. */
+async function warm(server: OurServer, { upstream, alias }: NamedPatient): Promise<Uint8Array> {
+  const { blobs, manifest } = upstream.putImage("held", "1");
   for (const path of ["manifests/1", ...[...blobs.keys()].map((digest) => `blobs/${digest}`)]) {
     const answer = await get(`${server.url}/v2/${alias}/held/${path}`);
     if (answer.status !== 200) throw new Error(`${alias} does not serve held/${path}: ${answer.status} ${answer.body}`);
   }
+  return manifest.bytes;
 }
 
-async function observe(server: OurServer, patient: Patient, alias: string, fallen: Promise<unknown>): Promise<OutageOutcome> {
-  const { name, upstream, absentStatus, absentKind = "manifest" } = patient;
-  const absent = Array.from({ length: again + 2 }, (_, at) => {
-    const path = absentKind === "manifest" ? `absent${at}/manifests/1` : `absent/blobs/${upstream.putBlob("absent", Buffer.from(`absent ${at}`))}`;
-    if (absentKind === "manifest") upstream.putImage(`absent${at}`, "1");
-    return `${server.url}/v2/${alias}/${path}`;
-  });
+async function observe(server: OurServer, patient: NamedPatient, heldBytes: Uint8Array | undefined): Promise<OutageOutcome> {
+  const { name, alias, upstream, absentStatus, absentKind = "manifest", isNoticed = true, pauseMs = 0 } = patient;
+  const absent = Array.from({ length: again + 2 }, (_, at) => `${server.url}/v2/${alias}/${putAbsent(upstream, absentKind, at)}`);
   const held = `${server.url}/v2/${alias}/held/manifests/1`;
-  await fallen;
   const [heldFirst, absentFirst] = await Promise.all([get(held), get(absent[0] ?? "")]);
   const heldAnswers = [heldFirst];
   const absentAnswers = [absentFirst];
@@ -207,18 +104,32 @@ async function observe(server: OurServer, patient: Patient, alias: string, falle
     absentAnswers.push(await get(absent[at] ?? ""));
   }
   await patient.rise();
-  return { name, heldAnswers, absentAnswers, absentStatus, absentKind, recoveredMs: await recovery(held, absent.at(-1) ?? "") };
+  const isEveryBodyRight =
+    heldAnswers.every(({ body }) => Buffer.from(heldBytes ?? []).equals(Buffer.from(body))) &&
+    absentAnswers.every(({ status, body }) => status === 200 || isOciError(body));
+  const recoveredMs = (await recovery(held, absent.at(-1) ?? "")) - pauseMs;
+  return { name, heldAnswers, absentAnswers, absentStatus, isNoticed, pauseMs, isEveryBodyRight, recoveredMs: Math.max(0, recoveredMs) };
 }
 
-/** How long until both are answered as if nothing had been. */
+/** The path of something that nobody here has asked for yet. */
+function putAbsent(upstream: FakeUpstream, kind: "manifest" | "blob", number: number): string {
+  if (kind === "blob") return `absent/blobs/${upstream.putBlob("absent", Buffer.from(`absent ${number}`))}`;
+  upstream.putImage(`absent${number}`, "1");
+  return `absent${number}/manifests/1`;
+}
+
+function isOciError(body: string): boolean {
+  const { errors } = JSON.parse(body) as { errors?: readonly { code?: unknown; message?: unknown }[] }; // What is not JSON throws: it is wrong too.
+  return errors?.length === 1 && typeof errors[0]?.code === "string" && typeof errors[0].message === "string";
+}
+
+/** How long until both are answered as if nothing had been, for a client that asks ten times a second. */
 async function recovery(held: string, absent: string): Promise<number> {
   const startMs = performance.now();
-  while (performance.now() - startMs < recoveryMsMax) {
-    const answers = [await get(held), await get(absent)];
-    if (answers.every(({ status, warning }) => status === 200 && warning === null)) return performance.now() - startMs;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return Infinity;
+  const ask = async (): Promise<readonly Answer[]> => [await get(held), await get(absent)];
+  const isWell = (answers: readonly Answer[]): boolean => answers.every(({ status, warning }) => status === 200 && warning === null);
+  const last = await lookUntil(ask, isWell, { waitMs: recoveryMsMax, everyMs: 100 });
+  return isWell(last) ? performance.now() - startMs : Infinity;
 }
 
 async function neighbourMs(server: OurServer, pulls: number): Promise<number> {
