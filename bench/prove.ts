@@ -7,6 +7,7 @@ import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts
 import { runOutages, type OutagesResult } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
 import { runRollingRestart } from "../test/e2e/rolling-restart.ts";
+import { runSoak, type SoakSample } from "../test/e2e/soak.ts";
 import { createTestAuthority } from "../test/support/certificates.ts";
 import { startFakeDns } from "../test/support/fake-dns.ts";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
@@ -26,6 +27,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
   outages: proveOutages,
   hostile: proveHostile,
   rolling: proveRolling,
+  soak: proveSoak,
 };
 const chosen = process.argv.slice(2);
 let broken = 0;
@@ -186,4 +188,56 @@ async function proveRolling(): Promise<readonly Claim[]> {
     { what: "pulls that failed, 0", measured: failures.length === 0 ? 0 : failures.join("\n"), holds: failures.length === 0 },
     { what: "restarts, all with exit code 0", measured: exitCodes.length, holds: exitCodes.length > 1 && exitCodes.every((code) => code === 0) },
   ];
+}
+
+/** `SOAK_MINUTES`: how long; 30 unless told otherwise. */
+async function proveSoak(): Promise<readonly Claim[]> {
+  const minutes = Number(process.env["SOAK_MINUTES"] ?? 30);
+  const sampleEveryMs = 10_000;
+  let samplesSeen = 0;
+  console.log("  minute  MiB  open files  threads  temporary files  fills  owed  ill");
+  const { samples, before, after, wrong, failed, visits, bodyBytes, reloads, complaints } = await runSoak({
+    durationMs: minutes * 60_000,
+    illnessMs: 12_000,
+    sampleEveryMs,
+    onSample: (sample) => {
+      if (++samplesSeen % (60_000 / sampleEveryMs) === 0) console.log(soakLine(sample));
+    },
+  });
+  for (const [visit, count] of [...visits].sort(([one], [other]) => (one < other ? -1 : 1))) console.log(`  ${String(count).padStart(6)}  ${visit}`);
+  const flat = (what: string, pick: (sample: SoakSample) => number, most: number): Claim => {
+    const [middle, last] = thirdsOf(samples.map(pick));
+    const limit = Math.max(middle * 1.1, middle + most);
+    return { what: `${what}: median of the last third, at most 10 % or ${most} above the middle third's ${middle}`, measured: last, holds: last <= limit };
+  };
+  return [
+    { what: "wrong bodies, 0", measured: listed(wrong), holds: wrong.length === 0 },
+    { what: "failed pulls of what is held, or of the registry that is well, 0", measured: listed(failed), holds: failed.length === 0 },
+    { what: "errors and failed work in the log, 0", measured: listed(complaints), holds: complaints.length === 0 },
+    { what: "pulls still owed when all are well, 0", measured: after.owed, holds: after.owed === 0 },
+    flat("resident MiB", ({ residentBytes }) => Math.round(residentBytes / mebibyte), 20),
+    flat("open files", ({ openFiles }) => openFiles, 8),
+    flat("threads", ({ threads }) => threads, 1),
+    flat("temporary files", ({ temporaryFiles }) => temporaryFiles, 8),
+    { what: `open files in the end, at most ${before.openFiles}`, measured: after.openFiles, holds: after.openFiles <= before.openFiles },
+    { what: "temporary files in the end, 0", measured: after.temporaryFiles, holds: after.temporaryFiles === 0 },
+    { what: "reloads, and MiB of bodies compared", measured: `${reloads}, ${Math.round(bodyBytes / mebibyte)}`, holds: reloads > 0 },
+  ];
+}
+
+function soakLine({ atMs, residentBytes, openFiles, threads, temporaryFiles, fillsRunning, owed, illness }: SoakSample): string {
+  const columns = [Math.round(atMs / 60_000), Math.round(residentBytes / mebibyte), openFiles, threads, temporaryFiles, fillsRunning, owed];
+  const widths = [8, 5, 12, 9, 17, 7, 6];
+  return `${columns.map((column, at) => String(column).padStart(widths[at] ?? 8)).join("")}  ${illness}`;
+}
+
+/** The medians of the middle and of the last third. */
+function thirdsOf(values: readonly number[]): readonly [middle: number, last: number] {
+  const third = Math.floor(values.length / 3);
+  const median = (some: readonly number[]): number => some.toSorted((one, other) => one - other)[Math.floor(some.length / 2)] ?? NaN;
+  return [median(values.slice(third, 2 * third)), median(values.slice(2 * third))];
+}
+
+function listed(items: readonly string[]): string {
+  return items.length === 0 ? "0" : items.map((item) => `\n            ${item}`).join("");
 }

@@ -21,7 +21,8 @@ export class FakeCdn extends RecordingServer {
 
   /** Ends every URL given so far. */
   expireAll(): void {
-    for (const entry of this.#signed.values()) entry.expired = true;
+    // What they led to is not kept: nobody gets it any more.
+    for (const [url, entry] of this.#signed) if (!entry.expired) this.#signed.set(url, { ...entry, content: new Uint8Array(), expired: true });
   }
 
   /** True when any request brought credentials along: it never may. */

@@ -155,6 +155,10 @@ export class RunningProcess implements AsyncDisposable {
     return kibibytes(await readFile(`/proc/${this.pid}/status`, "utf8"), "VmHWM") * 1024;
   }
 
+  async threads(): Promise<number> {
+    return (await readdir(`/proc/${this.pid}/task`)).length;
+  }
+
   /** How many file descriptors it has open. */
   async openFiles(): Promise<number> {
     return (await readdir(`/proc/${this.pid}/fd`)).length;
