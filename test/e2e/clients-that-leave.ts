@@ -1,9 +1,10 @@
 /** Clients that go away anywhere in a pull, by the thousand: what the server held for them has to come back. */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { seededBytes } from "../support/images.ts";
-import { startOurServer, type OurServer } from "../support/our-server.ts";
+import { lookUntil } from "../support/looking.ts";
+import { fillsRunning, startOurServer, temporaryFiles, type OurServer } from "../support/our-server.ts";
 import { pull } from "../support/raw-client.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -41,6 +42,7 @@ export async function runLeavingClients({ pulls, blobs, blobBytes, atOnce, rando
   const config = { registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] };
   await using server = await startOurServer({ folder: join(folder.path, "server"), config });
 
+  const idle = await heldBy(server);
   let inexact = 0;
   async function leaveTimes(count: number): Promise<void> {
     let next = 0;
@@ -55,45 +57,34 @@ export async function runLeavingClients({ pulls, blobs, blobBytes, atOnce, rando
     await Promise.all(Array.from({ length: atOnce }, leaveAgainAndAgain));
   }
   await leaveTimes(Math.ceil(pulls / 10));
-  const before = await heldWhenQuiet(server, upstream);
+  const before = await heldWhenQuiet(server, upstream, idle);
   await leaveTimes(pulls);
-  const after = await heldWhenQuiet(server, upstream);
+  const after = await heldWhenQuiet(server, upstream, idle);
   return { before, after, inexact, upstreamRatio: upstream.bytesSent.total / (blobs * blobBytes) };
 }
 
 const quietWithinMs = 30_000;
-const lookEveryMs = 100;
-const sameLooks = 5;
 
 /** What is held once fills have ended by themselves and the idle connections to the upstream, which we cut, are gone. */
-async function heldWhenQuiet(server: OurServer, upstream: FakeUpstream): Promise<Held> {
-  await quiet(server, upstream);
+async function heldWhenQuiet(server: OurServer, upstream: FakeUpstream, idle: Held): Promise<Held> {
+  await lookUntil(
+    () => fillsRunning(server),
+    (running) => running === 0,
+    { waitMs: quietWithinMs },
+  );
   await upstream.refuse();
   await upstream.accept();
-  return quiet(server, upstream);
-}
-
-/** Looks until nothing has changed for a while. */
-async function quiet(server: OurServer, upstream: FakeUpstream): Promise<Held> {
-  const untilMs = performance.now() + quietWithinMs;
-  let last = await heldBy(server);
-  let sentBytes = -1;
-  for (let same = 0; same < sameLooks && performance.now() < untilMs;) {
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
-    const now = await heldBy(server);
-    const isSame = now.openFiles === last.openFiles && now.temporaryFiles === last.temporaryFiles && upstream.bytesSent.total === sentBytes;
-    same = isSame ? same + 1 : 0;
-    last = now;
-    sentBytes = upstream.bytesSent.total;
-  }
-  return last;
+  return await lookUntil(
+    () => heldBy(server),
+    ({ openFiles, temporaryFiles }) => openFiles <= idle.openFiles && temporaryFiles <= idle.temporaryFiles,
+    { waitMs: quietWithinMs },
+  );
 }
 
 async function heldBy(server: OurServer): Promise<Held> {
-  const entries = await readdir(join(server.imagePath, "tmp"), { recursive: true, withFileTypes: true });
   return {
     openFiles: await server.process.openFiles(),
-    temporaryFiles: entries.filter((entry) => entry.isFile()).length,
+    temporaryFiles: (await temporaryFiles(server)).length,
     residentBytes: await server.process.residentBytes(),
   };
 }

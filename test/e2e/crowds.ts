@@ -5,7 +5,8 @@
 import { connect, type Socket } from "node:net";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { seededBytes } from "../support/images.ts";
-import { startOurServer, type OurServer } from "../support/our-server.ts";
+import { lookUntil } from "../support/looking.ts";
+import { fillsRunning, startOurServer, type OurServer } from "../support/our-server.ts";
 import { startPull } from "../support/raw-client.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -33,7 +34,10 @@ export interface Held {
 }
 
 const mebibyte = 1024 * 1024;
-const settleMs = 2_000;
+const arrivedWithinMs = 20_000;
+const releasedWithinMs = 10_000;
+/** More of one registry than may go on when everybody has left. */
+const goingOnMax = 8;
 
 /** Runs well-behaved clients alone, then beside the crowd, and looks what is left when the crowd has gone. */
 export async function runCrowd({ halfRequests, stalledReaders, headerFloods, clients, pulls }: CrowdOptions): Promise<CrowdResult> {
@@ -50,14 +54,19 @@ export async function runCrowd({ halfRequests, stalledReaders, headerFloods, cli
   const flood = Array.from({ length: 3_000 }, (_, at) => `x-flood-${at}: ${"y".repeat(40)}\r\n`).join("");
   const crowd = [
     ...Array.from({ length: halfRequests }, () => send(server, "GET /v2/up0/team/app/manifests/1 HTTP/1.1\r\nHost: x\r\nX-Half: ")),
-    ...Array.from({ length: stalledReaders }, () => send(server, `GET /v2/up0/team/app/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`).pause()),
-    ...Array.from({ length: headerFloods }, () => send(server, `GET /v2/ HTTP/1.1\r\nHost: x\r\n${flood}\r\n`)),
+    ...Array.from({ length: stalledReaders }, () => send(server, `GET /v2/up0/team/app/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`, { until: "readable" })),
+    ...Array.from({ length: headerFloods }, () => send(server, `GET /v2/ HTTP/1.1\r\nHost: x\r\n${flood}\r\n`, { until: "close" })),
   ];
-  await new Promise((resolve) => setTimeout(resolve, settleMs));
+  await Promise.all(crowd.map(({ arrived }) => arrived));
   const meanwhileMs = await pullAll();
   const most = await heldBy(server);
-  for (const socket of crowd) socket.destroy();
-  return { calmMs, meanwhileMs, idle, most, after: await settled(server, idle) };
+  for (const { socket } of crowd) socket.destroy();
+  const after = await lookUntil(
+    () => heldBy(server),
+    ({ openFiles }) => openFiles <= idle.openFiles,
+    { waitMs: releasedWithinMs },
+  );
+  return { calmMs, meanwhileMs, idle, most, after };
 }
 
 export interface AbandonedResult {
@@ -89,9 +98,12 @@ export async function abandonHugeFills({ registries }: { registries: number }): 
   const most = await heldBy(server);
   for (const pull of pulls) pull.abort();
   await Promise.all(pulls.map(({ done }) => done));
-  await new Promise((resolve) => setTimeout(resolve, settleMs));
-  const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  return { idle, most, goingOn: Number(/fills\{state="running"\} (\d+)/.exec(metrics)?.[1] ?? NaN) };
+  const goingOn = await lookUntil(
+    () => fillsRunning(server),
+    (running) => running <= registries * goingOnMax,
+    { waitMs: releasedWithinMs },
+  );
+  return { idle, most, goingOn };
 }
 
 function startServer(folder: string, upstreams: readonly FakeUpstream[]): Promise<OurServer> {
@@ -99,11 +111,25 @@ function startServer(folder: string, upstreams: readonly FakeUpstream[]): Promis
   return startOurServer({ folder, config: { logFile: `${folder}/log`, registries } });
 }
 
-function send({ port }: OurServer, request: string): Socket {
+/** Connects and sends. `arrived` resolves when that has left, or when its answer has begun ("readable") or we have been cut ("close"). */
+function send(
+  { port }: OurServer,
+  request: string,
+  { until }: { until?: "readable" | "close" } = {},
+): { readonly socket: Socket; readonly arrived: Promise<void> } {
   const socket = connect({ host: "127.0.0.1", port });
   socket.on("error", () => {}); // To be cut is what they are here for.
-  socket.once("connect", () => socket.write(request));
-  return socket.resume();
+  if (until !== "readable") socket.resume();
+  const arrived = new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`not ${until ?? "sent"} within ${arrivedWithinMs} ms: ${request.slice(0, 100)}`)), arrivedWithinMs);
+    const arrive = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (until !== undefined) socket.once(until, arrive);
+    socket.once("connect", () => socket.write(request, () => until ?? arrive()));
+  });
+  return { socket, arrived };
 }
 
 async function slowestMs(url: string, { clients, pulls }: { clients: number; pulls: number }): Promise<number> {
@@ -123,14 +149,4 @@ async function slowestMs(url: string, { clients, pulls }: { clients: number; pul
 
 async function heldBy({ process }: OurServer): Promise<Held> {
   return { residentBytes: await process.residentBytes(), openFiles: await process.openFiles() };
-}
-
-/** Waits, a few seconds at most, until connections are closed. */
-async function settled(server: OurServer, idle: Held): Promise<Held> {
-  for (let tries = 0; tries < 50; tries++) {
-    const held = await heldBy(server);
-    if (held.openFiles <= idle.openFiles) return held;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  return heldBy(server);
 }

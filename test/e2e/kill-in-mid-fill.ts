@@ -1,10 +1,10 @@
 /** SIGKILL in the middle of a fill, again and again on one store: what was held stays, what was begun goes on. */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { describe, seededBytes } from "../support/images.ts";
-import { startOurServer } from "../support/our-server.ts";
+import { startOurServer, temporaryFiles } from "../support/our-server.ts";
 import { pull, startPull, type PullResult } from "../support/raw-client.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -86,7 +86,7 @@ export async function killInMidFill({ rounds, blobBytes, upstreamBytesPerSecond,
       upstreamRatioWorst,
       behindClientBytesWorst,
       wrongBodies,
-      leftovers: await partsUnder(join(server.imagePath, "tmp")),
+      leftovers: (await temporaryFiles(server)).filter((name) => /\.(part|claimed)$/.test(name)),
     };
   } finally {
     await server.process.kill();
@@ -99,10 +99,4 @@ const isWrong = ({ status, ending, isExact }: PullResult): boolean => status ===
 /** Where the request after the restart began; without one everything was there. */
 function resumedAt(line: string | undefined, blobBytes: number): number {
   return line === undefined ? blobBytes : Number(/ bytes=(\d+)-/.exec(line)?.[1] ?? 0);
-}
-
-/** Parts of fills under `folder`, whoever's they are. */
-async function partsUnder(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile() && /\.(part|claimed)$/.test(entry.name)).map((entry) => entry.name);
 }

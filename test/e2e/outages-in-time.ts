@@ -2,6 +2,7 @@
  * Every way for an upstream to be away, all at once and by the clock: how soon what is held goes out, how soon what is not fails, how
  * soon a recovery is noticed, and whether a registry that is well notices anything.
  */
+import { setInterval as everyMs } from "node:timers/promises";
 import { lookUntil } from "../support/looking.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { startOurServer, type OurServer } from "../support/our-server.ts";
@@ -37,6 +38,7 @@ export interface OutagesResult {
 
 const again = 4;
 const recoveryMsMax = 20_000;
+const neighbourEveryMs = 10;
 
 export interface OutagesOptions {
   readonly ways: Ways;
@@ -134,11 +136,11 @@ async function recovery(held: string, absent: string): Promise<number> {
 
 async function neighbourMs(server: OurServer, pulls: number): Promise<number> {
   const times: number[] = [];
-  for (let count = 0; count < pulls; count++) {
+  for await (const _ of everyMs(neighbourEveryMs)) {
     const { status, warning, ms } = await get(`${server.url}/v2/well/app/manifests/1`);
     if (status !== 200 || warning !== null) throw new Error(`the registry that is well gave ${status}, ${warning ?? "no warning"}`);
     times.push(ms);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    if (times.length === pulls) break;
   }
   return times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN;
 }

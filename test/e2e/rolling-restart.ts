@@ -114,7 +114,7 @@ async function startBalancer(folder: string, servers: readonly OurServer[]): Pro
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${join(folder, `nginx-${name}`)};`);
   await writeFile(
     configFile,
-    `user root; worker_processes 1; daemon off; pid ${join(folder, "nginx.pid")}; error_log stderr error;
+    `user root; worker_processes 1; daemon off; pid ${join(folder, "nginx.pid")}; error_log stderr notice;
 events { worker_connections 256; }
 http {
   ${paths.join("\n  ")}
@@ -133,6 +133,10 @@ http {
 }
 `,
   );
-  const running: RunningProcess = await startProcess({ command: findProgram("nginx") ?? "nginx", args: ["-c", configFile, "-e", "stderr"], ready: { port } });
+  const running: RunningProcess = await startProcess({
+    command: findProgram("nginx") ?? "nginx",
+    args: ["-c", configFile, "-e", "stderr"],
+    ready: { output: /start worker processes/ },
+  });
   return { host: `127.0.0.1:${port}`, [Symbol.asyncDispose]: () => running.kill() };
 }

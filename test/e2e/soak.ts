@@ -2,11 +2,11 @@
  * Mixed load with faults for as long as you like: registries that fall ill in turn, clients good and bad, reloads; and what the
  * server holds of the machine meanwhile, looked at again and again.
  */
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setInterval as everyMs } from "node:timers/promises";
 import { lookUntil } from "../support/looking.ts";
-import { startOurServer, type OurServer } from "../support/our-server.ts";
+import { fillsRunning, startOurServer, temporaryFiles, type OurServer } from "../support/our-server.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { startSoakUpstreams, type SoakUpstreams } from "./soak-upstreams.ts";
 import { SoakVisits, type SoakTally } from "./soak-visits.ts";
@@ -127,15 +127,14 @@ async function quiet(look: () => Promise<SoakSample>, upstreams: SoakUpstreams, 
 }
 
 async function lookAt(server: OurServer, known: Pick<SoakSample, "atMs" | "owed" | "illness">): Promise<SoakSample> {
-  const [metrics, entries, residentBytes, openFiles, threads] = await Promise.all([
-    fetch(`${server.url}/metrics`, { headers: { connection: "close" } }).then((answer) => answer.text()),
-    readdir(join(server.imagePath, "tmp"), { recursive: true, withFileTypes: true }),
+  const [running, temporary, residentBytes, openFiles, threads] = await Promise.all([
+    fillsRunning(server),
+    temporaryFiles(server),
     server.process.residentBytes(),
     server.process.openFiles(),
     server.process.threads(),
   ]);
-  const fillsRunning = Number(/^ociregistry_fills\{state="running"\} (\d+)/m.exec(metrics)?.[1] ?? NaN);
-  return { ...known, residentBytes, openFiles, threads, temporaryFiles: entries.filter((entry) => entry.isFile()).length, fillsRunning };
+  return { ...known, residentBytes, openFiles, threads, temporaryFiles: temporary.length, fillsRunning: running };
 }
 
 async function complaintsIn(logFile: string): Promise<readonly string[]> {

@@ -74,7 +74,7 @@ export async function containerdClient(folder: string, hosts: HostsToml): Promis
   await mkdir(join(hostsFolder, "docker.io"), { recursive: true });
   await writeFile(join(hostsFolder, "docker.io", "hosts.toml"), hostsToml(hosts));
   await writeFile(configFile, containerdToml(folder, socket));
-  const running = await startProcess({ command: "containerd", args: ["--config", configFile, "--log-level", "warn"], ready: { socket } });
+  const running = await startProcess({ command: "containerd", args: ["--config", configFile], ready: { output: /containerd successfully booted/ } });
   return {
     async pull(reference) {
       const ctr = (...args: string[]): Promise<RunResult> => succeed("ctr", ["--address", socket, "--namespace", "test", ...args]);

@@ -1,7 +1,9 @@
 /** Our own program as a real process: `node src/main.ts serve`, on a free port, with a configuration of the test's. */
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort, startProcess, type RunningProcess, type StartOptions } from "./processes.ts";
+import { isErrno } from "../../src/cache/atomic-write.ts";
+import { followFile, type FollowedFile } from "./followed-file.ts";
+import { startProcess, type RunningProcess, type StartOptions } from "./processes.ts";
 
 export interface OurServerOptions {
   /** Where its configuration and, unless told otherwise, its store lie; must exist. */
@@ -31,21 +33,20 @@ export interface OurServer extends AsyncDisposable {
 const root = join(import.meta.dirname, "..", "..");
 
 /** Starts it and waits until it listens. With `logFile` its output is not read here, and costs us nothing. */
-export async function startOurServer({ folder, config = {}, env = {}, through = [], nodeArgs = [], nameServer }: OurServerOptions): Promise<OurServer> {
+export async function startOurServer({ folder, config = {}, env = {}, nodeArgs = [], nameServer }: OurServerOptions): Promise<OurServer> {
   const imagePath = typeof config["imagePath"] === "string" ? config["imagePath"] : join(folder, "store");
-  const logsToFile = config["logFile"] !== undefined;
+  const logFile = typeof config["logFile"] === "string" ? await followFile(config["logFile"]) : undefined;
   const configFile = join(folder, "config.yaml");
-  const fixedPort = typeof config["port"] === "number" && config["port"] > 0 ? config["port"] : logsToFile ? await freePort() : 0;
-  await writeFile(configFile, JSON.stringify({ host: "127.0.0.1", logFormat: "json", ...config, port: fixedPort, imagePath })); // JSON is YAML.
-  const command = [...through, join(root, "node_modules", ".bin", "node"), ...nodeArgs, join(root, "src", "main.ts"), "serve", "--config-file", configFile];
+  await writeFile(configFile, JSON.stringify({ host: "127.0.0.1", port: 0, logFormat: "json", ...config, imagePath })); // JSON is YAML.
+  const command = [join(root, "node_modules", ".bin", "node"), ...nodeArgs, join(root, "src", "main.ts"), "serve", "--config-file", configFile];
   const [program = "", ...args] = nameServer === undefined ? command : await withNameServer(folder, nameServer, command);
   const running = await startProcess({
     command: program,
     args,
     env: { ...withoutOurVariables(), ...env },
-    ready: logsToFile ? { port: fixedPort } : { output: /"msg":"listening".*\n/ },
+    ...(logFile ? {} : { ready: { output: listening } }),
   });
-  const port = logsToFile ? fixedPort : portOf(running.output);
+  const port = portIn(logFile ? await listeningIn(logFile, running) : listening.exec(running.output));
   return {
     host: `127.0.0.1:${port}`,
     port,
@@ -57,18 +58,48 @@ export async function startOurServer({ folder, config = {}, env = {}, through = 
   };
 }
 
+/** The log line's contract: it carries `host` and `port`. */
+const listening = /^.*"msg":"listening".*\n/m;
+const readyMs = 30_000;
+
+async function listeningIn(logFile: FollowedFile, running: RunningProcess): Promise<RegExpExecArray> {
+  const ending = new AbortController();
+  void running.ended.then(() => ending.abort(new Error(`it ended before it listened; it said:\n${running.output}`))); // Never rejects.
+  try {
+    return await logFile.waitFor(listening, { signal: AbortSignal.any([ending.signal, AbortSignal.timeout(readyMs)]) });
+  } catch (error) {
+    await running.kill("SIGKILL");
+    throw error;
+  }
+}
+
+function portIn(line: RegExpExecArray | null): number {
+  const { port } = JSON.parse(line?.[0] ?? "{}") as { port: number };
+  return port;
+}
+
+/** Downloads that it has under way, by its metrics. */
+export async function fillsRunning({ url }: OurServer): Promise<number> {
+  const page = await (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
+  return Number(/^ociregistry_fills\{state="running"\} (\d+)/m.exec(page)?.[1] ?? NaN);
+}
+
+/** Names of the files that it, or another process, has under the store's `tmp`. */
+export async function temporaryFiles({ imagePath }: OurServer): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(join(imagePath, "tmp"), { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return []; // Nothing was ever written; or a folder went while it was looked through.
+    throw error;
+  }
+}
+
 /** The same command where /etc/resolv.conf is another: in a mount namespace of its own. It keeps its process id. */
 async function withNameServer(folder: string, address: string, command: readonly string[]): Promise<readonly string[]> {
   const file = join(folder, "resolv.conf");
   await writeFile(file, `nameserver ${address}\n`);
   return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', file, ...command];
-}
-
-/** The port in the line that says `listening`. */
-function portOf(output: string): number {
-  const line = output.split("\n").find((text) => text.includes('"msg":"listening"')) ?? "{}";
-  const { port } = JSON.parse(line) as { port: number }; // The log line's contract: it carries `host` and `port`.
-  return port;
 }
 
 /** What the machine's environment says about us is not for tests. */

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
+import { lookUntil } from "./looking.ts";
 import { States } from "./states.ts";
 
 export interface StartOptions {
@@ -10,8 +11,8 @@ export interface StartOptions {
   /** Added to, or (undefined) taken from, what we have. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** Ready when it has printed this, or when it listens on this port of 127.0.0.1, or when this file or socket can be connected to. */
-  readonly ready?: { readonly output: RegExp } | { readonly port: number } | { readonly socket: string };
+  /** Ready when it has printed this; or, of a program that says nothing, when it listens on this port of 127.0.0.1. */
+  readonly ready?: { readonly output: RegExp } | { readonly port: number };
   readonly readyMs?: number;
 }
 
@@ -118,13 +119,12 @@ export class RunningProcess implements AsyncDisposable {
   async waitUntilReady(ready: StartOptions["ready"], readyMs: number): Promise<void> {
     if (!ready) return;
     if ("output" in ready) return void (await this.waitForOutput(ready.output, { waitMs: readyMs }));
-    const target = "port" in ready ? { host: "127.0.0.1", port: ready.port } : { path: ready.socket };
-    const untilMs = performance.now() + readyMs;
-    while (!(await canConnect(target))) {
-      if (this.#hasEnded) throw this.#failure("ended before it listened");
-      if (performance.now() > untilMs) throw this.#failure(`did not listen within ${readyMs} ms`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    const listens = await lookUntil(
+      () => canConnect(ready.port),
+      (connected) => connected || this.#hasEnded,
+      { waitMs: readyMs, everyMs: 20 },
+    );
+    if (!listens) throw this.#failure(this.#hasEnded ? "ended before it listened" : `did not listen within ${readyMs} ms`);
   }
 
   /** Sends a signal; with SIGTERM, SIGKILL follows if it is not heeded. Resolves when the program has ended. */
@@ -177,9 +177,9 @@ function kibibytes(status: string, key: string): number {
   return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? NaN);
 }
 
-function canConnect(target: { host: string; port: number } | { path: string }): Promise<boolean> {
+function canConnect(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(target);
+    const socket = connect({ host: "127.0.0.1", port });
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
     socket.once("connect", () => socket.destroy());
   });
