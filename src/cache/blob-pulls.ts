@@ -8,7 +8,7 @@ import type { Digest } from "../oci/digest.ts";
 import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import { resolveRanges, type RangeSpec } from "../oci/ranges.ts";
-import type { Answered, BlobCall, BlobContent, Call, Registry } from "../oci/registry.ts";
+import type { Answered, BlobAtHand, BlobCall, BlobContent, Call, Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { smallBytesMax, type OpenBlob } from "./blob-store.ts";
 import type { Fill } from "./fill.ts";
@@ -18,6 +18,7 @@ import type { Fills } from "./fills.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Grants } from "./grants.ts";
 import { heldBlob } from "./held-blob.ts";
+import { HotAnswers } from "./hot-answers.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
 import { heldBackBytes } from "./reception.ts";
 import { abandonable, atMost, SingleFlight } from "./single-flight.ts";
@@ -49,10 +50,18 @@ export interface BlobPullsOptions {
 export class BlobPulls {
   readonly #options: BlobPullsOptions;
   readonly #heads: SingleFlight<Descriptor>;
+  /** Blobs that lie in memory, whole. */
+  readonly #hot: HotAnswers<BlobAtHand>;
 
   constructor(options: BlobPullsOptions) {
     this.#options = options;
     this.#heads = new SingleFlight(options.clock);
+    this.#hot = new HotAnswers(options.clock);
+  }
+
+  /** The blob, when it lies in memory and this repository may show it. */
+  atHand(repository: Repository, digest: Digest): BlobAtHand | undefined {
+    return this.#hot.find(repository, digest);
   }
 
   async get(repository: Repository, digest: Digest, call: BlobCall): Promise<BlobContent & Answered> {
@@ -131,8 +140,19 @@ export class BlobPulls {
 
   #held(repository: Repository, digest: Digest, source: OpenBlob | Buffer, call: BlobCall): BlobContent & Answered {
     const content = heldBlob(digest, source, call.ranges);
-    if (Buffer.isBuffer(source)) return content;
+    if (Buffer.isBuffer(source)) {
+      this.#keepAtHand(repository, digest, source);
+      return content;
+    }
     return this.#unbroken(repository, digest, content, call, (error) => this.#options.store.blobs.distrust(digest, source, error));
+  }
+
+  #keepAtHand(repository: Repository, digest: Digest, bytes: Buffer): void {
+    const { repositories, blobs, provenance } = this.#options.store;
+    const grant = repositories.findTrustedLink(repository, digest) ?? repositories.findTrustedManifest(repository, digest);
+    const files = [provenance.findTrusted(repository.host, digest), grant, blobs.findTrusted(digest)];
+    const descriptor = { mediaType: mediaTypes.octetStream, digest, sizeBytes: bytes.byteLength };
+    this.#hot.put(repository, digest, { answer: { descriptor, bytes, outcome: "hit", warnings: [] }, sizeBytes: bytes.byteLength, files });
   }
 
   /** What the disk fails to give of `content` is pulled again, once `onFailure` has been told. */

@@ -12,7 +12,7 @@ import { publish, writeAtomic } from "./atomic-write.ts";
 import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
-import { TrustedFiles } from "./trusted-files.ts";
+import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 
 /** Blobs up to this size are answered from memory when they are asked for often. */
 export const smallBytesMax = 64 * 1024;
@@ -55,6 +55,11 @@ export class BlobStore {
   /** All bytes of something small (up to a manifest's limit), their digest checked; undefined when absent or wrong. */
   findBytes(digest: Digest): Buffer | undefined | Promise<Buffer | undefined> {
     return this.#bytes.find(this.#layout.blob(digest));
+  }
+
+  /** The file behind `findBytes`, while it is trusted. */
+  findTrusted(digest: Digest): TrustedFile | undefined {
+    return this.#bytes.findTrusted(this.#layout.blob(digest));
   }
 
   /** The same without keeping them in memory: for a search that reads many. */

@@ -10,7 +10,7 @@ import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { Reference } from "../oci/reference.ts";
-import type { Answered, BlobCall, BlobContent, Call, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
+import type { Answered, BlobAtHand, BlobCall, BlobContent, Call, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { BlobPulls } from "./blob-pulls.ts";
 import { Fills } from "./fills.ts";
@@ -90,6 +90,14 @@ export class CachingRegistry implements Registry {
 
   async listReferrers(repository: Repository, digest: Digest, call: ReferrersCall): Promise<Referrers & Answered> {
     return await this.#listings.referrers(repository, digest, call);
+  }
+
+  manifestAtHand(repository: Repository, reference: Reference): (Manifest & Answered) | undefined {
+    return this.#manifests.atHand(repository, reference);
+  }
+
+  blobAtHand(repository: Repository, digest: Digest): BlobAtHand | undefined {
+    return this.#blobs.atHand(repository, digest);
   }
 
   /** How many downloads run, wait, and are being read. */

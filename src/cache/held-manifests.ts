@@ -10,6 +10,7 @@ import { repositoryName, type Repository } from "../oci/repository.ts";
 import type { Grants } from "./grants.ts";
 import type { ManifestRecord } from "./repository-store.ts";
 import type { Store } from "./store.ts";
+import type { TrustedFile } from "./trusted-files.ts";
 
 /** Manifests that could not be written: what a HEAD promised must still be got. */
 const unkeptBytesMax = 8 * 1024 * 1024;
@@ -35,6 +36,12 @@ export class HeldManifests {
     const unkept = this.#unkept.get(`${repositoryName(repository)}@${digest}`);
     // There may be room by now, and a tag that names it is about to be written.
     return unkept && (await this.keep(repository, unkept));
+  }
+
+  /** The files behind `find`, each while it is trusted. */
+  trustedFiles(repository: Repository, digest: Digest): readonly (TrustedFile | undefined)[] {
+    const { repositories, blobs } = this.#parts.store;
+    return [repositories.findTrustedManifest(repository, digest), blobs.findTrusted(digest)];
   }
 
   /** A manifest whose bytes are here by way of another repository of the same registry, and which one held here names. */

@@ -7,12 +7,14 @@ import type { Digest } from "../oci/digest.ts";
 import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { Answered, Call, Registry } from "../oci/registry.ts";
+import type { Reference } from "../oci/reference.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { isReferrersTag, type Tag } from "../oci/tag.ts";
 import { startDeadline } from "./deadline.ts";
 import type { Fills } from "./fills.ts";
 import type { Freshness } from "./freshness.ts";
 import type { HeldManifests } from "./held-manifests.ts";
+import { HotAnswers } from "./hot-answers.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
 import type { TagRecord } from "./repository-store.ts";
 import { SingleFlight } from "./single-flight.ts";
@@ -22,6 +24,12 @@ import type { Store } from "./store.ts";
 const revalidationDeadlineMs = 1_500;
 
 type Answer = Manifest & Answered;
+
+/** A tag's record and the manifest that it names. */
+interface HeldTag {
+  readonly record: TagRecord;
+  readonly answer: Answer;
+}
 
 export interface ManifestPullsOptions {
   readonly upstream: Registry;
@@ -38,30 +46,32 @@ export interface ManifestPullsOptions {
 export class ManifestPulls {
   readonly #options: ManifestPullsOptions;
   readonly #flights: SingleFlight<Answer>;
+  readonly #hotTags: HotAnswers<HeldTag>;
+  readonly #hotDigests: HotAnswers<Answer>;
 
   constructor(options: ManifestPullsOptions) {
     this.#options = options;
     this.#flights = new SingleFlight(options.clock);
+    this.#hotTags = new HotAnswers(options.clock);
+    this.#hotDigests = new HotAnswers(options.clock);
   }
 
   /** The manifest that a tag means. */
   async byTag(repository: Repository, tag: Tag, call: Call): Promise<Answer> {
-    const { store, freshness, clock } = this.#options;
-    const record = await store.repositories.findTag(repository, tag);
-    const answer = record && (await this.#options.held.find(repository, record.digest));
-    const held = record && answer ? { record, answer } : undefined;
-    if (held) {
-      const { checkedAtMs } = held.record;
-      const isFresh = call.noCache !== true && freshness.isFresh(repository, tag, { checkedAtMs, nowMs: clock.now() });
-      if (isFresh || !call.mayFetch) return held.answer;
-      return await this.#revalidated(repository, tag, held, call);
-    }
-    return await this.#fetchedTag(repository, tag, call);
+    const held = await this.#findTag(repository, tag);
+    if (!held) return await this.#fetchedTag(repository, tag, call);
+    const isFresh = call.noCache !== true && this.#isFresh(repository, tag, held);
+    return isFresh || !call.mayFetch ? held.answer : await this.#revalidated(repository, tag, held, call);
   }
 
   /** The manifest of this digest, if the repository has it. */
   async byDigest(repository: Repository, digest: Digest, call: Call): Promise<Answer> {
-    const held = (await this.#options.held.find(repository, digest)) ?? (await this.#options.held.findGranted(repository, digest));
+    const here = await this.#options.held.find(repository, digest);
+    if (here) {
+      const files = this.#options.held.trustedFiles(repository, digest);
+      this.#hotDigests.put(repository, digest, { answer: here, sizeBytes: here.bytes.byteLength, files });
+    }
+    const held = here ?? (await this.#options.held.findGranted(repository, digest));
     if (held) return held;
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
     const key = `${repositoryName(repository)}@${digest}`;
@@ -70,7 +80,31 @@ export class ManifestPulls {
     );
   }
 
-  async #revalidated(repository: Repository, tag: Tag, held: { record: TagRecord; answer: Answer }, call: Call): Promise<Answer> {
+  /** What the reference would be answered with at once, from memory. */
+  atHand(repository: Repository, reference: Reference): Answer | undefined {
+    if (reference.kind === "digest") return this.#hotDigests.find(repository, reference.digest);
+    const held = this.#hotTags.find(repository, reference.tag);
+    return held && this.#isFresh(repository, reference.tag, held) ? held.answer : undefined;
+  }
+
+  /** What is held under the tag, whether or not it may be answered without asking. */
+  async #findTag(repository: Repository, tag: Tag): Promise<HeldTag | undefined> {
+    const { store, held } = this.#options;
+    const record = await store.repositories.findTag(repository, tag);
+    const answer = record && (await held.find(repository, record.digest));
+    if (!record || !answer) return undefined;
+    const found = { record, answer };
+    const files = [store.repositories.findTrustedTag(repository, tag), ...held.trustedFiles(repository, record.digest)];
+    this.#hotTags.put(repository, tag, { answer: found, sizeBytes: answer.bytes.byteLength, files });
+    return found;
+  }
+
+  #isFresh(repository: Repository, tag: Tag, { record: { checkedAtMs } }: HeldTag): boolean {
+    const { freshness, clock } = this.#options;
+    return freshness.isFresh(repository, tag, { checkedAtMs, nowMs: clock.now() });
+  }
+
+  async #revalidated(repository: Repository, tag: Tag, held: HeldTag, call: Call): Promise<Answer> {
     const { clock, freshness } = this.#options;
     const key = `${repositoryName(repository)}:${tag}`;
     const ask = (): Promise<Answer> => this.#fetchTag(repository, tag, { ...this.#shared(call), purpose: "revalidate" }, held);
@@ -105,7 +139,7 @@ export class ManifestPulls {
   }
 
   /** Asks upstream what the tag means now, and makes sure that we hold it. */
-  async #fetchTag(repository: Repository, tag: Tag, unlimited: Call, held: { record: TagRecord; answer: Answer } | undefined): Promise<Answer> {
+  async #fetchTag(repository: Repository, tag: Tag, unlimited: Call, held: HeldTag | undefined): Promise<Answer> {
     const { store, clock } = this.#options;
     using deadline = startDeadline({ clock, signal: unlimited.signal, what: `${repositoryName(repository)}:${tag}` });
     const call = { ...unlimited, signal: deadline.signal };

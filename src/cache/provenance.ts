@@ -9,7 +9,7 @@ import type { RegistryHost } from "../oci/repository.ts";
 import { mark } from "./atomic-write.ts";
 import type { DiskReads } from "./disk-reads.ts";
 import type { Layout } from "./layout.ts";
-import { TrustedFiles } from "./trusted-files.ts";
+import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 
 export class Provenance {
   readonly #layout: Layout;
@@ -23,6 +23,11 @@ export class Provenance {
   /** Whether clients of `host` may be given these bytes from disk. */
   async covers(host: RegistryHost, digest: Digest): Promise<boolean> {
     return (await this.#marks.find(this.#layout.delivery(host, digest))) ?? (await this.#marks.find(this.#layout.publicMark(digest))) ?? false;
+  }
+
+  /** What makes `covers` true at once, for as long as it does; undefined when that takes a look. */
+  findTrusted(host: RegistryHost, digest: Digest): TrustedFile | undefined {
+    return this.#marks.findTrusted(this.#layout.delivery(host, digest)) ?? this.#marks.findTrusted(this.#layout.publicMark(digest));
   }
 
   /** `host` has delivered these bytes, and they were checked. */

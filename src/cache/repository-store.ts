@@ -3,11 +3,12 @@
  * or absent; one that is torn or empty counts as absent and heals when it is written again.
  */
 import { readFile, utimes } from "node:fs/promises";
-import { join } from "node:path";
 import { LRUCache } from "lru-cache";
+import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { findDigest, type Digest } from "../oci/digest.ts";
+import { bareMediaType } from "../oci/manifest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
 import { isErrno, isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
@@ -16,7 +17,7 @@ import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
 import { listFolder } from "./list-folder.ts";
 import { formatRecord, parseRecord } from "./record.ts";
-import { TrustedFiles } from "./trusted-files.ts";
+import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 
 /** What a tag meant when the upstream was last asked. */
 export interface TagRecord {
@@ -81,6 +82,11 @@ export class RepositoryStore {
     return checkedAtMs === undefined ? record : ({ ...record, checkedAtMs } as TagRecord);
   }
 
+  /** The file behind `findTag`, while it is trusted. */
+  findTrustedTag(repository: Repository, tag: Tag): TrustedFile | undefined {
+    return this.#tags.findTrusted(this.#layout.tag(repository, tag));
+  }
+
   /** Writes a tag's new meaning. One that stays the same is not written: use `noteChecked`. */
   async putTag(repository: Repository, tag: Tag, { digest, mediaType, sizeBytes, checkedAtMs }: TagRecord): Promise<void> {
     const path = this.#layout.tag(repository, tag);
@@ -120,6 +126,11 @@ export class RepositoryStore {
     return this.#manifests.find(this.#layout.manifest(repository, digest));
   }
 
+  /** The file behind `findManifest`, while it is trusted. */
+  findTrustedManifest(repository: Repository, digest: Digest): TrustedFile | undefined {
+    return this.#manifests.findTrusted(this.#layout.manifest(repository, digest));
+  }
+
   async putManifest(repository: Repository, { digest, mediaType, sizeBytes, subject }: ManifestRecord): Promise<void> {
     const path = this.#layout.manifest(repository, digest);
     const fetchedAt = new Date(this.#clock.now()).toISOString();
@@ -141,6 +152,11 @@ export class RepositoryStore {
   /** Whether the repository may show this digest, and how large it is. */
   findLink(repository: Repository, digest: Digest): { readonly sizeBytes: number } | undefined | Promise<{ readonly sizeBytes: number } | undefined> {
     return this.#links.find(this.#layout.link(repository, digest));
+  }
+
+  /** The file behind `findLink`, while it is trusted. */
+  findTrustedLink(repository: Repository, digest: Digest): TrustedFile | undefined {
+    return this.#links.findTrusted(this.#layout.link(repository, digest));
   }
 
   /** The repository may show this digest. Writes nothing when it is known already with this size. */
@@ -200,7 +216,7 @@ export function parseLink(bytes: Buffer): { sizeBytes: number } | undefined {
 function findNamed(json: Record<string, unknown>): { digest: Digest; mediaType: string; sizeBytes: number } | undefined {
   const { digest: raw, mediaType, size } = json;
   const digest = typeof raw === "string" ? findDigest(raw) : undefined;
-  if (!digest || typeof mediaType !== "string" || mediaType === "" || !isSize(size)) return undefined;
+  if (!digest || typeof mediaType !== "string" || bareMediaType(mediaType) === undefined || !isSize(size)) return undefined;
   return { digest, mediaType, sizeBytes: size };
 }
 

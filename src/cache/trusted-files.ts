@@ -25,10 +25,16 @@ export interface TrustedFilesOptions<T> {
   readonly memoryBytesMax?: number;
 }
 
-interface Entry<T> {
+/** A file's meaning, and until when it may be believed without looking again. */
+export interface TrustedFile {
+  /** By `elapsed`; moved on when the file is confirmed, and to the past when it is written or removed by us. */
+  readonly trustedUntilMs: number;
+}
+
+interface Entry<T> extends TrustedFile {
   readonly value: T;
   readonly signature: string;
-  confirmedAtMs: number;
+  trustedUntilMs: number;
 }
 
 export class TrustedFiles<T> {
@@ -47,8 +53,14 @@ export class TrustedFiles<T> {
   /** The file's meaning: at once from memory when it was confirmed within the last second; undefined when it is absent or cannot be read. */
   find(path: string): T | undefined | Promise<T | undefined> {
     const entry = this.#entries.get(path);
-    if (entry && this.#options.clock.elapsed() - entry.confirmedAtMs < trustMs) return entry.value;
+    if (entry && this.#options.clock.elapsed() < entry.trustedUntilMs) return entry.value;
     return this.#loading.get(path) ?? this.#look(path, entry);
+  }
+
+  /** What `find` would answer at once, as a thing that can be asked later whether it still holds; undefined when `find` would look. */
+  findTrusted(path: string): TrustedFile | undefined {
+    const entry = this.#entries.get(path);
+    return entry && this.#options.clock.elapsed() < entry.trustedUntilMs ? entry : undefined;
   }
 
   /** The file's meaning as it is now, without keeping it in memory. */
@@ -58,6 +70,8 @@ export class TrustedFiles<T> {
 
   /** The file has been written or removed by us: read it anew, whoever is reading it just now. */
   forget(path: string): void {
+    const entry = this.#entries.peek(path);
+    if (entry) entry.trustedUntilMs = -Infinity;
     this.#entries.delete(path);
     this.#loading.delete(path);
   }
@@ -74,18 +88,24 @@ export class TrustedFiles<T> {
   async #confirm(path: string, entry: Entry<T>, isCurrent: () => boolean): Promise<T | undefined> {
     try {
       const isSame = signatureOf(await stat(path)) === entry.signature;
-      if (isSame) return trusted(entry, this.#options.clock);
+      if (isSame) return this.#trusted(entry, isCurrent);
       if (isCurrent()) this.#entries.delete(path);
       return await this.#load(path, isCurrent);
     } catch (error) {
       if (!isAbsence(error)) {
         // A disk that says nothing has not said that anything changed.
         this.#options.reads.note(path, error);
-        return trusted(entry, this.#options.clock);
+        return this.#trusted(entry, isCurrent);
       }
       if (isCurrent()) this.#entries.delete(path);
       return undefined;
     }
+  }
+
+  /** Written while we looked: who asked before may have the old, nobody later. */
+  #trusted(entry: Entry<T>, isCurrent: () => boolean): T {
+    if (isCurrent()) entry.trustedUntilMs = this.#options.clock.elapsed() + trustMs;
+    return entry.value;
   }
 
   async #load(path: string, isCurrent: () => boolean): Promise<T | undefined> {
@@ -93,7 +113,7 @@ export class TrustedFiles<T> {
     if (!read) return undefined;
     // Written while we read: what we have may be what was there before.
     if (!isCurrent()) return read.value;
-    const entry = { value: read.value, signature: signatureOf(read.file), confirmedAtMs: this.#options.clock.elapsed() };
+    const entry = { value: read.value, signature: signatureOf(read.file), trustedUntilMs: this.#options.clock.elapsed() + trustMs };
     this.#entries.set(path, entry, this.#options.memoryBytesMax === undefined ? {} : { size: read.file.size + entryBytes });
     return read.value;
   }
@@ -119,11 +139,6 @@ async function readAll(handle: Awaited<ReturnType<typeof open>>, sizeBytes: numb
     filled += bytesRead;
   }
   return bytes;
-}
-
-function trusted<T>(entry: Entry<T>, clock: Clock): T {
-  entry.confirmedAtMs = clock.elapsed();
-  return entry.value;
 }
 
 function signatureOf(file: Stats): string {

@@ -4,6 +4,9 @@ import type { RegistryHost, Repository } from "../oci/repository.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { Config, TagTtl } from "./config.ts";
 
+/** Patterns that one with braces may stand for: each of them is tried on every pull. */
+const braceExpandMax = 256;
+
 interface CompiledTtl {
   readonly defaultMs: number | undefined;
   /** The longest pattern first: the first that matches wins. */
@@ -18,8 +21,9 @@ interface CompiledTtl {
 export function createTagTtl({ tagTtl, registries }: Pick<Config, "tagTtl" | "registries">, names: RegistryNames): (repository: Repository) => number {
   const global = compile(tagTtl);
   const own = new Map<RegistryHost | undefined, CompiledTtl>(registries.flatMap(({ name, tagTtl: ttl }) => (ttl ? [[names.find(name), compile(ttl)]] : [])));
-  return (repository) => {
-    const { host, path } = repository;
+  // Servers ask with the same object again and again; matching patterns each time would cost more than the rest of an answer.
+  const known = new WeakMap<Repository, number>();
+  const work = ({ host, path }: Repository): number => {
     const ownTtl = own.get(host);
     const byPath = ownTtl && (ownTtl.rules.find(({ matcher }) => matcher.match(path))?.ttlMs ?? ownTtl.defaultMs);
     if (byPath !== undefined) return byPath;
@@ -28,13 +32,18 @@ export function createTagTtl({ tagTtl, registries }: Pick<Config, "tagTtl" | "re
     const rule = global.rules.find(({ matcher, namesHost }) => (isDefault && matcher.match(path)) || ((!isDefault || namesHost) && matcher.match(full)));
     return rule?.ttlMs ?? tagTtl.defaultMs;
   };
+  return (repository) => {
+    const ttlMs = known.get(repository) ?? work(repository);
+    known.set(repository, ttlMs);
+    return ttlMs;
+  };
 }
 
 function compile({ defaultMs, patterns }: TagTtl): CompiledTtl {
   const rules = patterns
     .toSorted((one, other) => other.pattern.length - one.pattern.length)
     .map(({ pattern, ttlMs }) => ({
-      matcher: new Minimatch(pattern, { dot: true, nocomment: true, nonegate: true }),
+      matcher: new Minimatch(pattern, { dot: true, nocomment: true, nonegate: true, braceExpandMax }),
       ttlMs,
       namesHost: /^[^/]*[.:][^/]*\/|^localhost\//.test(pattern),
     }));

@@ -23,6 +23,13 @@ export interface Registry {
   listTags(repository: Repository, call: TagsCall): Promise<TagsPage & Answered>;
   /** Manifests whose subject is `digest`; an unknown subject has none. Filtered when `artifactType` is given. */
   listReferrers(repository: Repository, digest: Digest, call: ReferrersCall): Promise<Referrers & Answered>;
+  /**
+   * What `getManifest` would answer without waiting for anything; undefined when it takes more than a look into memory. Never
+   * throws. The road that most pulls take: a promise and what it needs would cost more than the answer.
+   */
+  manifestAtHand?(repository: Repository, reference: Reference): (Manifest & Answered) | undefined;
+  /** The same for a whole blob. */
+  blobAtHand?(repository: Repository, digest: Digest): BlobAtHand | undefined;
 }
 
 /** What is common to every call. */
@@ -69,6 +76,12 @@ export interface Answered {
   readonly source?: SourceId;
   /** Set by upstreams: true when anybody could have had these bytes, so that they may be shared between registries. */
   readonly isPublic?: boolean;
+}
+
+/** A whole blob in memory: the same object for as long as it is the same answer. */
+export interface BlobAtHand extends Answered {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
 }
 
 export interface TagsPage {

@@ -21,7 +21,7 @@ import { RouteFinder } from "./route-finder.ts";
 /** An app as `listen` takes it and tests ask it by `app.request`. */
 export type App = HonoApp & {
   /** Answers a request below `/v2/` that came by Node; the app itself would do the same, at a tenth more of the whole cost. */
-  readonly serveApi?: (bindings: NodeBindings) => Promise<unknown>;
+  readonly serveApi?: (bindings: NodeBindings) => Response | Promise<Response>;
 };
 
 type HonoApp = Hono<{ Bindings: NodeBindings }>;
@@ -53,9 +53,9 @@ export interface AppOptions extends ExchangeSettings {
   readonly bufferPool?: BufferPool;
 }
 
-type Handler = (exchange: Exchange) => Promise<Answer | Response>;
+type Handler = (exchange: Exchange) => Answer | Promise<Answer | Response>;
 
-type Servant = (asked: Asked) => Promise<Response>;
+type Servant = (asked: Asked) => Response | Promise<Response>;
 
 /**
  * Builds the app for the main port. Blob bodies need Node's own response (`listen`); everything else works by `app.request` too.
@@ -89,7 +89,7 @@ function apiHandler(options: AppOptions): Handler {
   const manifests = new ManifestAnswers(registry);
   const blobs = new BlobAnswers({ registry, log, pool, stallTimeoutMs });
   const routes = new RouteFinder();
-  return async (exchange) => {
+  return (exchange) => {
     const refusal = onlyReading(exchange);
     if (refusal) return refusal;
     const route = routes.find(exchange.target, exchange.header("x-registry"), { names: options.names(), unlisted: options.unlisted() });
@@ -119,22 +119,33 @@ const ping: Answer = { status: 200, headers: ["Content-Type", "application/json"
 /** Runs handlers and sends what they answer; an `OciError` becomes its answer, anything else is our bug and is logged. */
 function servant({ clock, log, onRequest, draining, trustedProxies = [] }: ExchangeSettings): (kind: RequestKind, handler: Handler) => Servant {
   const options = { clock, proxies: new TrustedProxies(trustedProxies), draining, onRequest };
-  return (kind, handler) => async (asked) => {
-    const exchange = new Exchange(asked, kind, options);
+  const failed = (exchange: Exchange, error: unknown): Response => {
+    if (exchange.clientLeft) return exchange.tellLeft();
+    if (error instanceof OciError) return exchange.send(errorAnswer(error));
+    log.error({ error, requestId: exchange.requestId, method: exchange.method, target: exchange.target.slice(0, targetLoggedMax) }, "request failed");
+    return exchange.send(bugAnswer(exchange.requestId));
+  };
+  const later = async (exchange: Exchange, answering: Promise<Answer | Response>): Promise<Response> => {
     try {
-      const answer = await handler(exchange);
+      const answer = await answering;
       return answer instanceof Response ? answer : exchange.send(answer);
     } catch (error) {
-      if (exchange.clientLeft) return exchange.tellLeft();
-      if (error instanceof OciError) return exchange.send(errorAnswer(error));
-      log.error({ error, requestId: exchange.requestId, method: exchange.method, target: exchange.target.slice(0, targetLoggedMax) }, "request failed");
-      return exchange.send(bugAnswer(exchange.requestId));
+      return failed(exchange, error);
+    }
+  };
+  return (kind, handler) => (asked) => {
+    const exchange = new Exchange(asked, kind, options);
+    try {
+      const answer = handler(exchange);
+      return answer instanceof Promise ? later(exchange, answer) : exchange.send(answer);
+    } catch (error) {
+      return failed(exchange, error);
     }
   };
 }
 
 /** `serve` as a handler of hono's. */
-function routed(serve: Servant): (context: Context<{ Bindings: NodeBindings }>) => Promise<Response> {
+function routed(serve: Servant): (context: Context<{ Bindings: NodeBindings }>) => Response | Promise<Response> {
   return ({ env, req }) => serve({ bindings: env ?? {}, request: req.raw });
 }
 

@@ -3,7 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Log } from "../oci/log.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import { lengthOf } from "../oci/ranges.ts";
-import type { Answered, BlobContent, Registry } from "../oci/registry.ts";
+import type { Answered, BlobAtHand, BlobContent, Registry } from "../oci/registry.ts";
 import { apiVersionHeader, warningHeaders, type Answer } from "./answer.ts";
 import { sendBlobBody } from "./blob-body.ts";
 import { ClientGone, type BlobBodyOptions } from "./body-transfer.ts";
@@ -27,6 +27,7 @@ export class BlobAnswers {
   readonly #registry: Registry;
   readonly #log: Log;
   readonly #body: BlobBodyOptions;
+  readonly #prepared = new WeakMap<BlobAtHand, readonly string[]>();
 
   constructor({ registry, log, pool, stallTimeoutMs }: BlobAnswersOptions) {
     this.#registry = registry;
@@ -35,9 +36,24 @@ export class BlobAnswers {
   }
 
   /** An answer to send, or the response when the body has been sent already. */
-  async answer(route: BlobRoute, exchange: Exchange): Promise<Answer | Response> {
+  answer(route: BlobRoute, exchange: Exchange): Answer | Promise<Answer | Response> {
+    const blob = this.#registry.blobAtHand?.(route.repository, route.digest);
+    if (blob && exchange.header("range") === undefined) return this.#answerAtHand(blob, exchange);
     const isKnown = namesDigest(exchange.header("if-none-match"), route.digest);
     return exchange.method === "HEAD" || isKnown ? this.#head(route, exchange, isKnown) : this.#get(route, exchange);
+  }
+
+  #answerAtHand(blob: BlobAtHand, exchange: Exchange): Answer {
+    const { descriptor, bytes, outcome } = blob;
+    const headers = this.#prepared.get(blob) ?? [
+      "Content-Type",
+      mediaTypes.octetStream,
+      "Content-Length",
+      String(bytes.byteLength),
+      ...blobHeaders(descriptor.digest, []),
+    ];
+    this.#prepared.set(blob, headers);
+    return { status: namesDigest(exchange.header("if-none-match"), descriptor.digest) ? 304 : 200, headers, body: bytes, outcome };
   }
 
   async #head({ repository, digest }: BlobRoute, exchange: Exchange, isKnown: boolean): Promise<Answer> {

@@ -98,17 +98,9 @@ export class Exchange {
     return this.#abort?.signal.aborted === true || this.outgoing?.destroyed === true;
   }
 
-  /** What goes with every call on a registry for this request. An answer from memory never looks at the signal: it is made when read. */
+  /** What goes with every call on a registry for this request. */
   call(): Call {
-    const signalOf = (): AbortSignal => this.signal;
-    return {
-      get signal() {
-        return signalOf();
-      },
-      requestId: this.requestId,
-      purpose: "pull",
-      mayFetch: true,
-    };
+    return { signal: this.signal, requestId: this.requestId, purpose: "pull", mayFetch: true };
   }
 
   /** Headers that every answer to this request carries, after those of the answer itself. */

@@ -114,7 +114,7 @@ function requestListener(app: App, peers: ProxiedPeers, latestAnswers: LatestAns
     if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") return refuseHostless(outgoing);
     const isApi = incoming.url?.startsWith("/v2/") === true;
     const answering = isApi && app.serveApi ? app.serveApi({ incoming, outgoing, peer: peers.find(incoming.socket) }) : listener(incoming, outgoing);
-    answering.catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
+    if (answering instanceof Promise) answering.catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
   };
 }
 

@@ -1,7 +1,7 @@
 /** Manifests: GET and HEAD of `/v2/NAME/manifests/REFERENCE`. The hottest path of all: what never changes is prepared once. */
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import { bareMediaType } from "../oci/manifest.ts";
+import { bareMediaType, type Manifest } from "../oci/manifest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Answered, Registry } from "../oci/registry.ts";
@@ -29,12 +29,18 @@ export class ManifestAnswers {
     this.#registry = registry;
   }
 
-  async answer(route: ManifestRoute, exchange: Exchange): Promise<Answer> {
+  /** At once when the manifest is at hand. */
+  answer(route: ManifestRoute, exchange: Exchange): Answer | Promise<Answer> {
+    const manifest = this.#registry.manifestAtHand?.(route.repository, route.reference);
+    if (manifest) return this.#answer(manifest, route, exchange);
     return exchange.method === "HEAD" ? this.#head(route, exchange) : this.#get(route, exchange);
   }
 
-  async #get({ repository, reference }: ManifestRoute, exchange: Exchange): Promise<Answer> {
-    const { descriptor, bytes, outcome, warnings } = await this.#registry.getManifest(repository, reference, exchange.call());
+  async #get(route: ManifestRoute, exchange: Exchange): Promise<Answer> {
+    return this.#answer(await this.#registry.getManifest(route.repository, route.reference, exchange.call()), route, exchange);
+  }
+
+  #answer({ descriptor, bytes, outcome, warnings }: Manifest & Answered, { reference }: ManifestRoute, exchange: Exchange): Answer {
     const prepared = this.#prepare(descriptor, bytes, reference);
     const headers = withWarnings(prepared.headers, warnings);
     if (namesDigest(exchange.header("if-none-match"), shownDigest(descriptor, reference))) return notModified(headers, outcome);
