@@ -1,47 +1,92 @@
-/** Two servers on one folder: what one was fetching when it was killed, the other goes on with. */
-import { mkdir, readdir } from "node:fs/promises";
+/** Two servers on one folder: what one was fetching when it was killed, the other goes on with, and nothing is left lying about. */
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { seededBytes } from "../support/images.ts";
-import { startOurServer, type OurServer } from "../support/our-server.ts";
+import { lookUntil } from "../support/looking.ts";
+import { startOurServer, temporaryFiles, type OurServer } from "../support/our-server.ts";
 import { pull, startPull } from "../support/raw-client.ts";
+import { findStoreFlaws, heldHexes } from "../support/store-flaws.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const mebibyte = 1024 * 1024;
 const fills = 16;
+const blobBytes = 4 * mebibyte;
+/** Where the upstream pauses: so much of each blob has arrived when the server that asked for it is stopped. */
+const arrivedBytes = 3 * mebibyte;
 
-test("of sixteen downloads of a server that stands still and is killed, none begins anew at the other, which asked for one a moment before", async () => {
-  await using folder = await temporaryFolder();
-  await using upstream = await startFakeUpstream();
-  const contents = Array.from({ length: fills }, (_, index) => seededBytes(4 * mebibyte, `fill ${index}`));
-  const paths = contents.map((content) => `/v2/up/a/blobs/${upstream.putBlob("a", content)}`);
+async function arrange() {
+  const stack = new AsyncDisposableStack();
+  const folder = stack.use(await temporaryFolder());
+  const upstream = stack.use(await startFakeUpstream());
   const imagePath = join(folder.path, "store");
   const config = { imagePath, registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] };
   const start = async (name: string): Promise<OurServer> => {
     await mkdir(join(folder.path, name));
-    return await startOurServer({ folder: join(folder.path, name), config });
+    return stack.use(await startOurServer({ folder: join(folder.path, name), config }));
   };
-  await using one = await start("one");
-  await using other = await start("other");
-  upstream.when({ kind: "blob", ranged: false, times: fills }, { holdBody: { atBytes: 3 * mebibyte, until: new Promise(() => {}) } });
-  const begun = paths.map((path, index) => startPull({ host: one.host, path, ...expected(contents[index]) }));
-  await Promise.all(begun.map((running) => running.received(2 * mebibyte)));
+  const blobs = Array.from({ length: fills }, (_, index) => putBlob(upstream, seededBytes(blobBytes, `fill ${index}`)));
+  return { upstream, imagePath, blobs, one: await start("one"), other: await start("other"), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function putBlob(upstream: FakeUpstream, content: Uint8Array): { readonly path: string; readonly expected: Uint8Array } {
+  return { path: `/v2/up/a/blobs/${upstream.putBlob("a", content)}`, expected: content };
+}
+
+/** Temporary files, once there are so many: a blob gets its name a moment after its last byte has left. */
+function temporaryFilesOnce(server: OurServer, count: number): Promise<readonly string[]> {
+  return lookUntil(
+    () => temporaryFiles(server),
+    (names) => names.length === count,
+    { waitMs: 5_000 },
+  );
+}
+
+const whole = { status: 200, ending: "complete", isExact: true };
+
+test("of sixteen downloads of a server that stands still and is killed, the other takes over every byte, at once and for all who ask", async () => {
+  await using all = await arrange();
+  const { upstream, imagePath, blobs, one, other } = all;
+  upstream.when({ kind: "blob", ranged: false, times: fills }, { holdBody: { atBytes: arrivedBytes, until: new Promise(() => {}) } });
+  const begun = blobs.map((blob) => startPull({ host: one.host, ...blob }));
+  await Promise.all(begun.map((running) => running.received(arrivedBytes)));
   one.process.signal("SIGSTOP");
-  const fresh = seededBytes(mebibyte, "of the other");
-  const meanwhile = await pull({ host: other.host, path: `/v2/up/a/blobs/${upstream.putBlob("a", fresh)}`, expected: fresh });
-  expect(meanwhile).toMatchObject({ ending: "complete", isExact: true });
+  // The other looks at the folder while its neighbour stands still but lives: nothing is taken from it.
+  expect(await pull({ host: other.host, ...putBlob(upstream, seededBytes(mebibyte, "of the other")) })).toMatchObject(whole);
+  expect(await temporaryFilesOnce(other, fills)).toHaveLength(fills);
   await one.process.kill("SIGKILL");
   upstream.forget();
-  for (const [index, path] of paths.entries()) {
-    expect(await pull({ host: other.host, path, ...expected(contents[index]) })).toMatchObject({ ending: "complete", isExact: true });
-  }
+  const asked = await Promise.all([...blobs, ...blobs].map((blob) => pull({ host: other.host, ...blob })));
+  for (const answer of asked) expect(answer).toMatchObject(whole);
+  // One request each for what was missing: nothing is lost, nothing fetched twice.
   expect(upstream.requests).toHaveLength(fills);
   for (const request of upstream.requests) expect(request).toMatch(/ bytes=[1-9]\d*-$/);
+  expect(upstream.bytesSent.total).toBeLessThan(fills * (blobBytes - arrivedBytes + blobBytes / 10));
+  expect(await temporaryFilesOnce(other, 0)).toEqual([]);
+  await upstream.refuse();
+  for (const blob of blobs) expect(await pull({ host: other.host, ...blob })).toMatchObject(whole);
   await other.process.kill("SIGTERM");
-  expect(await readdir(join(imagePath, "tmp"))).toEqual([]);
-});
+  expect(await heldHexes(imagePath)).toHaveLength(fills + 1);
+  expect(await findStoreFlaws(imagePath)).toEqual([]);
+}, 60_000);
 
-function expected(content: Uint8Array | undefined): { readonly expected?: Uint8Array } {
-  return content ? { expected: content } : {};
-}
+test("a server that stands still while the other fetches the same, and wakes, ends its own downloads well, and one of two copies is kept", async () => {
+  await using all = await arrange();
+  const { upstream, imagePath, blobs, one, other } = all;
+  const gate = Promise.withResolvers<void>();
+  upstream.when({ kind: "blob", ranged: false, times: fills }, { holdBody: { atBytes: arrivedBytes, until: gate.promise } });
+  const begun = blobs.map((blob) => startPull({ host: one.host, ...blob }));
+  await Promise.all(begun.map((running) => running.received(arrivedBytes)));
+  one.process.signal("SIGSTOP");
+  for (const blob of blobs) expect(await pull({ host: other.host, ...blob })).toMatchObject(whole);
+  gate.resolve();
+  one.process.signal("SIGCONT");
+  for (const running of begun) expect(await running.done).toMatchObject(whole);
+  upstream.forget();
+  for (const blob of blobs) for (const { host } of [one, other]) expect(await pull({ host, ...blob })).toMatchObject(whole);
+  expect(upstream.requests).toEqual([]);
+  await Promise.all([one, other].map(({ process }) => process.kill("SIGTERM")));
+  expect(await heldHexes(imagePath)).toHaveLength(fills);
+  expect(await findStoreFlaws(imagePath)).toEqual([]);
+}, 60_000);
