@@ -10,6 +10,7 @@ import { mediaTypes } from "./media-types.ts";
 /** What the spec lets clients expect (4 MiB), with containerd's margin (4 x 1048 x 1048). */
 export const manifestBytesMax = 4_393_216;
 
+const mediaTypePattern = /^[A-Za-z0-9][\w!#$&^.+-]{0,126}\/[A-Za-z0-9*][\w!#$&^.+-]{0,126}$/;
 const descriptorsMax = 100_000;
 
 export interface Manifest {
@@ -67,10 +68,10 @@ export function namedDescriptors(content: ManifestContent): readonly Descriptor[
   return [...content.manifests, ...content.blobs];
 }
 
-/** A media type without its parameters, lower case; undefined for none. */
+/** A media type without its parameters, lower case, by the grammar of RFC 6838 4.2, so that a header can carry it; undefined for none. */
 export function bareMediaType(contentType: string | undefined): string | undefined {
-  const bare = contentType?.split(";", 1)[0]?.trim().toLowerCase();
-  return bare === "" ? undefined : bare;
+  const bare = contentType?.split(";", 1)[0]?.trim();
+  return bare !== undefined && mediaTypePattern.test(bare) ? bare.toLowerCase() : undefined;
 }
 
 /** A descriptor read from JSON, or undefined when it is not one. */

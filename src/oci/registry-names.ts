@@ -12,6 +12,9 @@ export interface ListedRegistry {
   readonly aliases: readonly string[];
 }
 
+/** What a header can echo; and no letter that is another's capital elsewhere (the Kelvin sign is one of k). */
+const printablePattern = /^[\x21-\x7e]+$/;
+
 export class RegistryNames {
   /** The registry of names that carry none. */
   readonly defaultHost: RegistryHost;
@@ -27,9 +30,12 @@ export class RegistryNames {
       this.#listed.set(host, registry);
     }
     for (const [host, registry] of this.#listed) {
+      const other = this.#hostOf(registry.name);
+      if (other !== undefined && other !== host) throw new OciError("NAME_INVALID", `registries: "${registry.name}" already means "${other}"`);
       for (const alias of registry.aliases) {
-        const word = alias.toLowerCase();
-        const meant = this.#aliases.get(word) ?? (findRegistryHost(word) as RegistryHost | undefined);
+        const word = this.#hostOf(alias) ?? alias.toLowerCase();
+        if (!printablePattern.test(alias)) throw new OciError("NAME_INVALID", `registries: the alias "${alias}" of "${registry.name}" is not a word`);
+        const meant = this.#aliases.get(word) ?? this.#hostOf(alias);
         if (meant !== undefined && meant !== host && (this.#aliases.has(word) || this.#listed.has(meant))) {
           throw new OciError("NAME_INVALID", `registries: the alias "${alias}" of "${registry.name}" already means "${meant}"`);
         }
@@ -41,15 +47,11 @@ export class RegistryNames {
     this.defaultHost = defaultHost;
   }
 
-  /** The canonical host that `word` means: an alias first, then a host; undefined when it can be neither. */
+  /** The canonical host that `word` means: an alias first, however it is spelled, then a host; undefined when it can be neither. */
   find(word: string): RegistryHost | undefined {
-    const lower = word.toLowerCase();
-    const aliased = this.#aliases.get(lower);
-    if (aliased) return aliased;
-    const host = findRegistryHost(lower);
-    if (host && this.#listed.has(host)) return host;
-    const plain = findRegistryHost(lower, { scheme: "http" });
-    return plain && this.#listed.get(plain)?.scheme === "http" ? plain : host;
+    if (!printablePattern.test(word)) return undefined;
+    const host = this.#hostOf(word);
+    return this.#aliases.get(host ?? word.toLowerCase()) ?? host;
   }
 
   /** True for the registries of the configuration, and for the default one, which always counts as listed. */
@@ -59,9 +61,8 @@ export class RegistryNames {
 
   /** True when `word` is an alias or a listed registry's name. */
   names(word: string): boolean {
-    if (this.#aliases.has(word.toLowerCase())) return true;
     const host = this.find(word);
-    return host !== undefined && this.isListed(host);
+    return host !== undefined && (host !== this.#hostOf(word) || this.isListed(host));
   }
 
   /** True when a name's first segment may be taken for a host at all: it holds a dot or colon, is `localhost`, or is known. */
@@ -71,5 +72,13 @@ export class RegistryNames {
 
   listed(): readonly RegistryHost[] {
     return [...this.#listed.keys()];
+  }
+
+  /** The host that `word` is, aliases aside. */
+  #hostOf(word: string): RegistryHost | undefined {
+    const host = findRegistryHost(word);
+    if (host && this.#listed.has(host)) return host;
+    const plain = findRegistryHost(word, { scheme: "http" });
+    return plain && this.#listed.get(plain)?.scheme === "http" ? plain : host;
   }
 }

@@ -20,6 +20,7 @@ export interface Repository {
 
 const repositoryLengthMax = 255;
 const pathPattern = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+const hostPattern = /^([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i;
 const domainPattern = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*\.?$/;
 const ipv6Pattern = /^\[[0-9a-f:.]{2,45}\]$/;
 const dockerHubHosts: ReadonlySet<string> = new Set(["docker.io", "index.docker.io", "registry-1.docker.io"]);
@@ -35,8 +36,8 @@ export function parseRepositoryPath(raw: string): RepositoryPath {
 }
 
 /**
- * Parses `host[:port]`, or throws `NAME_INVALID`. Lower-cases it, drops a final dot and the port that `scheme` implies, and
- * turns Docker Hub's other names into `docker.io`.
+ * Parses `host[:port]`, or throws `NAME_INVALID`. Lower-cases it, drops a final dot and the port that `scheme` implies, writes
+ * addresses the one way that URLs do, and turns Docker Hub's other names into `docker.io`.
  */
 export function parseRegistryHost(raw: string, { scheme = "https" }: { scheme?: "https" | "http" } = {}): RegistryHost {
   const host = findRegistryHost(raw, { scheme });
@@ -47,12 +48,13 @@ export function parseRegistryHost(raw: string, { scheme = "https" }: { scheme?: 
 /** `raw` as a canonical registry host, or undefined when it is not one. Never throws. */
 export function findRegistryHost(raw: string, { scheme = "https" }: { scheme?: "https" | "http" } = {}): RegistryHost | undefined {
   if (raw.length > repositoryLengthMax) return undefined;
-  const match = /^(.*?)(?::([0-9]{1,5}))?$/.exec(raw.toLowerCase());
-  const name = match?.[1] ?? "";
-  const port = match?.[2];
+  const [, written = "", port] = hostPattern.exec(raw) ?? [];
+  const name = written.toLowerCase();
   if (!domainPattern.test(name) && !ipv6Pattern.test(name)) return undefined;
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) return undefined;
-  const bare = name.endsWith(".") ? name.slice(0, -1) : name;
+  // An address has many spellings (127.1, 0x7f.1, [::0:1]), and some names that end in a number are none: a URL knows.
+  const bare = URL.parse(`http://${name.endsWith(".") ? name.slice(0, -1) : name}`)?.hostname;
+  if (!bare) return undefined;
   const portKept = port === undefined || Number(port) === (scheme === "https" ? 443 : 80) ? "" : `:${Number(port)}`;
   if (portKept === "" && dockerHubHosts.has(bare)) return dockerHub;
   return `${bare}${portKept}` as RegistryHost;

@@ -1,6 +1,4 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { OciError } from "../../src/oci/errors.ts";
 import { manifestBytesMax, namedDescriptors, parseManifest, readManifestContent } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { resolveRanges } from "../../src/oci/ranges.ts";
@@ -17,6 +15,8 @@ describe("a manifest's media type", () => {
     [{ layers: [], config: {} }, "application/json", mediaTypes.ociManifest],
     [{ manifests: [] }, undefined, mediaTypes.ociIndex],
     [{ anything: 1 }, "application/vnd.example.thing+json", "application/vnd.example.thing+json"],
+    [{ mediaType: "a/b\r\nSet-Cookie: c", layers: [] }, "text/plain", mediaTypes.ociManifest],
+    [{ mediaType: "\u00e9/\u2603", manifests: [] }, "no media type", mediaTypes.ociIndex],
   ])("of %j sent as %s is %s", (body, contentType, mediaType) => expect(parseManifest(json(body), { contentType }).descriptor.mediaType).toBe(mediaType));
 
   test.each([
@@ -46,62 +46,6 @@ test("an index names its children, an image its config and layers, an artifact i
   });
 });
 
-test("whatever the bytes are, reading them throws nothing but its own error", () => {
-  const descriptors = fc.array(fc.record({ mediaType: fc.anything(), digest: fc.anything(), size: fc.anything(), annotations: fc.anything() }));
-  const shapes = fc.oneof(
-    fc.anything(),
-    fc.record(
-      { schemaVersion: fc.anything(), mediaType: fc.anything(), config: fc.anything(), layers: descriptors, manifests: descriptors, subject: fc.anything() },
-      { requiredKeys: [] },
-    ),
-  );
-  fc.assert(
-    fc.property(
-      fc.oneof(
-        shapes.map((value) => Buffer.from(String(safeJson(value)))),
-        fc.uint8Array({ maxLength: 2_000 }),
-      ),
-      (bytes) => {
-        try {
-          parseManifest(bytes);
-          readManifestContent(bytes);
-        } catch (error) {
-          expect(error).toBeInstanceOf(OciError);
-        }
-      },
-    ),
-    { numRuns: 2_000 },
-  );
-});
-
 describe("ranges", () => {
-  test("lie inside the content, keep their order and never span more than was asked", () => {
-    const spec = fc.oneof(
-      fc.record({ startBytes: fc.nat(1_000) }),
-      fc.record({ startBytes: fc.nat(1_000), endBytes: fc.nat(1_000) }),
-      fc.record({ suffixBytes: fc.nat(1_000) }),
-    );
-    fc.assert(
-      fc.property(fc.array(spec, { minLength: 1, maxLength: 16 }), fc.integer({ min: 1, max: 1_000 }), (specs, sizeBytes) => {
-        try {
-          const ranges = resolveRanges(specs, sizeBytes) ?? [];
-          for (const { startBytes, endBytes } of ranges) expect(0 <= startBytes && startBytes <= endBytes && endBytes < sizeBytes).toBe(true);
-          expect(ranges.length).toBeLessThanOrEqual(specs.length);
-        } catch (error) {
-          expect(error).toMatchObject({ code: "RANGE_INVALID", sizeBytes });
-        }
-      }),
-      { numRuns: 2_000 },
-    );
-  });
-
   test("of empty content mean all of it", () => expect(resolveRanges([{ startBytes: 5 }], 0)).toBeUndefined());
 });
-
-function safeJson(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    return "{}"; // BigInt and cycles are no JSON.
-  }
-}

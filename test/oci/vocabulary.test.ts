@@ -1,30 +1,14 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { digestOf, findDigest, hexOf, algorithmOf, parseDigest } from "../../src/oci/digest.ts";
+import { digestOf, findDigest, parseDigest } from "../../src/oci/digest.ts";
 import { OciError } from "../../src/oci/errors.ts";
 import { findRegistryHost, parseRegistryHost, parseRepositoryPath, repositoryName, repositoryOf } from "../../src/oci/repository.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { findTag, isReferrersTag, parseTag, referrersTagOf } from "../../src/oci/tag.ts";
 
-/** Every parser of names: what it takes in, it takes in quickly; what it refuses, it refuses by its own error. */
+/** Every parser of names, on what is far too long: test/fuzz tries them with what may be sent. */
 const parsers: Readonly<Record<string, (raw: string) => unknown>> = { parseDigest, parseTag, parseRepositoryPath, parseRegistryHost, parseReference };
 
 describe.each(Object.entries(parsers))("%s", (_, parse) => {
-  test("throws nothing but its own error, whatever it is given", () => {
-    const word = fc.oneof(fc.string({ maxLength: 300 }), fc.string({ unit: "binary", maxLength: 100 }), fc.stringMatching(/^[a-z0-9._:/@%-]{0,300}$/));
-    fc.assert(
-      fc.property(word, (raw) => {
-        try {
-          parse(raw);
-        } catch (error) {
-          expect(error).toBeInstanceOf(OciError);
-          expect((error as OciError).message.length).toBeLessThan(600);
-        }
-      }),
-      { numRuns: 2_000 },
-    );
-  });
-
   test.each([
     "a".repeat(30_000),
     "a-".repeat(15_000),
@@ -45,17 +29,6 @@ describe.each(Object.entries(parsers))("%s", (_, parse) => {
 });
 
 describe("a digest", () => {
-  test("is what its bytes hash to, in either algorithm", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 500 }), fc.constantFrom("sha256" as const, "sha512" as const), (bytes, algorithm) => {
-        const digest = digestOf(bytes, algorithm);
-        expect(findDigest(digest)).toBe(digest);
-        expect(algorithmOf(digest)).toBe(algorithm);
-        expect(`${algorithm}:${hexOf(digest)}`).toBe(digest);
-      }),
-    );
-  });
-
   test.each([
     "",
     "sha256",
@@ -97,16 +70,36 @@ describe("a repository", () => {
     ["ghcr.io.", "x", "ghcr.io/x"],
     ["localhost:5000", "x/v2/blobs/manifests", "localhost:5000/x/v2/blobs/manifests"],
     ["[::1]:5000", "x", "[::1]:5000/x"],
+    ["[0:0::0:1]:5000", "x", "[::1]:5000/x"],
+    ["127.1:5000", "x", "127.0.0.1:5000/x"],
+    ["0x7F.0.0.1", "x", "127.0.0.1/x"],
+    ["2130706433", "x", "127.0.0.1/x"],
   ])("%s + %s is %s", (host, path, name) => expect(repositoryName(repositoryOf(parseRegistryHost(host), parseRepositoryPath(path)))).toBe(name));
 
   test.each(["", "/", "a//b", "/a", "a/", "A", "a/../b", "..", ".", "a_", "a___b", "a%2fb", "a\u0000", "-a", "a/_tags"])("has no path %j", (raw) => {
     expect(() => parseRepositoryPath(raw)).toThrow(expect.objectContaining({ code: "NAME_INVALID" }));
   });
 
-  test.each(["", ":5000", "a:0", "a:65536", "a:99999", "a b", "a/b", "-a", "a-", "a..b", "http://a", "a@b", "a?b", "[::1", "a:5000:1"])(
-    "has no host %j",
-    (raw) => expect(findRegistryHost(raw)).toBeUndefined(),
-  );
+  test.each([
+    "",
+    ":5000",
+    "a:0",
+    "a:65536",
+    "a:99999",
+    "a b",
+    "a/b",
+    "-a",
+    "a-",
+    "a..b",
+    "http://a",
+    "a@b",
+    "a?b",
+    "[::1",
+    "a:5000:1",
+    "1.2.3.256",
+    "a.0x",
+    "doc\u212aer.io",
+  ])("has no host %j", (raw) => expect(findRegistryHost(raw)).toBeUndefined());
 
   test("drops the port that its scheme implies, and no other", () => {
     expect(parseRegistryHost("a.test:80", { scheme: "http" })).toBe("a.test");
