@@ -1,5 +1,5 @@
 /** Who a request comes from, when proxies stand between: only those that are trusted are believed. */
-import { BlockList, isIP } from "node:net";
+import { BlockList, isIP, SocketAddress } from "node:net";
 
 /** Proxies by address or CIDR. */
 export class TrustedProxies {
@@ -34,7 +34,7 @@ export function clientAddress(peer: string | undefined, forwardedFor: string | u
   if (forwardedFor === undefined) return address;
   const hops = forwardedFor.split(",");
   while (hops.length > 0 && proxies.trusts(address)) {
-    const hop = findAddress(hops.pop() ?? "");
+    const hop = findHop(hops.pop() ?? "");
     if (hop === undefined) return address;
     address = hop;
   }
@@ -46,9 +46,15 @@ export function plainAddress(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 
-function findAddress(written: string): string | undefined {
+/** The one spelling of an address that somebody wrote, without its zone; undefined for what is none. */
+export function findAddress(written: string): string | undefined {
+  const family = isIP(written);
+  if (family === 0) return undefined;
+  return family === 4 ? written : plainAddress(new SocketAddress({ address: written, family: "ipv6" }).address);
+}
+
+function findHop(written: string): string | undefined {
   const bare = written.trim();
   const bracketed = /^\[([0-9a-fA-F:.]+)\](?::[0-9]+)?$/.exec(bare)?.[1];
-  const withoutPort = bracketed ?? /^([0-9.]+):[0-9]+$/.exec(bare)?.[1] ?? bare;
-  return isIP(withoutPort) === 0 ? undefined : plainAddress(withoutPort);
+  return findAddress(bracketed ?? /^([0-9.]+):[0-9]+$/.exec(bare)?.[1] ?? bare);
 }

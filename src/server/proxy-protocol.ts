@@ -5,6 +5,7 @@
 import type { Server, Socket } from "node:net";
 import { isIP } from "node:net";
 import type { Clock } from "../oci/clock.ts";
+import { findAddress } from "./client-address.ts";
 
 export interface ProxyHeader {
   /** The client's address; undefined when the proxy speaks for itself (`LOCAL`, `UNKNOWN`). */
@@ -39,7 +40,7 @@ function parseVersion1(bytes: Buffer): ProxyHeader | undefined {
   const match = /^PROXY TCP([46]) (\S+) (\S+) ([0-9]{1,5}) ([0-9]{1,5})$/.exec(line);
   const [, family, source = "", destination = ""] = match ?? [];
   if (!match || isIP(source) !== Number(family) || isIP(destination) !== Number(family)) throw new Error("a malformed PROXY header");
-  return { address: source, sizeBytes };
+  return { address: findAddress(source), sizeBytes };
 }
 
 function parseVersion2(bytes: Buffer): ProxyHeader | undefined {
@@ -58,7 +59,7 @@ function parseVersion2(bytes: Buffer): ProxyHeader | undefined {
 function addressOf(family: number, block: Buffer): string | undefined {
   if (family === 1 && block.byteLength >= 12) return Array.from(block.subarray(0, 4)).join(".");
   if (family === 2 && block.byteLength >= 36) {
-    return Array.from({ length: 8 }, (_, index) => block.readUInt16BE(2 * index).toString(16)).join(":");
+    return findAddress(Array.from({ length: 8 }, (_, index) => block.readUInt16BE(2 * index).toString(16)).join(":"));
   }
   if (family === 1 || family === 2) throw new Error("a malformed PROXY header");
   return undefined;

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { clientAddress, TrustedProxies } from "../../src/server/client-address.ts";
 
@@ -16,6 +15,8 @@ test.each([
   ["10.1.1.1", "198.51.100.1:4711", "198.51.100.1"],
   ["10.1.1.1", "[2001:db9::1]:4711", "2001:db9::1"],
   ["2001:db8::5", "2001:db9::1", "2001:db9::1"],
+  ["10.1.1.1", "::FFFF:198.51.100.1", "198.51.100.1"],
+  ["10.1.1.1", "2001:DB9:0::0:1", "2001:db9::1"],
   ["10.1.1.1", "", "10.1.1.1"],
   [undefined, "198.51.100.1", ""],
 ])("from %s with %s it is %s", (peer, forwardedFor, client) => {
@@ -28,12 +29,4 @@ test("nobody is believed when nobody is trusted", () => {
 
 test.each(["10.0.0.0/33", "10.0.0/8", "x", "10.0.0.0/", "::/129", "10.0.0.0/8/8", ""])("%s is refused as a proxy", (entry) => {
   expect(() => new TrustedProxies([entry])).toThrow(/trustedProxies/);
-});
-
-test("whatever a client claims, an untrusted peer is itself", () => {
-  fc.assert(
-    fc.property(fc.string({ maxLength: 200 }), (claimed) => {
-      expect(clientAddress("203.0.113.9", claimed, proxies)).toBe("203.0.113.9");
-    }),
-  );
 });
