@@ -22,10 +22,11 @@ export function classifyAddress(address: string): AddressClass {
   return parsed instanceof ipaddr.IPv6 ? classifyIpv6(parsed) : classifyIpv4(parsed);
 }
 
-/** An IP address in its one spelling: `::ffff:127.0.0.1` is `127.0.0.1`. Undefined for what is no IP address. */
+/** An IP address in its one spelling: `::ffff:127.0.0.1` is `127.0.0.1`, and a zone is left out. Undefined for what is no IP address. */
 export function canonicalAddress(host: string): string | undefined {
   const bare = host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
-  return isIP(bare) === 0 ? undefined : ipaddr.process(bare).toString();
+  const [unscoped = ""] = bare.split("%", 1);
+  return isIP(unscoped) === 0 ? undefined : ipaddr.process(unscoped).toString();
 }
 
 function classifyIpv4(address: ipaddr.IPv4): AddressClass {

@@ -8,7 +8,7 @@ export class Proxies {
   readonly #http: URL | undefined;
   readonly #exceptions: readonly string[];
 
-  /** Throws `TypeError` for a proxy that is no http or https URL. */
+  /** Throws `TypeError` for a proxy that is no http or https URL, or whose user cannot be decoded. */
   constructor({ httpsProxy, httpProxy, noProxy }: ProxyOptions = {}) {
     this.#https = parseProxy(httpsProxy);
     this.#http = parseProxy(httpProxy);
@@ -33,8 +33,13 @@ export function proxyAuthorization(proxy: URL): string | undefined {
 function parseProxy(value: string | undefined): URL | undefined {
   if (value === undefined || value.trim() === "") return undefined;
   const url = new URL(/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`);
-  if (url.protocol === "http:" || url.protocol === "https:") return url;
-  throw new TypeError(`a proxy is reached by http or https, not ${url.protocol}`);
+  if (url.protocol !== "http:" && url.protocol !== "https:") throw new TypeError(`a proxy is reached by http or https, not ${url.protocol}`);
+  try {
+    proxyAuthorization(url);
+    return url;
+  } catch (error) {
+    throw new TypeError(`the user or password of the proxy ${url.host} is not percent-encoded UTF-8`, { cause: error });
+  }
 }
 
 /** One word of `NO_PROXY`: `*`, an address, a CIDR, a domain (it and all below it; `.domain`: below it), each with an optional port. */

@@ -5,6 +5,7 @@
 import { getDomain } from "tldts";
 import { canonicalAddress } from "./addresses.ts";
 import { unusable } from "./errors.ts";
+import { findForeignUrl } from "./foreign-url.ts";
 
 export interface RealmRule {
   /** The registry that sent the challenge. */
@@ -17,14 +18,12 @@ export interface RealmRule {
 
 /** The realm as a URL. Throws `UPSTREAM_UNAVAILABLE` when it may not be asked; whether its address may be dialled is decided later. */
 export function permittedRealm(realm: string, { registry, realmHosts, withCredential }: RealmRule): URL {
-  const url = URL.parse(realm, registry.href) ?? undefined;
-  if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) throw unusable(registry, "its token realm is no http or https URL");
-  if (url.username !== "" || url.password !== "") throw unusable(registry, "its token realm carries a user");
+  const url = findForeignUrl(realm, registry);
+  if (!url) throw unusable(registry, "its token realm is no http or https URL, or carries a user");
   if (url.protocol === "http:" && registry.protocol === "https:") throw unusable(registry, `its token realm ${url.host} is reached without TLS`);
   if (withCredential && !mayHaveCredential(url, registry, realmHosts)) {
     throw unusable(registry, `it asks for its credential to be sent to ${url.host}, which is not listed in its auth.realmHosts`);
   }
-  url.hash = "";
   return url;
 }
 

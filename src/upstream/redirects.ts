@@ -2,9 +2,9 @@
  * Redirects, followed by hand: a few at most, never from https to http, and without the Authorization once the origin changes.
  * Targets are signed for minutes, so none is remembered; when one has run out, the registry is asked for another, once.
  */
-import type { OciError } from "../oci/errors.ts";
 import { unusable } from "./errors.ts";
 import type { HttpRequest } from "./exchange.ts";
+import { findForeignUrl } from "./foreign-url.ts";
 import type { Reply } from "./origins.ts";
 
 const redirectsMax = 5;
@@ -47,18 +47,20 @@ export function isRedirect(reply: Reply): boolean {
 }
 
 function targetOf(reply: Reply): URL {
-  const location = reply.header("location");
-  const next = location === undefined ? undefined : (URL.parse(location, reply.url.href) ?? undefined);
-  if (!next || (next.protocol !== "https:" && next.protocol !== "http:") || next.username !== "") throw unfollowable(reply, "a redirect to no usable URL");
-  if (reply.url.protocol === "https:" && next.protocol === "http:") throw unfollowable(reply, `a redirect from https to http, to ${next.host}`);
-  next.hash = "";
-  return next;
+  try {
+    return permittedTarget(reply.header("location"), reply.url);
+  } catch (error) {
+    reply.body.discard(); // It would hold the connection for as long as it likes: nobody reads it any more.
+    throw error;
+  }
 }
 
-/** Its body would hold the connection for as long as it likes: nobody reads it any more. */
-function unfollowable(reply: Reply, why: string): OciError {
-  reply.body.discard();
-  return unusable(reply.url, why);
+/** Where `location`, said by `from`, leads. Throws `UPSTREAM_UNAVAILABLE` when it may not be followed; whether its address may be dialled is decided later. */
+export function permittedTarget(location: string | undefined, from: URL): URL {
+  const next = location === undefined ? undefined : findForeignUrl(location, from);
+  if (!next) throw unusable(from, "a redirect to no usable URL");
+  if (from.protocol === "https:" && next.protocol === "http:") throw unusable(from, `a redirect from https to http, to ${next.host}`);
+  return next;
 }
 
 function withoutAuthorization(headers: Readonly<Record<string, string>>): Record<string, string> {

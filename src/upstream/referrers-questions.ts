@@ -11,7 +11,7 @@ import { mediaTypes } from "../oci/media-types.ts";
 import type { Referrers } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { referrersTagOf } from "../oci/tag.ts";
-import { checkStatus, type Delivered, type Endpoint, type EndpointAnswer } from "./endpoint.ts";
+import { checkStatus, type Delivered, type Endpoint } from "./endpoint.ts";
 import { findNextLink } from "./link-header.ts";
 import { askManifest } from "./manifest-questions.ts";
 import { isRedirect } from "./redirects.ts";
@@ -69,17 +69,18 @@ function askPage(
     }
     checkStatus(answer, sought, clock);
     const bytes = await answer.body.readAll(manifestBytesMax, signal);
-    const manifests = readIndex(bytes, answer);
+    const manifests = findReferrersPage(bytes, answer.header("content-type"));
     if (!manifests) return undefined;
     const next = findNextLink(answer.header("link"), answer.url);
     return { manifests, next: next?.origin === answer.url.origin ? next : undefined, sizeBytes: bytes.byteLength, isPublic: answer.isPublic };
   });
 }
 
-function readIndex(bytes: Buffer, answer: EndpointAnswer): readonly Descriptor[] | undefined {
+/** The descriptors of one page; undefined for what is no OCI index by its own word, or else by that of `contentType`. Never throws. */
+export function findReferrersPage(bytes: Buffer, contentType: string | undefined): readonly Descriptor[] | undefined {
   const json = parseObject(bytes);
   if (!json || !("manifests" in json) || !Array.isArray(json.manifests)) return undefined;
-  const mediaType = "mediaType" in json && typeof json.mediaType === "string" ? json.mediaType : bareMediaType(answer.header("content-type"));
+  const mediaType = "mediaType" in json && typeof json.mediaType === "string" ? json.mediaType : bareMediaType(contentType);
   return mediaType === mediaTypes.ociIndex ? findDescriptors(json.manifests) : undefined;
 }
 

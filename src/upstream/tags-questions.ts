@@ -5,7 +5,7 @@
 import type { Clock } from "../oci/clock.ts";
 import type { TagsPage } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
-import { findTag } from "../oci/tag.ts";
+import { findTag, type Tag } from "../oci/tag.ts";
 import { checkStatus, type Delivered, type Endpoint } from "./endpoint.ts";
 import { unusable, type Sought } from "./errors.ts";
 import { findNextLink } from "./link-header.ts";
@@ -76,13 +76,19 @@ function askPage(endpoint: Endpoint, repository: Repository, path: string | URL,
   return endpoint.ask({ repository: repository.path, path, method: "GET", accept: "application/json" }, signal, async (answer) => {
     checkStatus(answer, sought, clock);
     const bytes = await answer.body.readAll(pageBytesMax, signal);
-    const json = parseJson(bytes);
-    if (!json || !("tags" in json)) throw unusable(answer.url, "no list of tags");
-    const entries: readonly unknown[] = Array.isArray(json.tags) ? json.tags : [];
-    const tags = entries.flatMap((entry) => (typeof entry === "string" ? (findTag(entry) ?? []) : []));
+    const tags = findTagsPage(bytes);
+    if (!tags) throw unusable(answer.url, "no list of tags");
     const next = findNextLink(answer.header("link"), answer.url);
     return { tags, next: next?.origin === answer.url.origin && answer.isOwn ? next : undefined, sizeBytes: bytes.byteLength, isPublic: answer.isPublic };
   });
+}
+
+/** The tags of one page, in its order; entries that are no tags are left out. Undefined for what is no list of tags. Never throws. */
+export function findTagsPage(bytes: Buffer): readonly Tag[] | undefined {
+  const json = parseJson(bytes);
+  if (!json || !("tags" in json)) return undefined;
+  const entries: readonly unknown[] = Array.isArray(json.tags) ? json.tags : [];
+  return entries.flatMap((entry) => (typeof entry === "string" ? (findTag(entry) ?? []) : []));
 }
 
 function parseJson(bytes: Buffer): object | undefined {

@@ -66,7 +66,7 @@ async function readToken(reply: Reply, { clock, signal }: { clock: Clock; signal
     throw error.code === "NAME_UNKNOWN" ? unusable(reply.url, `its token service answered ${reply.status}`) : error;
   }
   try {
-    const issued = parseIssued(await reply.body.readAll(answerBytesMax, signal), reply.url);
+    const issued = parseIssuedToken(await reply.body.readAll(answerBytesMax, signal), reply.url);
     reply.passage.succeeded();
     return issued;
   } catch (error) {
@@ -75,7 +75,8 @@ async function readToken(reply: Reply, { clock, signal }: { clock: Clock; signal
   }
 }
 
-function parseIssued(bytes: Buffer, url: URL): IssuedToken {
+/** A token service's answer. Throws `UPSTREAM_UNAVAILABLE` when there is no token in it that a header can carry. */
+export function parseIssuedToken(bytes: Buffer, url: URL): IssuedToken {
   const json = parseJson(bytes, url);
   const token = [json["token"], json["access_token"]].find((value) => typeof value === "string" && value !== "");
   if (typeof token !== "string" || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) throw unusable(url, "no token in its answer");

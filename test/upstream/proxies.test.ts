@@ -144,3 +144,7 @@ describe("NO_PROXY", () => {
     expect(() => new Proxies({ httpProxy: "socks5://one.example" })).toThrow(TypeError);
   });
 });
+
+test.each(["ftp://proxy.example", "http://a%zz@proxy.example", "http://a:%ff@proxy.example", "http://["])("%s is no proxy", (httpsProxy) => {
+  expect(() => new Proxies({ httpsProxy })).toThrow(TypeError);
+});
