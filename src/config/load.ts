@@ -38,7 +38,16 @@ export function configFileOf({ environment, flags = new Map() }: LoadOptions): s
 /** Throws `ConfigError` with everything that is wrong, each line naming the file and line, variable or flag. */
 export async function loadConfig({ environment, flags = new Map() }: LoadOptions): Promise<LoadedConfig> {
   const configFile = configFileOf({ environment, flags });
-  const file = readYaml(configFile === undefined ? "" : await readConfigFile(configFile), { environment });
+  const text = configFile === undefined ? "" : await readConfigFile(configFile);
+  return readConfig(text, { configFile, environment, flags });
+}
+
+/** The same for a configuration whose text has been read; `configFile` is what messages call it. */
+export function readConfig(
+  text: string,
+  { configFile, environment, flags = new Map() }: LoadOptions & { readonly configFile: string | undefined },
+): LoadedConfig {
+  const file = readYaml(text, { environment });
   const vocabulary = new Vocabulary();
   const variables = readEnvironment(environment, vocabulary.scalarKeys());
   const origins = new Origins({ configFile, file, variables: withoutFile(variables.values), flags: withoutFile(flags) });

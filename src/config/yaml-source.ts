@@ -2,9 +2,10 @@
  * A configuration's text as a tree of maps, lists and texts, with the line of everything in it. Scalars stay as they were written
  * (`0123`, `1.10`, `true`): what a text means is for the schema to say. JSON is YAML, so it is read as well.
  */
-import { Alias, LineCounter, Pair, Scalar, YAMLMap, YAMLSeq, parseDocument, type Document, type YAMLParseError } from "yaml";
+import { Alias, LineCounter, Pair, Scalar, YAMLMap, YAMLSeq, parseDocument, visit, type Document, type Node, type YAMLParseError } from "yaml";
 import { expandVariables } from "./expansion.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
+import { findBracketProblem } from "./yaml-brackets.ts";
 
 export type RawValue = string | readonly RawValue[] | RawMap;
 export interface RawMap {
@@ -28,6 +29,8 @@ const depthMax = 32;
 
 /** Reads `text`; whatever is wrong with it is in `problems`. Keys without a value are left out: they are not set. Never throws. */
 export function readYaml(text: string, { environment }: { readonly environment: NodeJS.ProcessEnv }): YamlSource {
+  const problem = findBracketProblem(text, depthMax);
+  if (problem) return { tree: emptyMap(), lineOf: () => 1, problems: [problem] };
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: "error" });
   const reader = new TreeReader(document, lineCounter, environment);
@@ -43,6 +46,7 @@ class TreeReader {
   readonly #lineCounter: LineCounter;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #lines = new Map<string, number>();
+  #meanings: ReadonlyMap<Alias, Node> | undefined;
   #nodes = 0;
   #isTooMuch = false;
 
@@ -84,9 +88,14 @@ class TreeReader {
   }
 
   #readAlias(alias: Alias, path: KeyPath): RawValue | undefined {
-    const node = alias.resolve(this.#document);
+    const node = this.#meaningOf(alias);
     if (!node) this.#refuse(path, `*${alias.source}: there is no &${alias.source} before it`);
     return node && this.#read(node, path);
+  }
+
+  #meaningOf(alias: Alias): Node | undefined {
+    this.#meanings ??= meaningsOf(this.#document);
+    return this.#meanings.get(alias);
   }
 
   #readMap(map: YAMLMap<unknown, unknown>, path: KeyPath): RawMap {
@@ -112,7 +121,7 @@ class TreeReader {
 
   /** `<<: *anchor`: the keys of another map (or several), where this one has none of its own. */
   #merge(into: Record<string, RawValue>, value: unknown, path: KeyPath): void {
-    const node = value instanceof Alias ? value.resolve(this.#document) : value;
+    const node = value instanceof Alias ? this.#meaningOf(value) : value;
     for (const source of node instanceof YAMLSeq ? node.items : [node]) {
       const merged = this.#read(source, path);
       if (this.#isTooMuch) return;
@@ -153,6 +162,20 @@ class TreeReader {
     const start = node instanceof Scalar || node instanceof YAMLMap || node instanceof YAMLSeq || node instanceof Alias ? node.range?.[0] : undefined;
     return start === undefined ? 1 : this.#lineCounter.linePos(start).line;
   }
+}
+
+/** What every alias stands for: the last node before it with that anchor. Found in one walk: a walk for each would take for ever. */
+function meaningsOf(document: Document): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const meanings = new Map<Alias, Node>();
+  visit(document, {
+    Node(_, node) {
+      if (!(node instanceof Alias)) return void (node.anchor && anchors.set(node.anchor, node));
+      const meant = anchors.get(node.source);
+      if (meant) meanings.set(node, meant);
+    },
+  });
+  return meanings;
 }
 
 /** The text of a scalar as it was written: numbers and booleans too. */
