@@ -110,8 +110,8 @@ export function hostFolder(host: RegistryHost): string {
 /** The registry whose folder this is, or undefined when it is nobody's. */
 export function findHostOfFolder(folder: string): RegistryHost | undefined {
   const word = folder.startsWith("[") ? folder.replace(/_$/, "").replaceAll("_", ":") : folder.replace(/_([0-9]+)_$/, ":$1");
-  const host = findRegistryHost(word);
-  return host !== undefined && hostFolder(host) === folder ? host : undefined;
+  // A registry that is spoken to by http may have a port that https implies.
+  return [findRegistryHost(word), findRegistryHost(word, { scheme: "http" })].find((host) => host !== undefined && hostFolder(host) === folder);
 }
 
 /** The repository whose folder lies at `path` below its registry's, or undefined when no repository can have that name. */

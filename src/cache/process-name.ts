@@ -32,7 +32,7 @@ export function formatProcessName({ boot, namespace, pid, startTime }: ProcessNa
 /** The process that a folder is named after, or undefined when it is named otherwise. */
 export function findProcessName(folder: string): ProcessName | undefined {
   const [boot, namespace, pid, startTime] = folder.split("-");
-  return boot && namespace && pid && startTime ? { boot, namespace, pid: Number(pid), startTime } : undefined;
+  return boot && namespace && pid && /^[1-9][0-9]{0,9}$/.test(pid) && startTime ? { boot, namespace, pid: Number(pid), startTime } : undefined;
 }
 
 /** Clock ticks after boot at which the process began, or undefined when there is none of that pid. proc(5), field 22. */
