@@ -1,4 +1,5 @@
 /** `make prove`: the proofs that take minutes. Each prints what it measured and what it had to be; the exit code says whether all held. */
+import { randomInt } from "node:crypto";
 import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
 import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
 import { runHerd } from "../test/e2e/herd.ts";
@@ -7,6 +8,7 @@ import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts
 import { runOutages, type OutagesResult } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
 import { runRollingRestart } from "../test/e2e/rolling-restart.ts";
+import { parsers } from "../test/fuzz/parsers.ts";
 import { runSoak, type SoakSample } from "../test/e2e/soak.ts";
 import { createTestAuthority } from "../test/support/certificates.ts";
 import { startFakeDns } from "../test/support/fake-dns.ts";
@@ -28,7 +30,9 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
   hostile: proveHostile,
   rolling: proveRolling,
   soak: proveSoak,
+  fuzz: proveFuzz,
 };
+const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
 let broken = 0;
 
@@ -240,4 +244,20 @@ function thirdsOf(values: readonly number[]): readonly [middle: number, last: nu
 
 function listed(items: readonly string[]): string {
   return items.length === 0 ? "0" : items.map((item) => `\n            ${item}`).join("");
+}
+
+/** Each parser by itself; all together get a million inputs and more. */
+async function proveFuzz(): Promise<readonly Claim[]> {
+  const seed = randomInt(2 ** 31);
+  const results = parsers.map(({ name, fuzz }) => ({ name, ...fuzz({ inputs: fuzzedInputs, seed }) }));
+  const inputs = results.reduce((sum, result) => sum + result.inputs, 0);
+  const each = results.map((result): Claim => {
+    const { name, taken, slowestMs, failure } = result;
+    return {
+      what: `${name}: ${result.inputs} inputs, ${taken} taken, slowest`,
+      measured: failure ?? `${slowestMs.toFixed(2)} ms`,
+      holds: failure === undefined,
+    };
+  });
+  return [...each, { what: `inputs in all, at least 1000000 (seed ${seed})`, measured: inputs, holds: inputs >= 1_000_000 }];
 }

@@ -1,6 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readEnvironment, variableOf } from "../../src/config/environment.ts";
+import { readEnvironment } from "../../src/config/environment.ts";
 import { Vocabulary } from "../../src/config/vocabulary.ts";
 
 const keys = new Vocabulary().scalarKeys();
@@ -47,14 +46,5 @@ describe("OCIREGISTRY_ variables", () => {
 
   test("with our prefix that mean nothing are named", () => {
     expect(read({ OCIREGISTRY_TAGTTL: "1m" })).toEqual({ values: {}, unknown: ["OCIREGISTRY_TAGTTL"] });
-  });
-
-  test("no two keys share one, and each leads back to its key", () => {
-    fc.assert(
-      fc.property(fc.constantFrom(...keys), fc.string({ minLength: 1 }), (key, value) => {
-        fc.pre(!/^(tcp|udp|sctp):/.test(value));
-        expect(Object.fromEntries(readEnvironment({ [variableOf(key)]: value }, keys).values)).toEqual({ [key]: value });
-      }),
-    );
   });
 });

@@ -1,9 +1,7 @@
-import fc from "fast-check";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
-import { Vocabulary } from "../../src/config/vocabulary.ts";
 import { loadText, problemsOf, withoutFolder } from "./load-text.ts";
 
 describe("where a value comes from", () => {
@@ -344,28 +342,3 @@ describe("notices", () => {
     ]);
   });
 });
-
-test("whatever is written under known keys loads, or fails with lines that say where", async () => {
-  const value = fc.letrec<{ value: unknown }>((tie) => ({
-    value: fc.oneof(
-      { maxDepth: 2 },
-      fc.constantFrom(null, true, 0, -1, "1m", "a.b", "public", "x:99999", "__proto__", "${", "*"),
-      fc.string(),
-      fc.array(tie("value"), { maxLength: 2 }),
-      fc.dictionary(key, tie("value"), { maxKeys: 3 }),
-    ),
-  })).value;
-  await fc.assert(
-    fc.asyncProperty(fc.dictionary(key, value, { maxKeys: 3 }), async (written) => {
-      for (const problem of await problemsOf(JSON.stringify(written))) expect(problem).toMatch(/^config\.yaml:\d+: [^\n]+$/);
-    }),
-    { numRuns: 200 },
-  );
-});
-
-const key = fc.constantFrom(
-  ...new Vocabulary().keys().map(({ name }) => name.split(/[.[\]]+/).findLast((word) => word !== "") ?? ""),
-  "default",
-  "__proto__",
-  "unknown",
-);

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { OciError } from "../../src/oci/errors.ts";
 import { referenceName } from "../../src/oci/reference.ts";
@@ -188,48 +187,10 @@ describe("routes match from the right", () => {
   });
 });
 
-describe("for any input", () => {
-  const component = fc.stringMatching(/^[a-z0-9]{1,8}((\.|_|__|-{1,3})[a-z0-9]{1,4}){0,2}$/);
-  const path = fc.array(component, { minLength: 1, maxLength: 6 }).map((parts) => parts.join("/"));
-  const host = fc.constantFrom("docker.io", "quay.io", "ghcr.io", "registry.example:5000", "10.0.0.1:80", "localhost:5000");
-  const tag = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}$/);
-
-  test("every form of one name means the same", () => {
-    fc.assert(
-      fc.property(host, path, tag, (registry, name, reference) => {
-        // A host that is listed, or this one, at the name's beginning would be taken for a host: another name altogether.
-        fc.pre(!names.looksLikeHost(name.split("/")[0] ?? "") && !/(^|\/)v2(\/|$)/.test(name));
-        const byNs = shown(`/v2/${name}/manifests/${reference}?ns=${registry}`);
-        expect(byNs).toMatch(/^manifest /);
-        expect(shown(`/${registry}/v2/${name}/manifests/${reference}`)).toBe(byNs);
-        expect(shown(`/v2/${registry}/${name}/manifests/${reference}`)).toBe(byNs);
-        expect(shown(`/v2/${registry}/${name}/manifests/${reference}?ns=${registry}`)).toBe(byNs);
-        expect(shown(`/v2/${name}/manifests/${reference}`, { xRegistry: registry })).toBe(byNs);
-      }),
-    );
+describe("a hostile name of thousands of characters", () => {
+  test.each(["a-".repeat(4000), "a.".repeat(4000), "a__".repeat(2000), "%41".repeat(2700), "a/".repeat(4000)])("takes no time", (hostile) => {
+    const startedMs = performance.now();
+    shown(`/v2/${hostile}/manifests/1`);
+    expect(performance.now() - startedMs).toBeLessThan(20);
   });
-
-  test("anything else is refused by name, soon", () => {
-    const piece = fc.oneof(
-      fc.constantFrom("/", "v2", "manifests", "blobs", "tags", "list", "..", "%2F", "%", "?", "ns=", "&", "docker.io", ":", digest, "\0", "é"),
-      fc.string({ maxLength: 12 }),
-    );
-    fc.assert(
-      fc.property(fc.array(piece, { maxLength: 40 }), fc.option(fc.string({ maxLength: 300 }), { nil: undefined }), (pieces, xRegistry) => {
-        const startedMs = performance.now();
-        expect(shown(`/v2/${pieces.join("")}`, xRegistry === undefined ? {} : { xRegistry })).toBeTypeOf("string");
-        expect(performance.now() - startedMs).toBeLessThan(50);
-      }),
-      { numRuns: 2_000 },
-    );
-  });
-
-  test.each(["a-".repeat(4000), "a.".repeat(4000), "a__".repeat(2000), "%41".repeat(2700), "a/".repeat(4000)])(
-    "a hostile name of thousands of characters takes no time",
-    (hostile) => {
-      const startedMs = performance.now();
-      shown(`/v2/${hostile}/manifests/1`);
-      expect(performance.now() - startedMs).toBeLessThan(20);
-    },
-  );
 });
