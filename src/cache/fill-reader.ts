@@ -139,7 +139,7 @@ export class FillReader implements BlobContent {
     const { state } = this.#fill;
     if (state.kind === "failed") throw state.error;
     if (this.#generation !== undefined && this.#generation !== this.#fill.generation) {
-      throw new OciError("UPSTREAM_UNAVAILABLE", `${this.#fill.repository.host} sent other bytes than ${this.#fill.digest}`, { source: "upstream" });
+      throw new OciError("UPSTREAM_UNAVAILABLE", `what had come of ${this.#fill.digest} was wrong, and is asked for again`, { source: "upstream" });
     }
   }
 }
