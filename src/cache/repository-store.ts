@@ -105,7 +105,8 @@ export class RepositoryStore {
   async writeNotes(): Promise<void> {
     this.#cancelNote?.();
     this.#cancelNote = undefined;
-    for (const [path, checkedAtMs] of [...this.#checked.entries()]) {
+    const noted = [...this.#checked.entries()];
+    for (const [path, checkedAtMs] of noted) {
       try {
         await this.#writeTime(path, checkedAtMs);
         this.#tags.forget(path);

@@ -100,7 +100,10 @@ describe("a disk that is full", () => {
     const config = { imagePath: join(disk.path, "store"), registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] };
     const server = await startOurServer({ folder: folder.path, config });
     return {
-      ...{ disk, upstream, server, path },
+      disk,
+      upstream,
+      server,
+      path,
       [Symbol.asyncDispose]: async () => (await server.process.kill(), await upstream.close(), await folder[Symbol.asyncDispose]()),
     };
   }
