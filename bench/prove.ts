@@ -75,19 +75,34 @@ async function proveRanges(): Promise<readonly Claim[]> {
 }
 
 async function proveKills(): Promise<readonly Claim[]> {
-  const rounds = 100;
-  const kills = await killInMidFill({ rounds, blobBytes: 64 * mebibyte, upstreamBytesPerSecond: 96 * mebibyte, random: Math.random });
+  const rounds = 200;
+  const kills = await killInMidFill({
+    rounds,
+    blobBytes: 48 * mebibyte,
+    upstreamBytesPerSecond: 96 * mebibyte,
+    pairs: 3,
+    layerBytes: 200_000,
+    random: Math.random,
+    report: (line) => console.log(`  ${line}`),
+  });
+  const { crowdImages, crowdImagesWithoutUpstream } = kills;
   return [
     { what: `exact after the restart, ${rounds}`, measured: kills.exactAfterRestart, holds: kills.exactAfterRestart === rounds },
     { what: `exact without the upstream, ${rounds}`, measured: kills.exactWithoutUpstream, holds: kills.exactWithoutUpstream === rounds },
+    {
+      what: `the crowd's images exact without the upstream, ${crowdImages} (${kills.crowdInterrupted} of their pulls were cut)`,
+      measured: crowdImagesWithoutUpstream,
+      holds: crowdImages > rounds && crowdImagesWithoutUpstream === crowdImages,
+    },
     { what: "wrong bodies taken for complete, 0", measured: kills.wrongBodies, holds: kills.wrongBodies === 0 },
+    { what: "files with wrong bytes, none", measured: kills.wrongFiles.join(" ") || "none", holds: kills.wrongFiles.length === 0 },
     { what: "upstream bytes / blob bytes at worst, under 1.10", measured: kills.upstreamRatioWorst.toFixed(3), holds: kills.upstreamRatioWorst < 1.1 },
     {
       what: "gone on behind what a client had, at most 3 MiB",
       measured: (kills.behindClientBytesWorst / mebibyte).toFixed(2),
       holds: kills.behindClientBytesWorst <= 3 * mebibyte,
     },
-    { what: "parts left, none", measured: kills.leftovers.join(" ") || "none", holds: kills.leftovers.length === 0 },
+    { what: "temporary files left, none", measured: kills.leftovers.join(" ") || "none", holds: kills.leftovers.length === 0 },
   ];
 }
 

@@ -4,15 +4,19 @@ import { killInMidFill } from "./kill-in-mid-fill.ts";
 
 const mebibyte = 1024 * 1024;
 
-test("killed in the middle of a fill, it serves what was finished and resumes what was begun", async () => {
-  const places = [0.1, 0.5, 0.95];
+test("killed under load, it serves what was finished, resumes what was begun, and leaves nothing else", async () => {
+  const places = [0.1, 0.5, 0.85, 1];
   const result = await killInMidFill({
     rounds: places.length,
     blobBytes: 24 * mebibyte,
     upstreamBytesPerSecond: 48 * mebibyte,
+    pairs: 3,
+    layerBytes: 200_000,
     random: () => places.shift() ?? 0.5,
   });
-  expect(result).toMatchObject({ exactAfterRestart: 3, exactWithoutUpstream: 3, wrongBodies: 0, leftovers: [] });
+  expect(result).toMatchObject({ exactAfterRestart: 4, exactWithoutUpstream: 4, wrongBodies: 0, wrongFiles: [], leftovers: [] });
+  expect(result.crowdImages).toBeGreaterThan(0);
+  expect(result.crowdImagesWithoutUpstream).toBe(result.crowdImages);
   expect(result.behindClientBytesWorst).toBeLessThanOrEqual(3 * mebibyte);
   expect(result.upstreamRatioWorst).toBeLessThan(1.5);
-}, 60_000);
+}, 90_000);

@@ -4,16 +4,18 @@ import type { Quirk } from "./quirks.ts";
 
 const sliceBytesMax = 64 * 1024;
 const slicesPerSecond = 50;
-/** So much of what a late timer cost is made up for. */
-const catchUpMs = 100;
+/** So much of what a late timer cost is made up for, unless told otherwise. */
+const catchUpMsDefault = 100;
 
 /** A pace that several answers share: so many bytes a second of all of them together. */
 export class Throttle {
   readonly bytesPerSecond: number;
+  readonly #catchUpMs: number;
   #freeAtMs: number | undefined;
 
-  constructor({ bytesPerSecond }: { bytesPerSecond: number }) {
+  constructor({ bytesPerSecond, catchUpMs = catchUpMsDefault }: { bytesPerSecond: number; catchUpMs?: number }) {
     this.bytesPerSecond = bytesPerSecond;
+    this.#catchUpMs = catchUpMs;
   }
 
   /** How many bytes to send at a time, so that the pace is even. */
@@ -24,7 +26,7 @@ export class Throttle {
   /** Resolves when `countBytes` may leave. */
   async take(countBytes: number): Promise<void> {
     const now = performance.now();
-    const startMs = Math.max(this.#freeAtMs ?? now, now - catchUpMs);
+    const startMs = Math.max(this.#freeAtMs ?? now, now - this.#catchUpMs);
     this.#freeAtMs = startMs + (countBytes / this.bytesPerSecond) * 1000;
     const waitMs = startMs - now;
     if (waitMs >= 1) await new Promise<void>((resolve) => setTimeout(resolve, waitMs));
