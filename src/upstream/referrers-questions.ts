@@ -12,6 +12,7 @@ import type { Referrers } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { referrersTagOf } from "../oci/tag.ts";
 import { checkStatus, type Delivered, type Endpoint } from "./endpoint.ts";
+import { unusable } from "./errors.ts";
 import { findNextLink } from "./link-header.ts";
 import { askManifest } from "./manifest-questions.ts";
 import { isRedirect } from "./redirects.ts";
@@ -52,7 +53,7 @@ export async function askReferrers(
   return { manifests, isPublic: first.isPublic };
 }
 
-/** Undefined when the endpoint has no such API: it says 404 or 405, leads elsewhere, or shows something that is no index. */
+/** Undefined when the endpoint has no such API: it says 404 or 405, leads elsewhere, or shows something that does not claim to be an index. */
 function askPage(
   endpoint: Endpoint,
   repository: Repository,
@@ -70,6 +71,8 @@ function askPage(
     checkStatus(answer, sought, clock);
     const bytes = await answer.body.readAll(manifestBytesMax, signal);
     const manifests = findReferrersPage(bytes, answer.header("content-type"));
+    // Nobody who lacks the API says that this is its answer: it is a broken one, and no reason to forget what is known.
+    if (!manifests && bareMediaType(answer.header("content-type")) === mediaTypes.ociIndex) throw unusable(answer.url, "an index that cannot be read");
     if (!manifests) return undefined;
     const next = findNextLink(answer.header("link"), answer.url);
     return { manifests, next: next?.origin === answer.url.origin ? next : undefined, sizeBytes: bytes.byteLength, isPublic: answer.isPublic };
@@ -98,7 +101,7 @@ async function askFallbackTag(endpoint: Endpoint, repository: Repository, subjec
 
 function parseObject(bytes: Buffer): object | undefined {
   try {
-    const json: unknown = JSON.parse(bytes.toString("utf8"));
+    const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     return typeof json === "object" && json !== null ? json : undefined;
   } catch {
     return undefined; // A page for people: there is no such API.

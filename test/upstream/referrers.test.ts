@@ -37,6 +37,16 @@ describe("referrers", () => {
     expect(set.fake.cdn.requests).toEqual([]);
   });
 
+  test.each([
+    ["cut short", '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manif'],
+    ["no UTF-8", Buffer.from('{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"x":"\xff"}', "latin1")],
+    ["something else", '{"packages":[]}'],
+  ])("in an index that is %s are an outage, not none", async (_, body) => {
+    await using set = await setUp({ body });
+    await failureOf(set.list(), "UPSTREAM_UNAVAILABLE");
+    expect(set.fake.requests).toEqual([set.lines.api]);
+  });
+
   test("are none where neither exists", async () => {
     await using set = await setUp({ referrers: "missing" });
     expect((await set.list()).manifests).toEqual([]);
