@@ -2,6 +2,8 @@
  * Every way for an upstream to be away, all at once and by the clock: how soon what is held goes out, how soon what is not fails, how
  * soon a recovery is noticed, and whether a registry that is well notices anything.
  */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { setInterval as everyMs } from "node:timers/promises";
 import { lookUntil } from "../support/looking.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
@@ -32,8 +34,8 @@ export interface Answer {
 
 export interface OutagesResult {
   readonly outages: readonly OutageOutcome[];
-  /** 99th percentile of a registry that is well: its slowest pulls while nobody is away, and while all the others are. */
-  readonly neighbour: { readonly calmMs: number; readonly meanwhileMs: number };
+  /** 99th percentile of a registry that is well, at the same moments: through the server beside all the others, and through one that knows no other. */
+  readonly neighbour: { readonly besideMs: number; readonly aloneMs: number };
 }
 
 const again = 4;
@@ -61,25 +63,38 @@ export async function runOutages({ ways, neighbourPulls, nameServer, restarts = 
     { name: well.host, scheme: "http", aliases: ["well"] },
     ...patients.map(({ registry, alias }) => ({ scheme: "http", aliases: [alias], ...registry })),
   ];
-  const start = (): Promise<OurServer> =>
-    startOurServer({ folder: folder.path, config: { tagTtl: "0s", registries }, ...(nameServer === undefined ? {} : { nameServer }) });
-  let server = await start();
+  const common = nameServer === undefined ? {} : { nameServer };
+  await mkdir(join(folder.path, "alone"));
+  const start = async (): Promise<Servers> => ({
+    server: await startOurServer({ folder: folder.path, config: { tagTtl: "0s", registries }, ...common }),
+    alone: await startOurServer({ folder: join(folder.path, "alone"), config: { tagTtl: "0s", registries: registries.slice(0, 1) }, ...common }),
+  });
+  let servers = await start();
   try {
-    const held = await Promise.all(patients.map((patient) => warm(server, patient)));
-    await neighbourMs(server, neighbourPulls); // What is compiled and cached once is no neighbour's doing.
-    const calmMs = await neighbourMs(server, neighbourPulls);
-    if (restarts) await server.process.kill();
+    const held = await Promise.all(patients.map((patient) => warm(servers.server, patient)));
+    await neighbourMs(servers, neighbourPulls); // What is compiled and cached once is no neighbour's doing.
+    if (restarts) await stop(servers);
     await Promise.all(patients.map(({ fall }) => fall()));
-    if (restarts) server = await start();
-    const [outages, meanwhileMs] = await Promise.all([
-      Promise.all(patients.map((patient, at) => observe(server, patient, held[at]))),
-      neighbourMs(server, neighbourPulls),
+    if (restarts) servers = await start();
+    const [outages, neighbour] = await Promise.all([
+      Promise.all(patients.map((patient, at) => observe(servers.server, patient, held[at]))),
+      neighbourMs(servers, neighbourPulls),
     ]);
-    return { outages, neighbour: { calmMs, meanwhileMs } };
+    return { outages, neighbour };
   } finally {
-    await server.process.kill();
+    await stop(servers);
     await Promise.all(patients.map(async ({ upstream, close }) => Promise.all([upstream.close(), close?.()])));
   }
+}
+
+interface Servers {
+  readonly server: OurServer;
+  /** It has nothing to do with outages: what it takes tells how slow the machine is. */
+  readonly alone: OurServer;
+}
+
+async function stop({ server, alone }: Servers): Promise<void> {
+  await Promise.all([server.process.kill(), alone.process.kill()]);
 }
 
 type NamedPatient = Patient & { readonly name: string; readonly alias: string };
@@ -134,15 +149,25 @@ async function recovery(held: string, absent: string): Promise<number> {
   return isWell(last) ? performance.now() - startMs : Infinity;
 }
 
-async function neighbourMs(server: OurServer, pulls: number): Promise<number> {
-  const times: number[] = [];
+async function neighbourMs({ server, alone }: Servers, pulls: number): Promise<OutagesResult["neighbour"]> {
+  const besideMs: number[] = [];
+  const aloneMs: number[] = [];
   for await (const _ of everyMs(neighbourEveryMs)) {
-    const { status, warning, ms } = await get(`${server.url}/v2/well/app/manifests/1`);
-    if (status !== 200 || warning !== null) throw new Error(`the registry that is well gave ${status}, ${warning ?? "no warning"}`);
-    times.push(ms);
-    if (times.length === pulls) break;
+    besideMs.push(await wellMs(server));
+    aloneMs.push(await wellMs(alone));
+    if (aloneMs.length === pulls) break;
   }
-  return times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN;
+  return { besideMs: percentile99(besideMs), aloneMs: percentile99(aloneMs) };
+}
+
+async function wellMs({ url }: OurServer): Promise<number> {
+  const { status, warning, ms } = await get(`${url}/v2/well/app/manifests/1`);
+  if (status !== 200 || warning !== null) throw new Error(`the registry that is well gave ${status}, ${warning ?? "no warning"}`);
+  return ms;
+}
+
+function percentile99(times: readonly number[]): number {
+  return times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)] ?? NaN;
 }
 
 async function get(url: string): Promise<Answer> {
