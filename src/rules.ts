@@ -62,7 +62,7 @@ async function readAccess(
   const secret = auth && (await readSecret(auth.password, environment));
   const texts = tls && (await readTlsTexts(tls));
   return {
-    ...(auth && secret ? { auth: { user: auth.user, password: () => secret.reveal(), realmHosts: auth.realmHosts } } : {}),
+    ...(auth && secret ? { auth: { credential: { kind: "password" as const, user: auth.user, password: secret }, realmHosts: auth.realmHosts } } : {}),
     ...(tls && texts ? { tls: { ...defined(texts), insecureSkipVerify: tls.insecureSkipVerify } } : {}),
   };
 }

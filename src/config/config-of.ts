@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Config, CredentialConfig, EndpointConfig, RegistryConfig, SecretSource, ServerTlsConfig, TagTtl, UpstreamTlsConfig } from "./config.ts";
 import type { ParsedConfig } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../oci/secret.ts";
 
 type ParsedRegistry = ParsedConfig["registries"][number];
 type ParsedAuth = NonNullable<ParsedRegistry["auth"]>;

@@ -2,7 +2,7 @@
  * Config: what the program is told, as it wants to be told: defaults applied, times in milliseconds, secrets that redact themselves.
  * The vocabulary that people write is `schema.ts`; every key is described in `docs/config.md`.
  */
-import type { Secret } from "./secret.ts";
+import type { Secret } from "../oci/secret.ts";
 
 export interface Config {
   /** Where it was read from; undefined when there was no file. */

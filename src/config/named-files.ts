@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { access, readFile } from "node:fs/promises";
 import type { Config, EndpointConfig, SecretSource } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../oci/secret.ts";
 
 export interface NamedFile {
   /** The key that names it: `registries[0].tls.ca`. */

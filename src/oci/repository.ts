@@ -53,8 +53,9 @@ export function findRegistryHost(raw: string, { scheme = "https" }: { scheme?: "
   if (!domainPattern.test(name) && !ipv6Pattern.test(name)) return undefined;
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) return undefined;
   // An address has many spellings (127.1, 0x7f.1, [::0:1]), and some names that end in a number are none: a URL knows.
-  const bare = URL.parse(`http://${name.endsWith(".") ? name.slice(0, -1) : name}`)?.hostname;
-  if (!bare) return undefined;
+  const address = URL.parse(`http://${name.endsWith(".") ? name.slice(0, -1) : name}`)?.hostname;
+  if (!address) return undefined;
+  const bare = plainAddress(address);
   const portKept = port === undefined || Number(port) === (scheme === "https" ? 443 : 80) ? "" : `:${Number(port)}`;
   if (portKept === "" && dockerHubHosts.has(bare)) return dockerHub;
   return `${bare}${portKept}` as RegistryHost;
@@ -70,6 +71,14 @@ export function repositoryOf(host: RegistryHost, path: RepositoryPath): Reposito
     throw new OciError("NAME_INVALID", `a repository name of ${host.length + 1 + full.length} characters with its host: at most ${repositoryLengthMax}`);
   }
   return { host, path: full };
+}
+
+/** An IPv4 address that is written as IPv6 ([::ffff:7f00:1]) is the IPv4 address. */
+function plainAddress(hostname: string): string {
+  const [, high, low] = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(hostname) ?? [];
+  if (high === undefined || low === undefined) return hostname;
+  const [first, second] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return [first >> 8, first & 255, second >> 8, second & 255].join(".");
 }
 
 /** The canonical `host/path`: what logs, metrics and policies show. */

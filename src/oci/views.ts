@@ -17,6 +17,14 @@ export interface UpstreamStatus {
   readonly reason?: string;
   /** When it will be tried again, in milliseconds from now. */
   readonly retryInMs?: number;
+  /** How its credential stands, where one has to be fetched. */
+  readonly credential?: {
+    readonly state: "none" | "fetching" | "held" | "refreshing" | "failing";
+    /** When the one that is held ends, in milliseconds since 1970. */
+    readonly expiresAtMs?: number | undefined;
+    /** Why the last fetch failed: one line without secrets. */
+    readonly reason?: string | undefined;
+  };
 }
 
 /** How the parts stand right now. Cheap: reads memory only. */

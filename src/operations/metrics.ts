@@ -164,6 +164,20 @@ export class Metrics {
         for (const name of upstreamStates) gauge.set({ upstream: this.#hosts.of(host), state: name }, name === state ? 1 : 0);
       }
     });
+    this.#gauge(
+      "ociregistry_upstream_token_expiry_seconds",
+      "Seconds until the credential for an upstream ends; below 0 when there is none",
+      ["upstream"],
+      (gauge) => {
+        gauge.reset();
+        for (const { host, credential } of status?.()?.upstreams() ?? []) {
+          if (!credential) continue;
+          const { state, expiresAtMs } = credential;
+          if (expiresAtMs !== undefined) gauge.set({ upstream: this.#hosts.of(host) }, (expiresAtMs - Date.now()) / 1_000);
+          else if (state === "none" || state === "fetching" || state === "failing") gauge.set({ upstream: this.#hosts.of(host) }, -1);
+        }
+      },
+    );
     this.#gauge("ociregistry_store_writable", "1 while what is fetched can be kept", [], (gauge) => {
       gauge.set(status?.()?.store().writable === false ? 0 : 1);
     });

@@ -30,16 +30,26 @@ export function answerLiveness(): Answer {
  */
 export function answerReadiness({ status, unready }: Pick<ProbeOptions, "status" | "unready">): Answer {
   const reason = unready();
-  const registries = status.upstreams().map(({ host, state, reason: why, retryInMs }) => ({
+  const registries = status.upstreams().map(({ host, state, reason: why, retryInMs, credential }) => ({
     name: host,
     state,
     reason: why,
     retryInMs: retryInMs === undefined ? undefined : Math.ceil(retryInMs),
+    credential: credential && {
+      state: credential.state,
+      expiresAt: credential.expiresAtMs === undefined ? undefined : new Date(credential.expiresAtMs).toISOString(),
+      reason: credential.reason,
+    },
   }));
   const store = status.store();
   if (reason !== undefined) return jsonAnswer(503, { status: reason, registries, store });
-  const isDegraded = !store.writable || registries.some(({ state }) => state !== "ready");
+  const isDegraded = !store.writable || registries.some(({ state, credential }) => state !== "ready" || isLacking(credential));
   return jsonAnswer(200, { status: isDegraded ? "degraded" : "ready", registries, store });
+}
+
+/** A registry whose credential has to be fetched, and is not here. */
+function isLacking(credential: { readonly expiresAt: string | undefined; readonly state: string } | undefined): boolean {
+  return credential !== undefined && credential.state !== "held" && credential.state !== "refreshing";
 }
 
 export async function answerMetrics({ metrics }: Pick<ProbeOptions, "metrics">): Promise<Answer> {

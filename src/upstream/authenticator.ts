@@ -19,6 +19,8 @@ export interface Authorization {
   readonly isPrivileged: boolean;
   /** A token from before this call: it may have ended early. */
   readonly heldToken: { readonly request: TokenRequest; readonly token: BearerToken } | undefined;
+  /** The credential that is in it as it is, and may have ended. */
+  readonly shown: Credential | undefined;
   readonly scheme: "none" | "basic" | "bearer";
 }
 
@@ -34,7 +36,7 @@ export interface AuthenticatorOptions {
 
 type Learned = { readonly kind: "nothing" } | { readonly kind: "basic" } | { readonly kind: "bearer"; readonly challenge: BearerChallenge };
 
-const nobody: Authorization = { header: undefined, isPrivileged: false, heldToken: undefined, scheme: "none" };
+const nobody: Authorization = { header: undefined, isPrivileged: false, heldToken: undefined, shown: undefined, scheme: "none" };
 
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
@@ -48,12 +50,11 @@ export class Authenticator {
 
   /** What to send first for the repository called `name` there. Rejects when a token is needed and cannot be had. */
   async first(name: string, signal: AbortSignal): Promise<Authorization> {
+    const credential = await this.#options.credentials.current(name, signal);
     const learned = this.#learned;
-    if (learned.kind === "nothing") return nobody;
-    const credential = await this.#options.credentials.current();
-    if (learned.kind === "basic") return credential ? directly(credential) : nobody;
+    if (learned.kind !== "bearer") return credential && (learned.kind === "basic" || isShownUnasked(credential)) ? directly(credential) : nobody;
     try {
-      return await this.#bearer(this.#challenges.get(name) ?? { ...learned.challenge, scope: scopeOf(name) }, name, credential, signal);
+      return await this.#bought(this.#challenges.get(name) ?? { ...learned.challenge, scope: scopeOf(name) }, name, credential, signal);
     } catch (error) {
       if (isOutage(error)) this.#forget(name);
       throw error;
@@ -65,25 +66,28 @@ export class Authenticator {
     if (reply.url.origin !== this.#options.own.origin) return false;
     if (reply.status === 401) return true;
     // ECR says 400 or 403, without a challenge, to a token that has ended.
-    return sent.heldToken !== undefined && (reply.status === 400 || reply.status === 403);
+    return (sent.heldToken !== undefined || sent.shown !== undefined) && (reply.status === 400 || reply.status === 403);
   }
 
   /** What to send after a refusal; undefined when there is nothing better. Rejects as `first`. */
   async next(reply: Reply, sent: Authorization, name: string, signal: AbortSignal): Promise<Authorization | undefined> {
-    if (sent.heldToken) this.#options.tokens.drop(sent.heldToken.request, sent.heldToken.token);
-    else if (sent.scheme !== "none") return undefined;
+    const { credentials, tokens } = this.#options;
+    if (sent.heldToken) tokens.drop(sent.heldToken.request, sent.heldToken.token);
+    else if (sent.shown && (await credentials.renew(sent.shown, name, signal))) return await this.first(name, signal);
+    // What was shown unasked may be meant for the registry's token service.
+    else if (sent.scheme !== "none" && !(sent.shown?.kind === "basic" && sent.shown.isShownUnasked && reply.status === 401)) return undefined;
     const challenges = await this.#challengesFor(reply, sent, signal);
-    const credential = await this.#options.credentials.current();
+    const credential = await credentials.current(name, signal);
     const bearer = findBearer(challenges) ?? (reply.status === 401 ? undefined : this.#remembered(name));
     if (bearer) {
       const complete = bearer.scope === undefined ? { ...bearer, scope: scopeOf(name) } : bearer;
-      const authorization = await this.#bearer(complete, name, credential, signal);
+      const authorization = await this.#bought(complete, name, credential, signal);
       // Only now: a challenge that nobody can meet must not stand before the next request.
       this.#learned = { kind: "bearer", challenge: complete };
       if (complete.scope !== scopeOf(name)) this.#challenges.set(name, complete);
       return authorization;
     }
-    if (!hasBasic(challenges) || !credential) return undefined;
+    if (!hasBasic(challenges) || !credential || sent.shown) return undefined;
     this.#learned = { kind: "basic" };
     return directly(credential);
   }
@@ -115,8 +119,19 @@ export class Authenticator {
     return ping.status === 401 ? parseChallenges(ping.header("www-authenticate") ?? "") : [];
   }
 
+  /** A bearer token; a credential that its service refuses is renewed once, where that can be. */
+  async #bought(challenge: BearerChallenge, name: string, credential: Credential | undefined, signal: AbortSignal): Promise<Authorization> {
+    try {
+      return await this.#bearer(challenge, name, credential, signal);
+    } catch (error) {
+      const isRefused = error instanceof OciError && error.code === "DENIED" && error.source === "upstream";
+      if (!credential || !isRefused || !(await this.#options.credentials.renew(credential, name, signal))) throw error;
+      return await this.#bearer(challenge, name, await this.#options.credentials.current(name, signal), signal);
+    }
+  }
+
   async #bearer({ realm, service, scope }: BearerChallenge, name: string, credential: Credential | undefined, signal: AbortSignal): Promise<Authorization> {
-    if (credential?.kind === "bearer") return directly(credential);
+    if (credential?.kind === "bearer" || credential?.kind === "opaque") return directly(credential);
     const { own, realmHosts, tokens } = this.#options;
     const request: TokenRequest = {
       realm: permittedRealm(realm, { registry: own, realmHosts, withCredential: credential !== undefined }),
@@ -126,7 +141,13 @@ export class Authenticator {
     };
     try {
       const { token, isHeld } = await tokens.get(request, signal);
-      return { header: `Bearer ${token.value}`, isPrivileged: token.isPrivileged, heldToken: isHeld ? { request, token } : undefined, scheme: "bearer" };
+      return {
+        header: `Bearer ${token.value}`,
+        isPrivileged: token.isPrivileged,
+        heldToken: isHeld ? { request, token } : undefined,
+        shown: undefined,
+        scheme: "bearer",
+      };
     } catch (error) {
       if (error instanceof OciError && error.code === "DENIED") {
         throw new OciError("DENIED", `${request.realm.host} gives no token for ${own.host}: ${error.message}`, { cause: error, source: error.source });
@@ -138,8 +159,15 @@ export class Authenticator {
 
 /** The credential itself, shown to the registry. */
 function directly(credential: Credential): Authorization {
-  if (credential.kind !== "basic") return { header: `Bearer ${credential.token}`, isPrivileged: true, heldToken: undefined, scheme: "bearer" };
-  return { header: basicAuthorization(credential.user, credential.password), isPrivileged: true, heldToken: undefined, scheme: "basic" };
+  const common = { isPrivileged: true, heldToken: undefined, shown: credential } as const;
+  if (credential.kind === "basic") return { ...common, header: basicAuthorization(credential.user, credential.password), scheme: "basic" };
+  if (credential.kind === "opaque") return { ...common, header: `Basic ${credential.token}`, scheme: "basic" };
+  return { ...common, header: `Bearer ${credential.token}`, scheme: "bearer" };
+}
+
+/** Whether the registry sees it before it has asked for anything. */
+function isShownUnasked(credential: Credential): boolean {
+  return credential.kind === "basic" ? credential.isShownUnasked === true : credential.kind !== "identity";
 }
 
 function scopeOf(name: string): string {

@@ -1,37 +1,80 @@
 /** Credentials: who we are to an upstream, and where that comes from. */
-import { digestOf } from "../oci/digest.ts";
-import type { UpstreamAuth } from "./upstream-options.ts";
+import { createHash } from "node:crypto";
+import type { Secret } from "../oci/secret.ts";
 
-export type Credential =
+/** What is shown to a registry or its token service. */
+export type Credential = { /** Differs whenever anything else does. No secret can be read from it. */ readonly id: string } & CredentialContent;
+
+export type CredentialContent =
   /** A name and a password, for Basic and for token services. */
-  | { readonly kind: "basic"; readonly id: string; readonly user: string; readonly password: string }
-  /** A token that the registry takes as it is. */
-  | { readonly kind: "bearer"; readonly id: string; readonly token: string }
+  | {
+      readonly kind: "basic";
+      readonly user: string;
+      readonly password: string;
+      /** Shown to the registry before it asks: some say 403 or 404 to strangers instead of asking. */
+      readonly isShownUnasked?: boolean;
+    }
+  /** What follows `Basic ` in the header, as it is; shown unasked. */
+  | { readonly kind: "opaque"; readonly token: string }
+  /** A token that the registry takes as it is; shown unasked. */
+  | { readonly kind: "bearer"; readonly token: string }
   /** A refresh token that buys tokens. */
-  | { readonly kind: "identity"; readonly id: string; readonly token: string };
+  | { readonly kind: "identity"; readonly token: string };
 
-/** Gives the credential that holds now. One that changes has another `id`. */
+/** Gives the credential that holds now. */
 export interface CredentialSource {
-  /** Undefined: ask as anybody. Rejects with `OciError` when there should be one and it cannot be had. */
-  current(): Promise<Credential | undefined>;
+  /**
+   * For the repository called `name` at the endpoint. Undefined: ask as anybody. Rejects when there should be one and it cannot be
+   * had: with `DENIED` when somebody has to mend something, else with an outage; the message says what and where.
+   */
+  current(name: string, signal: AbortSignal): Promise<Credential | undefined>;
+  /** The registry refused `credential`. Resolves to true when `current` has another one now. Never rejects but with the signal's reason. */
+  renew(credential: Credential, name: string, signal: AbortSignal): Promise<boolean>;
+  /** How it stands; undefined where nothing is ever fetched. */
+  status(): CredentialStatus | undefined;
+  /** Nobody will ask again. */
+  close(): void;
+}
+
+/** How a credential that has to be fetched stands. Without secrets. */
+export interface CredentialStatus {
+  readonly state: "none" | "fetching" | "held" | "refreshing" | "failing";
+  /** When the one that is held ends, in milliseconds since 1970; undefined: none is held, or it has no end. */
+  readonly expiresAtMs?: number | undefined;
+  /** Why the last fetch failed, in one line. */
+  readonly reason?: string | undefined;
+}
+
+/** A way to fetch a credential that ends: one file for each kind. A `TokenManager` keeps what it fetches fresh. */
+export interface CredentialProvider {
+  /** Names the instance in logs and errors: `ecr 111122223333 in us-east-1, profile team-a`. No secrets. */
+  readonly description: string;
+  /** Fetches one. Rejects with `DENIED` when somebody has to mend something, else with an outage; the message says what in one line, without secrets. */
+  fetch(signal: AbortSignal): Promise<IssuedCredential>;
+}
+
+export interface IssuedCredential {
+  readonly content: CredentialContent;
+  /** In milliseconds since 1970; undefined when nobody said. */
+  readonly expiresAtMs: number | undefined;
 }
 
 /** Nobody in particular. */
-export const anonymous: CredentialSource = { current: () => Promise.resolve(undefined) };
+export const anonymous: CredentialSource = {
+  current: () => Promise.resolve(undefined),
+  renew: () => Promise.resolve(false),
+  status: () => undefined,
+  close() {},
+};
 
-/** The user and password of the configuration; the password is revealed at each use and kept nowhere. */
-export function configuredCredential(auth: UpstreamAuth): CredentialSource {
-  const { user } = auth;
-  return {
-    current() {
-      const revealed = revealPassword(auth);
-      return Promise.resolve({ kind: "basic", id: digestOf(Buffer.from(JSON.stringify([user, revealed]))), user, password: revealed });
-    },
-  };
+/** The content with its id. */
+export function identified(content: CredentialContent): Credential {
+  return { ...content, id: createHash("sha256").update(JSON.stringify(content)).digest("base64url") };
 }
 
-export function revealPassword({ password }: UpstreamAuth): string {
-  return typeof password === "string" ? password : password();
+/** The user and password of the configuration; the password is revealed at each use and kept nowhere. */
+export function passwordSource({ user, password }: { readonly user: string; readonly password: Secret }): CredentialSource {
+  return { ...anonymous, current: () => Promise.resolve(identified({ kind: "basic", user, password: password.reveal() })) };
 }
 
 /** The value of an Authorization header for Basic. RFC 7617, in UTF-8. */

@@ -12,7 +12,7 @@ import { AddressPolicy, type ListedAddresses } from "./address-policy.ts";
 import { Authenticator, type Authorization } from "./authenticator.ts";
 import { BearerTokens } from "./bearer-tokens.ts";
 import type { BreakerStatus } from "./breaker.ts";
-import { anonymous, configuredCredential } from "./credentials.ts";
+import type { CredentialSource, CredentialStatus } from "./credentials.ts";
 import { statusError, unusable, type Sought } from "./errors.ts";
 import type { Lane } from "./exchange.ts";
 import { HttpClient } from "./http-client.ts";
@@ -21,13 +21,16 @@ import { Origins, type Reply } from "./origins.ts";
 import type { Proxies } from "./proxies.ts";
 import { sendFollowing } from "./redirects.ts";
 import { fetchToken } from "./token-service.ts";
-import type { Deadlines, UpstreamAuth, UpstreamTls } from "./upstream-options.ts";
+import type { Deadlines, UpstreamTls } from "./upstream-options.ts";
 
 export interface EndpointOptions {
   /** Origin, and the prefix of every name there. */
   readonly url: URL;
   readonly source: SourceId;
-  readonly auth: UpstreamAuth | undefined;
+  /** Where its credential comes from; the endpoint closes it. */
+  readonly credentials: CredentialSource;
+  /** Other `host[:port]` that may ask for the credential. */
+  readonly realmHosts: readonly string[];
   readonly tls: UpstreamTls | undefined;
   /** The operator wrote it down. */
   readonly isListed: boolean;
@@ -84,7 +87,7 @@ export class Endpoint {
   readonly #prefix: string;
 
   constructor(options: EndpointOptions) {
-    const { url, auth, tls, isListed, listed, names, proxies, clock, background, log, deadlines, userAgent } = options;
+    const { url, credentials, realmHosts, tls, isListed, listed, names, proxies, clock, background, log, deadlines, userAgent } = options;
     const own = new URL(url.origin);
     this.source = options.source;
     this.#options = options;
@@ -99,8 +102,8 @@ export class Endpoint {
     });
     this.#authenticator = new Authenticator({
       own,
-      credentials: auth ? configuredCredential(auth) : anonymous,
-      realmHosts: auth?.realmHosts ?? [],
+      credentials,
+      realmHosts,
       origins: this.#origins,
       tokens,
       userAgent,
@@ -130,6 +133,11 @@ export class Endpoint {
     return this.#origins.status();
   }
 
+  /** How its credential stands; undefined where none has to be fetched. */
+  credentialStatus(): CredentialStatus | undefined {
+    return this.#options.credentials.status();
+  }
+
   stopProbing(): void {
     this.#origins.close();
   }
@@ -138,10 +146,12 @@ export class Endpoint {
   async leave(): Promise<void> {
     this.#origins.close();
     await this.#client.leave();
+    this.#options.credentials.close();
   }
 
   /** Ends every connection and probe. */
   async close(): Promise<void> {
+    this.#options.credentials.close();
     this.#origins.close();
     await this.#client.close();
   }

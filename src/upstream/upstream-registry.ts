@@ -82,8 +82,10 @@ export class UpstreamRegistry implements Registry {
     const { host, endpoints } = this.#parts;
     const all = endpoints.map((endpoint) => endpoint.status());
     const worst = all.find(({ state }) => state === "throttled") ?? all.at(-1);
-    if (!worst || worst.state === "ready" || all.some(({ state }) => state === "ready")) return { host, state: "ready" };
-    return { host, ...worst };
+    const credential = endpoints.map((endpoint) => endpoint.credentialStatus()).find((status) => status !== undefined);
+    const common = { host, ...(credential ? { credential } : {}) };
+    if (!worst || worst.state === "ready" || all.some(({ state }) => state === "ready")) return { ...common, state: "ready" };
+    return { ...common, ...worst };
   }
 
   /** Stops probing; calls that have begun have their time to end, and bodies all the time they need. */

@@ -5,14 +5,15 @@ import { delay } from "../oci/clock.ts";
 import { digestOf } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Registry } from "../oci/registry.ts";
-import { dockerHub, type RegistryHost, type Repository } from "../oci/repository.ts";
+import { dockerHub, parseRegistryHost, type RegistryHost, type Repository } from "../oci/repository.ts";
 import type { UpstreamStatus } from "../oci/views.ts";
 import { ListedAddresses } from "./address-policy.ts";
-import { revealPassword } from "./credentials.ts";
+import { credentialKey, credentialsOf } from "./credential-kinds.ts";
 import { Endpoint } from "./endpoint.ts";
 import { NameLookup } from "./name-lookup.ts";
 import { Proxies } from "./proxies.ts";
 import { defaultDeadlines, defaultPullTimeoutMs, type EndpointOptions, type UpstreamOptions, type UpstreamRegistryOptions } from "./upstream-options.ts";
+import { TokenManagers } from "./token-managers.ts";
 import { UpstreamRegistry } from "./upstream-registry.ts";
 
 /** Registries that are not listed, and are remembered since somebody asked for them. */
@@ -32,6 +33,7 @@ export class Upstreams implements Registry {
   readonly #unlistedNames: NameLookup;
   readonly #unlisted: LRUCache<RegistryHost, UpstreamRegistry>;
   readonly #leaving = new Set<UpstreamRegistry>();
+  readonly #managers: TokenManagers;
   #options: UpstreamOptions;
   #common = "";
   #addresses = new ListedAddresses();
@@ -43,6 +45,7 @@ export class Upstreams implements Registry {
     this.#options = options;
     this.#background = new Background(log);
     const lookups = { clock, background: this.#background, lookupMs, ...(resolve ? { resolve } : {}) };
+    this.#managers = new TokenManagers({ clock, log, background: this.#background, fetchMs: { ...defaultDeadlines, ...options.deadlines }.tokenMs });
     // Names that strangers make up wait for one another, never the operator's own.
     this.#listedNames = new NameLookup(lookups);
     this.#unlistedNames = new NameLookup(lookups);
@@ -142,13 +145,22 @@ export class Upstreams implements Registry {
       deadlines,
       userAgent,
     };
+    const context = { managers: this.#managers, clock, log, background: this.#background };
+    const credentials = (
+      host: RegistryHost,
+      owner: Pick<UpstreamRegistryOptions, "auth" | "scopedAuth">,
+    ): Pick<ConstructorParameters<typeof Endpoint>[0], "credentials" | "realmHosts"> => ({
+      credentials: credentialsOf(owner, { ...context, host }),
+      realmHosts: [owner, ...(owner.scopedAuth ?? [])].flatMap(({ auth }) => auth?.realmHosts ?? []),
+    });
     const mirrors = (registry.endpoints ?? []).map(
-      ({ url, auth, tls }) => new Endpoint({ ...common, url: new URL(url), source: sourceOf(registry.host, url), auth, tls }),
+      ({ url, auth, tls }) =>
+        new Endpoint({ ...common, ...credentials(hostOf(url), auth ? { auth } : {}), url: new URL(url), source: sourceOf(registry.host, url), tls }),
     );
     const origin =
       registry.originFallback === false && mirrors.length > 0
         ? undefined
-        : new Endpoint({ ...common, url: originOf(registry), source: registry.host, auth: registry.auth, tls: registry.tls });
+        : new Endpoint({ ...common, ...credentials(registry.host, registry), url: originOf(registry), source: registry.host, tls: registry.tls });
     return new UpstreamRegistry({
       host: registry.host,
       endpoints: origin ? [...mirrors, origin] : mirrors,
@@ -170,6 +182,12 @@ function originOf({ host, scheme = "https" }: UpstreamRegistryOptions): URL {
   return new URL(host === dockerHub ? dockerHubOrigin : `${scheme}://${host}`);
 }
 
+/** A mirror's own name, as a registry would be called there. */
+function hostOf(endpoint: string): RegistryHost {
+  const { host, protocol } = new URL(endpoint);
+  return parseRegistryHost(host, { scheme: protocol === "http:" ? "http" : "https" });
+}
+
 function sourceOf(host: RegistryHost, endpoint: string): string {
   const url = new URL(endpoint);
   return `${host} via ${url.origin}${url.pathname === "/" ? "" : url.pathname}`;
@@ -188,6 +206,5 @@ function listedAddresses(registries: readonly UpstreamRegistryOptions[]): Listed
 
 /** A digest of everything that a registry is made of, passwords included. */
 function fingerprintOf(registry: UpstreamRegistryOptions): string {
-  const auths: readonly (UpstreamRegistryOptions | EndpointOptions)[] = [registry, ...(registry.endpoints ?? [])];
-  return digestOf(Buffer.from(JSON.stringify([registry, auths.map(({ auth }) => (auth ? revealPassword(auth) : null))])));
+  return digestOf(Buffer.from(credentialKey(registry)));
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { passwordAuth } from "../support/password-auth.ts";
 import { seededBytes } from "../support/images.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { digestOf } from "../../src/oci/digest.ts";
@@ -136,7 +137,7 @@ describe("public bytes", () => {
     open.putBlob("library/base", secret);
     open.authentication = { kind: "basic", name: "u", password: "p" };
     other.putManifest("team/app", "1", forged, mediaTypes.ociManifest);
-    await using rig = await startTestCache({ upstreams: [{ host: open.host, public: true, auth: { user: "u", password: "p" } }, other.host] });
+    await using rig = await startTestCache({ upstreams: [{ host: open.host, public: true, auth: passwordAuth("u", "p") }, other.host] });
     await pullBlob(rig, repositoryAt(open.host, "library/base"), digest);
     await rig.store.background.settled();
     const app = repositoryAt(other.host, "team/app");

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/config/config-error.ts";
 import { findMissing, namedFiles, readSecret, readTlsTexts } from "../../src/config/named-files.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/oci/secret.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { loadText } from "./load-text.ts";
 

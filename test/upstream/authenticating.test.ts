@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { TestClock } from "../support/test-clock.ts";
 import { startFakeTokenService } from "../support/fake-token-service.ts";
 import { startFakeUpstream, type Authentication } from "../support/fake-upstream.ts";
+import { passwordAuth } from "../support/password-auth.ts";
 import type { UpstreamRegistryOptions } from "../../src/upstream/upstream-options.ts";
 import { call, failureOf, listedAs, readAll, reference, repositoryAt, startUpstreams } from "./asking.ts";
 
@@ -25,7 +26,7 @@ async function setUp({
   return { fake, tokens, image, upstreams, get, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-const auth = { user: "robot", password: () => "secret" };
+const auth = passwordAuth("robot", "secret");
 
 describe("Basic", () => {
   test("is sent once asked for, and then right away", async () => {
@@ -37,7 +38,7 @@ describe("Basic", () => {
   });
 
   test("that is refused is DENIED, and not repeated", async () => {
-    await using set = await setUp({ registry: { auth: { ...auth, password: "wrong" } } });
+    await using set = await setUp({ registry: { auth: passwordAuth("robot", "wrong") } });
     set.fake.authentication = { kind: "basic", name: "robot", password: "secret" };
     const error = await failureOf(set.get(), "DENIED");
     expect(error.message).not.toContain("wrong");

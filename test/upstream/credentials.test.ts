@@ -3,10 +3,11 @@ import { describe, expect, test } from "vitest";
 import { Background } from "../../src/oci/background.ts";
 import { systemClock } from "../../src/oci/clock.ts";
 import { silentLog } from "../../src/oci/log.ts";
+import { Secret } from "../../src/oci/secret.ts";
 import { AddressPolicy, ListedAddresses } from "../../src/upstream/address-policy.ts";
 import { Authenticator } from "../../src/upstream/authenticator.ts";
 import { BearerTokens } from "../../src/upstream/bearer-tokens.ts";
-import { configuredCredential, type Credential } from "../../src/upstream/credentials.ts";
+import { anonymous, passwordSource, type Credential } from "../../src/upstream/credentials.ts";
 import { HttpClient } from "../../src/upstream/http-client.ts";
 import { NameLookup } from "../../src/upstream/name-lookup.ts";
 import { Origins } from "../../src/upstream/origins.ts";
@@ -36,7 +37,7 @@ async function setUp(credential: Credential) {
   const bearerTokens = new BearerTokens({ ...common, tokenMs: 1_000, fetch: (request, until) => fetchToken(request, until, { ...common, origins }) });
   const authenticator = new Authenticator({
     own,
-    credentials: { current: () => Promise.resolve(credential) },
+    credentials: { ...anonymous, current: () => Promise.resolve(credential) },
     realmHosts: [tokens.host],
     origins,
     tokens: bearerTokens,
@@ -49,13 +50,14 @@ async function setUp(credential: Credential) {
     reply.body.discard();
     return authenticator.next(reply, first, "team/app", signal);
   };
-  return { fake, tokens, answer, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { fake, tokens, authenticator, answer, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 describe("a credential that is", () => {
   test("a registry's own token is sent as it is, and no token service is asked", async () => {
     await using set = await setUp({ kind: "bearer", id: "one", token: "mine" });
-    expect(await set.answer()).toMatchObject({ header: "Bearer mine", isPrivileged: true });
+    expect(await set.authenticator.first("team/app", signal)).toMatchObject({ header: "Bearer mine", isPrivileged: true });
+    expect(await set.answer()).toBeUndefined();
     expect(set.tokens.requests).toEqual([]);
   });
 
@@ -83,12 +85,10 @@ describe("a credential that is", () => {
   });
 });
 
-test("a configured password is read at each use, and another password is another credential", async () => {
-  let password = "one";
-  const source = configuredCredential({ user: "robot", password: () => password });
-  const first = await source.current();
-  password = "two";
-  const second = await source.current();
+test("another password is another credential, and neither can be read from its id", async () => {
+  const [first, second] = await Promise.all(
+    ["one", "two"].map((password) => passwordSource({ user: "robot", password: new Secret(password) }).current("team/app", signal)),
+  );
   expect([first?.id === second?.id, JSON.stringify([first?.id, second?.id]).includes("two")]).toEqual([false, false]);
   expect(second).toMatchObject({ kind: "basic", user: "robot", password: "two" });
 });

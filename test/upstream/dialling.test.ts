@@ -48,13 +48,13 @@ describe("a registry that is not listed", () => {
     expect(canary.connections).toBe(0);
   });
 
-  test("may not be another spelling of a listed one either", async () => {
+  test("is no other spelling of a listed one: that is the listed one", async () => {
     await using fake = await startFakeUpstream();
     await using upstreams = startUpstreams([listedAs(fake)]);
-    for (const name of ["0x7f.1", "2130706433", "127.1", "[::ffff:127.0.0.1]"]) {
-      const host = findRegistryHost(`${name}:${fake.port}`);
-      if (host) await failureOf(upstreams.getManifest(at(host), reference(), call()), "DENIED");
-    }
+    const spellings = ["0x7f.1", "2130706433", "127.1", "[::ffff:127.0.0.1]", "[::FFFF:7f00:1]", "[0:0:0:0:0:ffff:7f00:1]"];
+    for (const name of spellings) expect(findRegistryHost(`${name}:${fake.port}`), name).toBe(fake.host);
+    const embedded = findRegistryHost(`[::127.0.0.1]:${fake.port}`);
+    if (embedded) await failureOf(upstreams.getManifest(at(embedded), reference(), call()));
     expect(fake.connections.accepted).toBe(0);
   });
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/oci/clock.ts";
 import { silentLog } from "../../src/oci/log.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { passwordAuth } from "../support/password-auth.ts";
 import { buildArtifact, buildImage } from "../support/images.ts";
 import type { UpstreamRegistryOptions } from "../../src/upstream/upstream-options.ts";
 import { call, failureOf, listedAs, reference, repositoryAt, startUpstreams } from "./asking.ts";
@@ -60,7 +61,7 @@ describe("a mirror", () => {
   });
 
   test("never gets the registry's credential", async () => {
-    await using set = await setUp({ auth: { user: "robot", password: "secret" } });
+    await using set = await setUp({ auth: passwordAuth("robot", "secret") });
     set.mirror.authentication = { kind: "basic", name: "robot", password: "secret" };
     set.origin.authentication = { kind: "basic", name: "robot", password: "secret" };
     set.origin.putImage("team/app", "latest");
@@ -71,7 +72,7 @@ describe("a mirror", () => {
 
   test("gets its own credential, which the registry does not", async () => {
     await using set = await setUp();
-    const endpoints = [{ url: set.mirror.url, auth: { user: "robot", password: "secret" } }];
+    const endpoints = [{ url: set.mirror.url, auth: passwordAuth("robot", "secret") }];
     set.upstreams.reconfigure({ registries: [listedAs(set.origin, { endpoints })], unlisted: "deny", clock: systemClock, log: silentLog });
     set.mirror.authentication = { kind: "basic", name: "robot", password: "secret" };
     set.mirror.putImage("team/app", "latest");

@@ -4,6 +4,7 @@ import { silentLog } from "../../src/oci/log.ts";
 import type { UpstreamOptions } from "../../src/upstream/upstream-options.ts";
 import { startFakeTokenService } from "../support/fake-token-service.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { passwordAuth } from "../support/password-auth.ts";
 import { seededBytes } from "../support/images.ts";
 import { call, failureOf, listedAs, readAll, reference, repositoryAt, startUpstreams } from "./asking.ts";
 
@@ -24,11 +25,11 @@ describe("new options", () => {
     await get();
     expect(tokens.requests).toHaveLength(1);
     let password = "old";
-    const auth = { user: "robot", password: () => password, realmHosts: [tokens.host] };
-    upstreams.reconfigure({ ...base, registries: [listedAs(fake, { auth })] });
+    const auth = () => passwordAuth("robot", password, [tokens.host]);
+    upstreams.reconfigure({ ...base, registries: [listedAs(fake, { auth: auth() })] });
     await failureOf(get(), "DENIED");
     password = "new";
-    upstreams.reconfigure({ ...base, registries: [listedAs(fake, { auth })] });
+    upstreams.reconfigure({ ...base, registries: [listedAs(fake, { auth: auth() })] });
     await get();
     expect(tokens.requests).toHaveLength(3);
   });
@@ -95,7 +96,7 @@ describe("what an answer says of itself:", () => {
     const image = fake.putImage("team/app", "latest");
     const [digest] = [...image.blobs.keys()];
     if (!digest) throw new Error("no blob");
-    const auth = { user: "robot", password: "secret", realmHosts: [tokens.host] };
+    const auth = passwordAuth("robot", "secret", [tokens.host]);
     await using upstreams = startUpstreams([listedAs(fake, { public: true, auth })]);
     await using blob = await upstreams.getBlob(repositoryAt(fake.host), digest, call());
     expect(blob.isPublic).toBe(false);

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/oci/secret.ts";
 
 test("a secret shows itself only when it is asked to", () => {
   const secret = new Secret("hunter2");

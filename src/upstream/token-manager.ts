@@ -1,0 +1,223 @@
+/**
+ * TokenManager: one credential that ends, kept fresh. It is fetched before anybody asks, renewed well before its end, and fetched
+ * once however many wait for it. While renewing fails the one that is held serves on, up to its real end and never beyond.
+ */
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import { OciError } from "../oci/errors.ts";
+import type { Log } from "../oci/log.ts";
+import { identified, type Credential, type CredentialProvider, type CredentialSource, type CredentialStatus } from "./credentials.ts";
+import { startBudget, untilAborted } from "./waiting.ts";
+
+export interface TokenManagerOptions {
+  readonly provider: CredentialProvider;
+  /** A credential is renewed after so long, however long it would live; undefined: its own life decides. */
+  readonly expiryMs?: number | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly background: Background;
+  /** How long one fetch may take. */
+  readonly fetchMs?: number;
+  /** Between 0 and 1, so that many of us do not renew in step. */
+  readonly random?: () => number;
+}
+
+/** How long a credential is renewed before its end, when it lives for hours. */
+const reserveMs = 3_600_000;
+/** Nothing is renewed more often than this, whatever its provider says of its life. */
+const refreshMsMin = 30_000;
+/** A credential whose end nobody told is renewed this often. */
+const unknownLifeMs = 6 * 3_600_000;
+/** A request that is on its way when its credential ends is refused: it is not used for this long before. */
+const marginMs = 10_000;
+const backoffMsMin = 5_000;
+const backoffMsMax = 300_000;
+/** A registry that refuses everything must not make us fetch without end. */
+const forcedEveryMs = 30_000;
+const jitter = 0.1;
+
+interface Held {
+  readonly credential: Credential;
+  /** All in milliseconds since 1970: a machine that slept wakes up late by this clock, and in time by the other. */
+  readonly usableUntilMs: number;
+  readonly expiresAtMs: number | undefined;
+  readonly refreshAtMs: number;
+}
+
+type State =
+  | { readonly kind: "none" }
+  | { readonly kind: "fetching"; readonly fetch: Promise<Held> }
+  | { readonly kind: "held"; readonly held: Held }
+  | { readonly kind: "refreshing"; readonly held: Held; readonly fetch: Promise<Held> }
+  | { readonly kind: "failing"; readonly held: Held | undefined; readonly error: OciError; readonly retryAtMs: number };
+
+export class TokenManager implements CredentialSource {
+  readonly #options: TokenManagerOptions;
+  readonly #lifetime = new AbortController();
+  #state: State = { kind: "none" };
+  #failures = 0;
+  #forcedAtMs = -Infinity;
+  #cancelTimer: () => void = () => {};
+
+  constructor(options: TokenManagerOptions) {
+    this.#options = options;
+  }
+
+  /** Fetches the first one in the background. */
+  start(): void {
+    if (this.#state.kind === "none") this.#refresh();
+  }
+
+  /** The credential that holds now; waits for one only where none is held. Rejects as the provider's last fetch did, or with the signal's reason. */
+  async current(_name: string, signal: AbortSignal): Promise<Credential> {
+    const held = this.#usable();
+    if (held) {
+      if (this.#options.clock.now() >= held.refreshAtMs) this.#refreshIfDue();
+      return held.credential;
+    }
+    const fetch = this.#underWay() ?? this.#fetchUnlessTooSoon();
+    return (await untilAborted(fetch, signal)).credential;
+  }
+
+  async renew(credential: Credential, _name: string, signal: AbortSignal): Promise<boolean> {
+    const isAnother = (): boolean => {
+      const held = this.#usable();
+      return held !== undefined && held.credential.id !== credential.id;
+    };
+    if (isAnother()) return true;
+    const { clock } = this.#options;
+    const mayForce = clock.elapsed() - this.#forcedAtMs >= forcedEveryMs;
+    const fetch = this.#underWay() ?? (mayForce ? this.#refresh() : undefined);
+    if (!fetch) return false;
+    if (mayForce) this.#forcedAtMs = clock.elapsed();
+    // Its failure has been told; who asked hears that there is nothing newer.
+    await untilAborted(
+      fetch.catch(() => undefined),
+      signal,
+    );
+    return isAnother();
+  }
+
+  status(): CredentialStatus {
+    const state = this.#state;
+    const held = "held" in state ? state.held : undefined;
+    return {
+      state: state.kind,
+      expiresAtMs: held && this.#usable() ? held.expiresAtMs : undefined,
+      reason: state.kind === "failing" ? state.error.message : undefined,
+    };
+  }
+
+  /** Fetches no more. What is under way is given up. */
+  close(): void {
+    this.#cancelTimer();
+    this.#lifetime.abort(new OciError("OVERLOADED", "the server is shutting down, or was told of another credential", { retryAfterMs: 1_000 }));
+  }
+
+  #usable(): Held | undefined {
+    const held = "held" in this.#state ? this.#state.held : undefined;
+    return held && this.#options.clock.now() < held.usableUntilMs ? held : undefined;
+  }
+
+  #underWay(): Promise<Held> | undefined {
+    return "fetch" in this.#state ? this.#state.fetch : undefined;
+  }
+
+  /** Its timer should have done this: the machine slept. */
+  #refreshIfDue(): void {
+    const state = this.#state;
+    if (state.kind === "held" || (state.kind === "failing" && this.#options.clock.elapsed() >= state.retryAtMs)) this.#refresh();
+  }
+
+  #fetchUnlessTooSoon(): Promise<Held> {
+    const state = this.#state;
+    if (state.kind === "failing" && this.#options.clock.elapsed() < state.retryAtMs) return Promise.reject(state.error);
+    return this.#refresh();
+  }
+
+  /** Begins a fetch; its failure is told here, and given to those who wait. */
+  #refresh(): Promise<Held> {
+    this.#cancelTimer();
+    const held = "held" in this.#state ? this.#state.held : undefined;
+    const fetch = this.#fetch(held);
+    this.#state = held ? { kind: "refreshing", held, fetch } : { kind: "fetching", fetch };
+    this.#options.background.run(
+      "fetching a credential",
+      fetch.catch(() => {}),
+    );
+    return fetch;
+  }
+
+  async #fetch(before: Held | undefined): Promise<Held> {
+    const { clock, log, provider } = this.#options;
+    try {
+      const held = await this.#fetchOnce();
+      this.#state = { kind: "held", held };
+      if (this.#failures > 0 || !before) log.info({ credential: provider.description, expiresAt: instant(held.expiresAtMs) }, "credential fetched");
+      this.#failures = 0;
+      this.#wakeIn(held.refreshAtMs - clock.now());
+      return held;
+    } catch (caught) {
+      const error =
+        caught instanceof OciError ? caught : new OciError("UPSTREAM_UNAVAILABLE", `${provider.description}: it failed unexpectedly`, { cause: caught });
+      this.#failed(error, before);
+      throw error;
+    }
+  }
+
+  async #fetchOnce(): Promise<Held> {
+    const { clock, provider, fetchMs = 8_000 } = this.#options;
+    const late = (): OciError => new OciError("UPSTREAM_TIMEOUT", `${provider.description}: no credential within ${fetchMs} ms`);
+    using budget = startBudget({ clock, limitMs: fetchMs, signal: this.#lifetime.signal, late });
+    const { content, expiresAtMs } = await untilAborted(provider.fetch(budget.signal), budget.signal);
+    const nowMs = clock.now();
+    if (expiresAtMs !== undefined && expiresAtMs <= nowMs) {
+      throw new OciError(
+        "UPSTREAM_UNAVAILABLE",
+        `${provider.description}: what came ended at ${instant(expiresAtMs)}, and it is ${instant(nowMs)} here: check this machine's clock`,
+      );
+    }
+    const lifeMs = expiresAtMs === undefined ? Infinity : expiresAtMs - nowMs;
+    return {
+      credential: identified(content),
+      expiresAtMs,
+      usableUntilMs: nowMs + lifeMs - Math.min(marginMs, lifeMs === Infinity ? 0 : lifeMs / 10),
+      refreshAtMs: nowMs + this.#refreshDelayMs(lifeMs),
+    };
+  }
+
+  #failed(error: OciError, held: Held | undefined): void {
+    const { clock, log, provider } = this.#options;
+    const delayMs = this.#jittered(Math.min(backoffMsMax, backoffMsMin * 2 ** this.#failures));
+    this.#failures += 1;
+    this.#state = { kind: "failing", held, error, retryAtMs: clock.elapsed() + delayMs };
+    if (this.#lifetime.signal.aborted) return;
+    log.warn(
+      { credential: provider.description, problem: error.message, expiresAt: instant(held?.expiresAtMs), retryInMs: Math.round(delayMs) },
+      "credential not fetched",
+    );
+    this.#wakeIn(delayMs);
+  }
+
+  /** The least of: what the operator says, half of its life, and its end less a reserve where that leaves a good part of it. */
+  #refreshDelayMs(lifeMs: number): number {
+    const { expiryMs = Infinity } = this.#options;
+    const ownMs = lifeMs === Infinity ? unknownLifeMs : Math.min(lifeMs / 2, lifeMs - reserveMs >= lifeMs / 4 ? lifeMs - reserveMs : Infinity);
+    return Math.max(Math.min(refreshMsMin, lifeMs / 2), this.#jittered(Math.min(expiryMs, ownMs)));
+  }
+
+  /** A little less than `delayMs`. */
+  #jittered(delayMs: number): number {
+    const { random = Math.random } = this.#options;
+    return delayMs * (1 - jitter * random());
+  }
+
+  #wakeIn(delayMs: number): void {
+    this.#cancelTimer();
+    if (!this.#lifetime.signal.aborted) this.#cancelTimer = this.#options.clock.after(Math.max(0, delayMs), () => this.#refresh());
+  }
+}
+
+function instant(atMs: number | undefined): string | undefined {
+  return atMs === undefined ? undefined : new Date(atMs).toISOString();
+}
