@@ -126,7 +126,9 @@ export class Store {
     } catch (error) {
       if (isErrno(error, "ENOENT")) return undefined;
       if (isErrno(error, "ENOTDIR")) throw new Error(`imagePath ${this.layout.root} is not a folder`, { cause: error });
-      throw new Error(`imagePath ${this.layout.root} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      if (isErrno(error, "EACCES", "EPERM", "EISDIR")) throw new Error(`imagePath ${this.layout.root} cannot be read: ${error.message}`, { cause: error });
+      this.reads.note(this.layout.version(), error); // As good as torn.
+      return undefined;
     }
   }
 }

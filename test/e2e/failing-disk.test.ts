@@ -1,4 +1,6 @@
 /** A disk that fails, call by call, under a real server: what it held comes from upstream, what it cannot keep passes through. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { buildImage, seededBytes, type BuiltImage } from "../support/images.ts";
@@ -106,7 +108,7 @@ describe("reads that fail", () => {
   test.runIf(canTrace)("in the middle of a held blob are made up for by its registry: the client notices nothing", async () => {
     await using all = await arrange();
     await using server = await all.start();
-    await pull({ host: server.host, path: all.path });
+    await expect.poll(async () => (await pull({ host: server.host, path: all.path }), server.process.output)).toContain('"outcome":"hit"');
     all.upstream.forget();
     const running = startPull({ host: server.host, path: all.path, expected: content, stallAfterBytes: mebibyte });
     await running.received(mebibyte);
@@ -126,6 +128,18 @@ describe("reads that fail", () => {
     running.resume();
     expect(await running.done).toMatchObject({ status: 200, ending: "complete", isExact: true });
     expect(all.upstream.requests).toEqual([all.request, all.request]);
+  });
+
+  test.runIf(canTrace)("of the version, at the start, keep nobody from serving, and heal", async () => {
+    await using folder = await temporaryFolder();
+    const version = join(folder.path, "store", "VERSION");
+    await mkdir(dirname(version));
+    await writeFile(version, "on a bad sector\n");
+    const failing = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", version, "-e", "trace=openat", "-e", "inject=openat:error=EIO"];
+    await using server = await startOurServer({ folder: folder.path, config: { helloWorld: true }, through: failing });
+    expect(await pull({ host: server.host, path: "/v2/library/hello-world/manifests/latest" })).toMatchObject({ status: 200 });
+    expect(server.process.output).toContain("the store cannot be read here");
+    expect(await readFile(version, "utf8")).toBe("1\n");
   });
 
   test.runIf(canTrace)("of what is left of a download begin it anew", async () => {

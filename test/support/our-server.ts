@@ -33,12 +33,12 @@ export interface OurServer extends AsyncDisposable {
 const root = join(import.meta.dirname, "..", "..");
 
 /** Starts it and waits until it listens. With `logFile` its output is not read here, and costs us nothing. */
-export async function startOurServer({ folder, config = {}, env = {}, nodeArgs = [], nameServer }: OurServerOptions): Promise<OurServer> {
+export async function startOurServer({ folder, config = {}, env = {}, through = [], nodeArgs = [], nameServer }: OurServerOptions): Promise<OurServer> {
   const imagePath = typeof config["imagePath"] === "string" ? config["imagePath"] : join(folder, "store");
   const logFile = typeof config["logFile"] === "string" ? await followFile(config["logFile"]) : undefined;
   const configFile = join(folder, "config.yaml");
   await writeFile(configFile, JSON.stringify({ host: "127.0.0.1", port: 0, logFormat: "json", ...config, imagePath })); // JSON is YAML.
-  const command = [join(root, "node_modules", ".bin", "node"), ...nodeArgs, join(root, "src", "main.ts"), "serve", "--config-file", configFile];
+  const command = [...through, join(root, "node_modules", ".bin", "node"), ...nodeArgs, join(root, "src", "main.ts"), "serve", "--config-file", configFile];
   const [program = "", ...args] = nameServer === undefined ? command : await withNameServer(folder, nameServer, command);
   const running = await startProcess({
     command: program,
