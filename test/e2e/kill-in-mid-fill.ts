@@ -13,6 +13,7 @@ import { describe, seededBytes } from "../support/images.ts";
 import { startOurServer, temporaryFiles } from "../support/our-server.ts";
 import { pull, startPull, type PullResult } from "../support/raw-client.ts";
 import { Throttle } from "../support/sending.ts";
+import { bytesInBuffers } from "../support/socket-buffers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { PullingCrowd } from "./pulling-crowd.ts";
 
@@ -40,8 +41,10 @@ export interface KillResult {
   readonly crowdImagesWithoutUpstream: number;
   /** Pulls of the crowd that a kill cut. */
   readonly crowdInterrupted: number;
-  /** The most that any watched blob cost, as a multiple of its size: what was on its way through the system's buffers at the kill is sent again. */
+  /** The most that any watched blob cost, as a multiple of its size. */
   readonly upstreamRatioWorst: number;
+  /** The same without what lay in the system's buffers at the kill, unread, and had to be sent again whatever we do. */
+  readonly readRatioWorst: number;
   /** How far behind what a client had received already a fill went on, at worst. */
   readonly behindClientBytesWorst: number;
   /** Bodies that a client took for whole though they were wrong. */
@@ -70,7 +73,7 @@ export async function killInMidFill(options: KillOptions): Promise<KillResult> {
   let server = await start(0);
   up.resolve();
   using crowd = new PullingCrowd({ upstream, base: `${server.host}/v2/up`, whenUp: () => up.promise, pairs, layerBytes });
-  const counts = { exactAfterRestart: 0, exactWithoutUpstream: 0, wrongBodies: 0, upstreamRatioWorst: 0, behindClientBytesWorst: 0 };
+  const counts = { exactAfterRestart: 0, exactWithoutUpstream: 0, wrongBodies: 0, upstreamRatioWorst: 0, readRatioWorst: 0, behindClientBytesWorst: 0 };
   const watched: { readonly path: string; readonly seed: string }[] = [];
   try {
     crowd.start();
@@ -93,6 +96,8 @@ export async function killInMidFill(options: KillOptions): Promise<KillResult> {
       if (share < 1) await upstream.waitFor(() => sentOfIt() >= Math.max(1, blobBytes * share), "the moment to kill", { waitMs: 60_000 });
       else await first.received(blobBytes);
       up = Promise.withResolvers();
+      const clientPort = upstream.log.findLast(({ line }) => line.includes(digest))?.clientPort ?? 0;
+      const unreadBytes = bytesInBuffers(clientPort, Number(upstream.host.split(":")[1]));
       await server.process.kill("SIGKILL");
       const cut = await first.done;
       if (isWrong(cut)) counts.wrongBodies++;
@@ -105,6 +110,7 @@ export async function killInMidFill(options: KillOptions): Promise<KillResult> {
       upstream.remove("watched", digest);
       const behindBytes = cut.receivedBytes - resumedAt(requestsOfIt()[before], blobBytes);
       counts.behindClientBytesWorst = Math.max(counts.behindClientBytesWorst, behindBytes);
+      counts.readRatioWorst = Math.max(counts.readRatioWorst, (sentOfIt() - unreadBytes) / blobBytes);
       counts.upstreamRatioWorst = Math.max(counts.upstreamRatioWorst, sentOfIt() / blobBytes);
       if ((round + 1) % reportEvery === 0) report?.(`${told(round + 1)} of ${rounds} kills; the crowd has ${crowd.finishedCount} images`);
     }
