@@ -2,14 +2,12 @@
  * Store: the image store on disk, put together. Opening it reads one small file; everything else is looked at when it is asked
  * for. The disk is the truth: what another process, a command or a hand changes is seen within a second.
  */
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { access, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
-import { isErrno, isStorageFailure, makeFolder, writeAtomic } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, writeAtomic } from "./atomic-write.ts";
 import { BlobStore } from "./blob-store.ts";
 import { DiskReads } from "./disk-reads.ts";
 import { InstanceFolder } from "./instance-folder.ts";
@@ -113,10 +111,9 @@ export class Store {
       }
       if (version === layoutVersion) return;
     }
-    // A name that nobody else has: in containers every process has the same pid.
+    // Among our temporary files: killed here, we leave nothing that nobody sweeps.
     await this.whereWritable(async () => {
-      await makeFolder(root);
-      await writeAtomic(this.layout.version(), `${layoutVersion}\n`, { temporaryPath: join(root, `.VERSION-${randomUUID()}`) });
+      await writeAtomic(this.layout.version(), `${layoutVersion}\n`, { temporaryPath: await this.instance.temporaryPath() });
     });
   }
 
