@@ -1,14 +1,14 @@
 /** A disk that fails, call by call, under a real server: what it held comes from upstream, what it cannot keep passes through. */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { buildImage, seededBytes, type BuiltImage } from "../support/images.ts";
 import { startOurServer } from "../support/our-server.ts";
 import { requirePrograms, requireRoot } from "../support/programs.ts";
 import { pull, startPull } from "../support/raw-client.ts";
 import { injectFailure } from "../support/system-calls.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 
 const mebibyte = 1024 * 1024;
 const canTrace = requirePrograms("strace") && requireRoot();
@@ -45,6 +45,27 @@ async function pullImage(host: string, tag: string, image: BuiltImage): Promise<
 }
 
 describe("a disk on which", () => {
+  const images = { held: imageOf("held"), fresh: imageOf("fresh"), other: imageOf("other") };
+  let upstream: FakeUpstream;
+  /** A store that holds an image; each test has a copy. */
+  let store: TemporaryFolder;
+
+  const start = (folder: TemporaryFolder) =>
+    startOurServer({ folder: folder.path, config: { tagTtl: "1h", registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] } });
+
+  beforeAll(async () => {
+    upstream = await startFakeUpstream();
+    for (const [tag, image] of Object.entries(images)) upstream.putImage("a", tag, image);
+    store = await temporaryFolder();
+    await using server = await start(store);
+    expect(await pullImage(server.host, "held", images.held)).toEqual([]);
+  });
+
+  afterAll(async () => {
+    await upstream.close();
+    await store[Symbol.asyncDispose]();
+  });
+
   test.runIf(canTrace).each([
     ["nothing can be read", ["pread64"]],
     ["nothing can be looked at", ["statx", "newfstatat", "fstat"]],
@@ -58,29 +79,18 @@ describe("a disk on which", () => {
     ["all fails", ["pread64", "statx", "newfstatat", "fstat", "openat", "getdents64", "pwrite64", "fsync", "rename", "unlink", "mkdir", "chmod", "utimensat"]],
   ])("%s: every pull is whole and exact all the same, and kept again when that is over", async (_, calls) => {
     await using folder = await temporaryFolder();
-    await using upstream = await startFakeUpstream();
-    const [held, fresh, other] = [imageOf("held"), imageOf("fresh"), imageOf("other")];
-    upstream.putImage("a", "held", held);
-    upstream.putImage("a", "fresh", fresh);
-    upstream.putImage("a", "other", other);
-    const config = { tagTtl: "1h", registries: [{ name: upstream.host, scheme: "http", aliases: ["up"] }] };
-    {
-      await using before = await startOurServer({ folder: folder.path, config });
-      expect(await pullImage(before.host, "held", held)).toEqual([]);
-    }
-    await using server = await startOurServer({ folder: folder.path, config });
+    await cp(store.path, folder.path, { recursive: true, preserveTimestamps: true });
+    await using server = await start(folder);
+    const pullBoth = async () => [...(await pullImage(server.host, "held", images.held)), ...(await pullImage(server.host, "fresh", images.fresh))];
     // What the program loads with its first pull lies on another disk than its store.
-    expect(await pullImage(server.host, "other", other)).toEqual([]);
+    expect(await pullImage(server.host, "other", images.other)).toEqual([]);
     {
       await using _failing = await injectFailure(server.process.pid, { calls, error: "EIO" });
-      expect(await pullImage(server.host, "held", held)).toEqual([]);
-      expect(await pullImage(server.host, "fresh", fresh)).toEqual([]);
+      expect(await pullBoth()).toEqual([]);
     }
-    expect(await pullImage(server.host, "held", held)).toEqual([]);
-    expect(await pullImage(server.host, "fresh", fresh)).toEqual([]);
+    expect(await pullBoth()).toEqual([]);
     upstream.forget();
-    expect(await pullImage(server.host, "held", held)).toEqual([]);
-    expect(await pullImage(server.host, "fresh", fresh)).toEqual([]);
+    expect(await pullBoth()).toEqual([]);
     expect(upstream.requests).toEqual([]);
     await server.process.kill("SIGTERM");
     expect(await server.process.ended).toEqual({ code: 0, signal: null });
