@@ -1,16 +1,13 @@
 /** How long a repository's tags are trusted: the patterns of the configuration, ready to be asked on every pull. */
-import { Minimatch } from "minimatch";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { Config, TagTtl } from "./config.ts";
-
-/** Patterns that one with braces may stand for: each of them is tried on every pull. */
-const braceExpandMax = 256;
+import { byLength, compilePattern } from "./patterns.ts";
 
 interface CompiledTtl {
   readonly defaultMs: number | undefined;
   /** The longest pattern first: the first that matches wins. */
-  readonly rules: readonly { readonly matcher: Minimatch; readonly ttlMs: number; readonly namesHost: boolean }[];
+  readonly rules: readonly { readonly matches: (name: string) => boolean; readonly ttlMs: number; readonly namesHost: boolean }[];
 }
 
 /**
@@ -25,11 +22,11 @@ export function createTagTtl({ tagTtl, registries }: Pick<Config, "tagTtl" | "re
   const known = new WeakMap<Repository, number>();
   const work = ({ host, path }: Repository): number => {
     const ownTtl = own.get(host);
-    const byPath = ownTtl && (ownTtl.rules.find(({ matcher }) => matcher.match(path))?.ttlMs ?? ownTtl.defaultMs);
+    const byPath = ownTtl && (ownTtl.rules.find(({ matches }) => matches(path))?.ttlMs ?? ownTtl.defaultMs);
     if (byPath !== undefined) return byPath;
     const full = `${host}/${path}`;
     const isDefault = host === names.defaultHost;
-    const rule = global.rules.find(({ matcher, namesHost }) => (isDefault && matcher.match(path)) || ((!isDefault || namesHost) && matcher.match(full)));
+    const rule = global.rules.find(({ matches, namesHost }) => (isDefault && matches(path)) || ((!isDefault || namesHost) && matches(full)));
     return rule?.ttlMs ?? tagTtl.defaultMs;
   };
   return (repository) => {
@@ -41,9 +38,9 @@ export function createTagTtl({ tagTtl, registries }: Pick<Config, "tagTtl" | "re
 
 function compile({ defaultMs, patterns }: TagTtl): CompiledTtl {
   const rules = patterns
-    .toSorted((one, other) => other.pattern.length - one.pattern.length)
+    .toSorted((one, other) => byLength(one.pattern, other.pattern))
     .map(({ pattern, ttlMs }) => ({
-      matcher: new Minimatch(pattern, { dot: true, nocomment: true, nonegate: true, braceExpandMax }),
+      matches: compilePattern(pattern),
       ttlMs,
       namesHost: /^[^/]*[.:][^/]*\/|^localhost\//.test(pattern),
     }));
