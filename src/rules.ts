@@ -4,15 +4,19 @@
  */
 import type { FreshnessOptions } from "./cache/freshness.ts";
 import type { Config, RegistryConfig } from "./config/config.ts";
-import { readSecret, readTlsTexts } from "./config/named-files.ts";
+import type { AuthConfig, CredentialConfig, SecretSource } from "./config/credential-config.ts";
+import { readTlsTexts } from "./config/named-files.ts";
+import { readSecret } from "./config/named-secrets.ts";
 import { packageVersion } from "./config/package-version.ts";
+import { byLength, compilePattern } from "./config/patterns.ts";
 import { createTagTtl } from "./config/tag-ttl.ts";
 import { resolveUnlisted } from "./config/unlisted-registries.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
 import { RegistryNames } from "./oci/registry-names.ts";
 import type { RegistryHost } from "./oci/repository.ts";
-import type { UpstreamOptions, UpstreamRegistryOptions } from "./upstream/upstream-options.ts";
+import type { Secret } from "./oci/secret.ts";
+import type { CredentialOptions, ScopedAuth, UpstreamAuth, UpstreamOptions, UpstreamRegistryOptions } from "./upstream/upstream-options.ts";
 
 export interface Rules {
   readonly config: Config;
@@ -52,19 +56,45 @@ export async function readRules(config: Config, { environment, clock, log }: { e
 async function readUpstreamRegistry(registry: RegistryConfig, names: RegistryNames, environment: NodeJS.ProcessEnv): Promise<UpstreamRegistryOptions> {
   const { scheme, originFallback, redirectHosts, public: isPublic } = registry;
   const endpoints = await Promise.all(registry.endpoints.map(async (endpoint) => ({ url: endpoint.url, ...(await readAccess(endpoint, environment)) })));
-  return { host: hostOf(registry, names), scheme, endpoints, originFallback, redirectHosts, public: isPublic, ...(await readAccess(registry, environment)) };
+  const scopedAuth = await readScopedAuth(registry, environment);
+  const access = await readAccess(registry, environment);
+  return { host: hostOf(registry, names), scheme, endpoints, originFallback, redirectHosts, public: isPublic, scopedAuth, ...access };
 }
 
 async function readAccess(
   { auth, tls }: Pick<RegistryConfig, "auth" | "tls">,
   environment: NodeJS.ProcessEnv,
 ): Promise<Pick<UpstreamRegistryOptions, "auth" | "tls">> {
-  const secret = auth && (await readSecret(auth.password, environment));
   const texts = tls && (await readTlsTexts(tls));
   return {
-    ...(auth && secret ? { auth: { credential: { kind: "password" as const, user: auth.user, password: secret }, realmHosts: auth.realmHosts } } : {}),
+    ...(auth ? { auth: await readAuth(auth, environment) } : {}),
     ...(tls && texts ? { tls: { ...defined(texts), insecureSkipVerify: tls.insecureSkipVerify } } : {}),
   };
+}
+
+/** The longest pattern first: upstream takes the first that matches. */
+function readScopedAuth({ credentials }: RegistryConfig, environment: NodeJS.ProcessEnv): Promise<readonly ScopedAuth[]> {
+  const sorted = credentials.toSorted((one, other) => byLength(one.match, other.match));
+  return Promise.all(sorted.map(async ({ match, auth }) => ({ match, matches: compilePattern(match), auth: await readAuth(auth, environment) })));
+}
+
+async function readAuth({ credential, realmHosts }: AuthConfig, environment: NodeJS.ProcessEnv): Promise<UpstreamAuth> {
+  return { credential: await readCredential(credential, environment), realmHosts };
+}
+
+async function readCredential(credential: CredentialConfig, environment: NodeJS.ProcessEnv): Promise<CredentialOptions> {
+  const read = (name: string, source: SecretSource): Promise<Secret> => readSecret(source, { name, environment });
+  switch (credential.kind) {
+    case "password":
+      return { ...credential, password: await read("password", credential.password) };
+    case "static":
+      return { ...credential, token: await read("token.static", credential.token) };
+    case "azure":
+    case "oauth2":
+      return { ...credential, clientSecret: credential.clientSecret && (await read("token.providerOpts.clientSecret", credential.clientSecret)) };
+    default:
+      return credential;
+  }
 }
 
 function defined({ ca, cert, key }: { ca: string | undefined; cert: string | undefined; key: string | undefined }): {

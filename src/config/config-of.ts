@@ -1,11 +1,11 @@
 /** From the words of the schema to what the program takes. Trusts what has been parsed and cross-checked. */
 import { join } from "node:path";
-import type { Config, CredentialConfig, EndpointConfig, RegistryConfig, SecretSource, ServerTlsConfig, TagTtl, UpstreamTlsConfig } from "./config.ts";
+import type { Config, EndpointConfig, RegistryConfig, ServerTlsConfig, TagTtl, UpstreamTlsConfig } from "./config.ts";
+import type { ScopedAuthConfig } from "./credential-config.ts";
+import { authOf } from "./credential-of.ts";
 import type { ParsedConfig } from "./schema.ts";
-import { Secret } from "../oci/secret.ts";
 
 type ParsedRegistry = ParsedConfig["registries"][number];
-type ParsedAuth = NonNullable<ParsedRegistry["auth"]>;
 type ParsedTls = NonNullable<ParsedRegistry["tls"]>;
 
 const defaultTagTtlMs = 60_000;
@@ -61,33 +61,26 @@ function registryOf(registry: ParsedRegistry): RegistryConfig {
     redirectHosts: registry.redirectHosts,
     public: registry.public,
     fillsMax: registry.fillsMax,
-    auth: credentialOf(registry.auth),
+    auth: authOf(registry.auth),
+    credentials: registry.credentials.flatMap(scopedAuthOf),
     tls: upstreamTlsOf(registry.tls),
   };
 }
 
+function scopedAuthOf({ match, auth }: ParsedRegistry["credentials"][number]): readonly ScopedAuthConfig[] {
+  const read = authOf(auth);
+  return read ? [{ match, auth: read }] : [];
+}
+
 function endpointOf(endpoint: ParsedRegistry["endpoints"][number]): EndpointConfig {
   if (typeof endpoint === "string") return { url: endpoint, auth: undefined, tls: undefined };
-  return { url: endpoint.url, auth: credentialOf(endpoint.auth), tls: upstreamTlsOf(endpoint.tls) };
+  return { url: endpoint.url, auth: authOf(endpoint.auth), tls: upstreamTlsOf(endpoint.tls) };
 }
 
 function tagTtlOf(written: ParsedConfig["tagTtl"]): TagTtl {
   if (typeof written === "number") return { defaultMs: written, patterns: [] };
   const { default: defaultMs, ...byPattern } = written;
   return { defaultMs, patterns: Object.entries(byPattern).map(([pattern, ttlMs]) => ({ pattern, ttlMs })) };
-}
-
-function credentialOf(auth: ParsedAuth | undefined): CredentialConfig | undefined {
-  const password = auth && secretSourceOf(auth);
-  if (auth?.user === undefined || password === undefined) return undefined;
-  return { user: auth.user, password, realmHosts: auth.realmHosts };
-}
-
-function secretSourceOf({ password, passwordFromEnv, passwordFile }: ParsedAuth): SecretSource | undefined {
-  if (password !== undefined) return { kind: "given", secret: new Secret(password) };
-  if (passwordFromEnv !== undefined) return { kind: "environment", variable: passwordFromEnv };
-  if (passwordFile !== undefined) return { kind: "file", path: passwordFile };
-  return undefined;
 }
 
 /** Undefined when it says nothing: the Go ociregistry's examples write out empty keys. */

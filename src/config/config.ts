@@ -2,7 +2,7 @@
  * Config: what the program is told, as it wants to be told: defaults applied, times in milliseconds, secrets that redact themselves.
  * The vocabulary that people write is `schema.ts`; every key is described in `docs/config.md`.
  */
-import type { Secret } from "../oci/secret.ts";
+import type { AuthConfig, ScopedAuthConfig } from "./credential-config.ts";
 
 export interface Config {
   /** Where it was read from; undefined when there was no file. */
@@ -77,29 +77,18 @@ export interface RegistryConfig {
   readonly public: boolean;
   /** Blobs that are fetched from it at once. */
   readonly fillsMax: number;
-  readonly auth: CredentialConfig | undefined;
+  readonly auth: AuthConfig | undefined;
+  /** Other credentials for some of its repositories. */
+  readonly credentials: readonly ScopedAuthConfig[];
   readonly tls: UpstreamTlsConfig | undefined;
 }
 
 export interface EndpointConfig {
   /** `http(s)://host[:port][/prefix]`, without a slash at its end. */
   readonly url: string;
-  readonly auth: CredentialConfig | undefined;
+  readonly auth: AuthConfig | undefined;
   readonly tls: UpstreamTlsConfig | undefined;
 }
-
-export interface CredentialConfig {
-  readonly user: string;
-  /** Where the password is; `readSecret` fetches it. */
-  readonly password: SecretSource;
-  /** Other `host[:port]` that may ask for this credential. */
-  readonly realmHosts: readonly string[];
-}
-
-export type SecretSource =
-  | { readonly kind: "given"; readonly secret: Secret }
-  | { readonly kind: "environment"; readonly variable: string }
-  | { readonly kind: "file"; readonly path: string };
 
 /** Paths of PEM files. */
 export interface UpstreamTlsConfig {

@@ -1,12 +1,14 @@
 /** What one key alone cannot show: names that clash, ports taken twice, halves without their other half. */
 import { RegistryNames, type ListedRegistry } from "../oci/registry-names.ts";
 import { OciError } from "../oci/errors.ts";
+import type { ParsedAuth } from "./auth-schema.ts";
+import { checkAuth, noticesOfAuth } from "./auth-checks.ts";
+import { authOf } from "./credential-of.ts";
 import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
 import type { ParsedConfig } from "./schema.ts";
 
 type ParsedRegistry = ParsedConfig["registries"][number];
-type ParsedAuth = NonNullable<ParsedRegistry["auth"]>;
 type ParsedTls = NonNullable<ParsedRegistry["tls"]>;
 
 /** Everything because of which `parsed` cannot be used. */
@@ -29,9 +31,15 @@ export function noticesOf(parsed: ParsedConfig): readonly Finding[] {
   if (serverTlsConfig.ca !== undefined && serverTlsConfig.clientAuth === "none") {
     notices.push({ path: ["serverTlsConfig", "ca"], message: "serverTlsConfig.ca has no effect while clientAuth is none" });
   }
-  for (const [index, { name, scheme, auth, tls, opts }] of registries.entries()) {
+  for (const [index, registry] of registries.entries()) {
     const path = ["registries", index];
-    if (scheme === "http" && auth?.user !== undefined) notices.push({ path: [...path, "scheme"], message: `the password for ${name} travels over plain http` });
+    const { name, scheme, auth, tls, opts } = registry;
+    notices.push(...authsOf(registry, path).flatMap((one) => noticesOfAuth(one.auth, one.path)));
+    const credential = authOf(auth)?.credential;
+    if (scheme === "http" && credential) {
+      const what = credential.kind === "password" ? "password" : "token";
+      notices.push({ path: [...path, "scheme"], message: `the ${what} for ${name} travels over plain http` });
+    }
     if (scheme === "http" && tls !== undefined) notices.push({ path: [...path, "tls"], message: `tls has no effect for ${name}: its scheme is http` });
     if (tls?.insecureSkipVerify) notices.push({ path: [...path, "tls", "insecureSkipVerify"], message: `any certificate is trusted for ${name}` });
     if (opts !== undefined) notices.push({ path: [...path, "opts"], message: "opts has no effect" });
@@ -95,27 +103,44 @@ function checkPatterns(tagTtl: ParsedConfig["tagTtl"], names: RegistryNames, reg
 }
 
 function checkRegistry(registry: ParsedRegistry, path: KeyPath): readonly Finding[] {
-  const findings = [...checkAuth(registry.auth, [...path, "auth"]), ...checkHalves(registry.tls, [...path, "tls"])];
+  const findings = [
+    ...authsOf(registry, path).flatMap((one) => checkAuth(one.auth, one.path)),
+    ...checkMatches(registry, [...path, "credentials"]),
+    ...checkHalves(registry.tls, [...path, "tls"]),
+  ];
   if (!registry.originFallback && registry.endpoints.length === 0) {
     findings.push({ path: [...path, "originFallback"], message: `originFallback is false, but ${registry.name} has no endpoints to ask instead` });
   }
   for (const [index, endpoint] of registry.endpoints.entries()) {
-    if (typeof endpoint === "string") continue;
-    const endpointPath = [...path, "endpoints", index];
-    findings.push(...checkAuth(endpoint.auth, [...endpointPath, "auth"]), ...checkHalves(endpoint.tls, [...endpointPath, "tls"]));
+    if (typeof endpoint !== "string") findings.push(...checkHalves(endpoint.tls, [...path, "endpoints", index, "tls"]));
   }
   return findings;
 }
 
-function checkAuth(auth: ParsedAuth | undefined, path: KeyPath): readonly Finding[] {
-  if (!auth || auth.token) return [];
-  const { user, password, passwordFromEnv, passwordFile } = auth;
-  const passwords = Object.entries({ password, passwordFromEnv, passwordFile }).flatMap(([key, value]) => (value === undefined ? [] : [key]));
-  const name = formatKeyPath(path);
-  if (passwords.length > 1) return [{ path: [...path, passwords[1] ?? ""], message: `${name} has ${passwords.join(" and ")}: one is enough` }];
-  if (user !== undefined && passwords.length === 0) return [{ path: [...path, "user"], message: `${name} has a user and no password` }];
-  if (user === undefined && passwords.length > 0) return [{ path: [...path, passwords[0] ?? ""], message: `${name} has a password and no user` }];
-  return [];
+/** Every `auth` in a registry's entry. */
+function authsOf(
+  { auth, endpoints, credentials }: ParsedRegistry,
+  path: KeyPath,
+): readonly { readonly auth: ParsedAuth | undefined; readonly path: KeyPath }[] {
+  return [
+    { auth, path: [...path, "auth"] },
+    ...endpoints.map((endpoint, at) => ({ auth: typeof endpoint === "string" ? undefined : endpoint.auth, path: [...path, "endpoints", at, "auth"] })),
+    ...credentials.map((scoped, at) => ({ auth: scoped.auth, path: [...path, "credentials", at, "auth"] })),
+  ];
+}
+
+/** Patterns that can never match, or of which nobody could say which wins. */
+function checkMatches({ name, credentials }: ParsedRegistry, path: KeyPath): readonly Finding[] {
+  return credentials.flatMap(({ match, auth }, at) => {
+    const key = formatKeyPath([...path, at]);
+    if (match.toLowerCase().startsWith(`${name.toLowerCase()}/`)) {
+      return [{ path: [...path, at, "match"], message: `${key}.match begins with the registry; write "${match.slice(name.length + 1)}"` }];
+    }
+    if (credentials.findIndex((one) => one.match === match) < at)
+      return [{ path: [...path, at, "match"], message: `${key}.match: "${match}" is written twice` }];
+    const saysNothing = authOf(auth) === undefined && checkAuth(auth, []).length === 0;
+    return saysNothing ? [{ path: [...path, at, "auth"], message: `${key}.auth has neither a user nor a token` }] : [];
+  });
 }
 
 function checkHalves(tls: Pick<ParsedTls, "cert" | "key"> | undefined, path: KeyPath): readonly Finding[] {

@@ -9,7 +9,8 @@ import type { Finding } from "./finding.ts";
 import { flagOf } from "./flags.ts";
 import type { KeyPath } from "./key-path.ts";
 import { findKeysNotYet, notYetFinding } from "./not-yet.ts";
-import { reasonOf } from "./named-files.ts";
+import { reasonOf } from "./named-file.ts";
+import { namedSecrets } from "./named-secrets.ts";
 import { configSchema } from "./schema.ts";
 import { findingsOf } from "./schema-issues.ts";
 import { Vocabulary } from "./vocabulary.ts";
@@ -26,6 +27,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** Lines worth telling a person, none of them an error. */
   readonly notices: readonly string[];
+  /** Secrets stand in the file itself. */
+  readonly holdsSecrets: boolean;
 }
 
 const configFileBytesMax = 1_048_576;
@@ -65,7 +68,10 @@ export function readConfig(
     ...("configFile" in file.tree ? [origins.line({ path: ["configFile"], message: "configFile has no effect inside a configuration file" })] : []),
     ...variables.unknown.map((variable) => `${variable}: no such variable; top-level keys are spelt like ${variableOf("logLevel")}`),
   ];
-  return { config: configOf(parsed.data, { configFile }), notices };
+  const config = configOf(parsed.data, { configFile });
+  // One that came out of a variable is not in the file.
+  const holdsSecrets = namedSecrets(config).some(({ source }) => source.kind === "given" && text.includes(source.secret.reveal()));
+  return { config, notices, holdsSecrets };
 }
 
 async function readConfigFile(configFile: string): Promise<string> {

@@ -58,6 +58,13 @@ export const milliseconds = kind(durationText, "a number of milliseconds above 0
   return durationMs === 0 ? undefined : durationMs;
 });
 
+/** As `duration`; nothing is too little. */
+export const lifeTime = kind(
+  durationText,
+  "a duration above 0 such as 6h; without it a credential is used as long as it lives",
+  (written) => finite(findDurationMs(written)) || undefined,
+);
+
 /** As `duration`, or -1 for never: Infinity. */
 export const lifetime = kind(durationText, "a duration such as 90s, 1h30m or 7d, 0 for none, -1 for ever", (written) => findDurationMs(written));
 
@@ -115,6 +122,17 @@ export const mirrorUrl = kind(
   },
   { isSecret: true },
 ); // People put passwords into urls.
+
+/** The address of a service that gives credentials, as written: http or https, without a user or a fragment. */
+export const serviceUrl = kind(
+  z.string({ error: "must be a url" }),
+  "a url such as https://login.example.com/token, without user and fragment",
+  (written) => {
+    const { protocol, username, password, hash } = URL.parse(written) ?? {};
+    return (protocol === "https:" || protocol === "http:") && !username && !password && !hash ? written : undefined;
+  },
+  { isSecret: true },
+);
 
 /** A value that `read` makes of its text; where it makes none, the value, unless it may be secret, is said not to be `wanted`. */
 function kind<Value>(

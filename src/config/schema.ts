@@ -3,6 +3,7 @@
  * Keys of features that are not built yet are here too (so that a file that leaves them at their defaults works); `not-yet.ts` lists them.
  */
 import { z } from "zod";
+import { auth } from "./auth-schema.ts";
 import {
   alias,
   choice,
@@ -28,32 +29,16 @@ const tagTtl = z.union([lifetime, z.record(z.string(), lifetime)], { error: "mus
 const whenGone = choice(["serve", "refuse"]);
 const anything = z.record(z.string(), z.unknown(), { error: "must hold keys and values" });
 
-const token = z
-  .strictObject({
-    provider: text.optional().describe("Where tokens come from: ecr."),
-    providerOpts: text.optional().describe("Options of the provider: key=value,key=value."),
-    expiry: duration.optional().describe("How long a token is used at most."),
-    static: text.optional().describe("A token that never changes."),
-    staticFromEnv: text.optional().describe("The variable that holds the static token."),
-    staticFile: text.optional().describe("The file that holds the static token."),
-    scheme: optionalChoice(["basic", "bearer"]).optional().describe("How a static token is sent."),
-  })
-  .describe("Tokens that are renewed.");
-
-const auth = z.strictObject({
-  user: text.optional().describe("The user's name."),
-  password: text.optional().describe("The password itself."),
-  passwordFromEnv: text.optional().describe("The variable that holds the password."),
-  passwordFile: text.optional().describe("The file that holds the password."),
-  realmHosts: z.array(hostPort).prefault([]).describe("Other host[:port] that may ask for this credential."),
-  token: token.optional(),
-});
-
 const tls = z.strictObject({
   ca: text.optional().describe("PEM file of authorities that are trusted beside the system's."),
   cert: text.optional().describe("PEM file of the client certificate."),
   key: text.optional().describe("PEM file of its key."),
   insecureSkipVerify: flag.prefault(false).describe("Trust any certificate."),
+});
+
+const scopedAuth = z.strictObject({
+  match: word.describe("Doublestar pattern over the path, without the host."),
+  auth: auth.describe("The credential for what matches."),
 });
 
 const endpoint = z.strictObject({
@@ -81,7 +66,7 @@ const registry = z.strictObject({
   fillsMax: wholeNumber(1, 1_024).prefault(16).describe("Blobs that are fetched from it at once."),
   auth: auth.optional().describe("The credential for this registry."),
   tls: tls.optional().describe("How TLS is spoken with this registry."),
-  credentials: z.array(z.unknown()).prefault([]).describe("Credentials by repository."),
+  credentials: z.array(scopedAuth).prefault([]).describe("Other credentials for some of its repositories; the longest match wins."),
   opts: z.unknown().optional().describe("Accepted and ignored."),
 });
 

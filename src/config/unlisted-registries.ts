@@ -22,8 +22,11 @@ export function resolveUnlisted(config: Pick<Config, "unlistedRegistries" | "reg
 
 /** The names of registries for which we hold a credential or a client certificate. */
 export function registriesWithCredentials({ registries }: Pick<Config, "registries">): readonly string[] {
-  const isPrivate = ({ auth, tls, endpoints }: Config["registries"][number]): boolean =>
-    auth !== undefined || tls?.cert !== undefined || endpoints.some((endpoint) => endpoint.auth !== undefined || endpoint.tls?.cert !== undefined);
+  const isPrivate = ({ auth, credentials, tls, endpoints }: Config["registries"][number]): boolean =>
+    auth !== undefined ||
+    credentials.length > 0 ||
+    tls?.cert !== undefined ||
+    endpoints.some((endpoint) => endpoint.auth !== undefined || endpoint.tls?.cert !== undefined);
   return registries.filter(isPrivate).map(({ name }) => name);
 }
 

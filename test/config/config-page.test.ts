@@ -10,8 +10,8 @@ import { Vocabulary } from "../../src/config/vocabulary.ts";
 import { loadText } from "./load-text.ts";
 
 const vocabulary = new Vocabulary();
-/** Mirrors have the `auth` and `tls` of registries: the page describes them once. */
-const describedElsewhere = /^registries\[\]\.endpoints\[\]\.(auth|tls)\./;
+/** Mirrors and credentials by repository have the `auth` and `tls` of registries: the page describes them once. */
+const describedElsewhere = /^registries\[\]\.(endpoints|credentials)\[\]\.(auth|tls)\./;
 const keys = vocabulary.keys().filter(({ name }) => !describedElsewhere.test(name));
 let page = "";
 
@@ -63,7 +63,7 @@ describe("docs/config.md", () => {
 
   test("every example of a configuration in it is one", async () => {
     const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text ?? "");
-    expect(examples).toHaveLength(3);
+    expect(examples).toHaveLength(4);
     for (const text of examples) await loadText(text);
   });
 });

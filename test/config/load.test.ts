@@ -117,7 +117,11 @@ registries:
       aliases: ["ours", "docker.example"],
       endpoints: [
         { url: "https://mirror.example.com/a/b", auth: undefined, tls: undefined },
-        { url: "http://10.0.0.1:5000", auth: { user: "m", password: { kind: "environment", variable: "MIRROR" } }, tls: { insecureSkipVerify: true } },
+        {
+          url: "http://10.0.0.1:5000",
+          auth: { credential: { kind: "password", user: "m", password: { kind: "environment", variable: "MIRROR" } } },
+          tls: { insecureSkipVerify: true },
+        },
       ],
       originFallback: false,
       tagTtl: { defaultMs: 300_000, patterns: [] },
@@ -127,11 +131,11 @@ registries:
       redirectHosts: ["cdn.example.com:8443"],
       public: true,
       fillsMax: 4,
-      auth: { user: "ann", realmHosts: ["auth.example.com"] },
+      auth: { credential: { kind: "password", user: "ann" }, realmHosts: ["auth.example.com"] },
       tls: { ca: "r.pem", cert: "r.crt", key: "r.key", insecureSkipVerify: false },
     });
-    const password = registry?.auth?.password;
-    expect(password?.kind === "given" && password.secret.reveal()).toBe("0123");
+    const credential = registry?.auth?.credential;
+    expect(credential?.kind === "password" && credential.password.kind === "given" && credential.password.secret.reveal()).toBe("0123");
     expect(JSON.stringify(config)).not.toContain("0123");
   });
 
@@ -245,6 +249,10 @@ describe("what is wrong with a configuration", () => {
     ["registries:\n  - name: a.b\n    auth: { user: u }\n", ["config.yaml:3: registries[0].auth has a user and no password"]],
     ["registries:\n  - name: a.b\n    auth: { password: p }\n", ["config.yaml:3: registries[0].auth has a password and no user"]],
     [
+      "registries:\n  - name: a.b\n    auth: { user: u, password: p, passwordFromEnv: V, passwordFile: f }\n",
+      ["config.yaml:3: registries[0].auth has passwordFromEnv and passwordFile: one is enough"],
+    ],
+    [
       "registries:\n  - name: a.b\n    auth: { user: u, password: p, passwordFile: f }\n",
       ["config.yaml:3: registries[0].auth has password and passwordFile: one is enough"],
     ],
@@ -305,11 +313,6 @@ describe("keys of what is not built yet", () => {
       ["config.yaml:2: not supported yet: auth.htpasswd (line 2)", "config.yaml:4: not supported yet: auth.failDelay (line 4)"],
     ],
     ['{\n  "http": {\n    "accessControl": { "groups": {} }\n  }\n}\n', ["config.yaml:3: not supported yet: http.accessControl (line 3)"]],
-    [
-      "registries:\n  - name: a.b\n    auth:\n      token: { provider: ecr, expiry: 6h }\n",
-      ["config.yaml:4: not supported yet: registries[0].auth.token (line 4)"],
-    ],
-    ["registries:\n  - name: a.b\n    credentials:\n      - match: team/**\n", ["config.yaml:3: not supported yet: registries[0].credentials (line 3)"]],
   ])("%j", async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems);
   });
@@ -328,6 +331,10 @@ describe("notices", () => {
     ["serverTlsConfig: { cert: a, key: b, ca: c, clientAuth: verify }\n", /^config\.yaml:1: clientAuth: verify without a health port/],
     ["serverTlsConfig: { cert: a, key: b, ca: c }\n", /^config\.yaml:1: serverTlsConfig\.ca has no effect/],
     ["registries:\n  - name: a.b\n    scheme: http\n    auth: { user: u, password: p }\n", /^config\.yaml:3: the password for a\.b travels over plain http/],
+    [
+      "registries:\n  - name: a.b\n    auth: { user: u, password: p, passwordFromEnv: V }\n",
+      /^config\.yaml:3: registries\[0\]\.auth\.password has no effect: passwordFromEnv wins$/,
+    ],
     ["registries:\n  - name: a.b\n    tls: { insecureSkipVerify: true }\n", /^config\.yaml:3: any certificate is trusted for a\.b/],
     ["registries:\n  - name: a.b\n    opts: { x: 1 }\n", /^config\.yaml:3: opts has no effect/],
     ["configFile: other.yaml\n", /^config\.yaml:1: configFile has no effect/],

@@ -1,9 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { ConfigError } from "../../src/config/config-error.ts";
-import { findMissing, namedFiles, readSecret, readTlsTexts } from "../../src/config/named-files.ts";
-import { Secret } from "../../src/oci/secret.ts";
+import { findMissing, namedFiles, readTlsTexts } from "../../src/config/named-files.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { loadText } from "./load-text.ts";
 
@@ -17,11 +15,38 @@ registries:
     endpoints: ["https://a", { url: "https://b", auth: { user: u, passwordFile: b.txt } }]
 `);
     expect(namedFiles(config)).toEqual([
-      { key: "serverTlsConfig.cert", path: "s.crt" },
-      { key: "serverTlsConfig.key", path: "s.key" },
-      { key: "registries[0].tls.ca", path: "q.pem" },
-      { key: "registries[0].endpoints[1].auth.passwordFile", path: "b.txt" },
+      { key: "serverTlsConfig.cert", path: "s.crt", isSecret: false },
+      { key: "serverTlsConfig.key", path: "s.key", isSecret: true },
+      { key: "registries[0].tls.ca", path: "q.pem", isSecret: false },
+      { key: "registries[0].endpoints[1].auth.passwordFile", path: "b.txt", isSecret: true },
     ]);
+  });
+
+  test("are those of every kind of credential, wherever one can stand", async () => {
+    const { config } = await loadText(`
+registries:
+  - name: a.b
+    auth: { token: { staticFile: t.txt } }
+    endpoints: [{ url: "https://c", auth: { token: { provider: docker-config, providerOpts: { path: auth.json } } } }]
+    credentials:
+      - { match: g/**, auth: { token: { provider: gcp, providerOpts: { keyFile: key.json } } } }
+      - { match: a/**, auth: { token: { provider: azure, providerOpts: { federatedTokenFile: azure.jwt } } } }
+      - match: o/**
+        auth:
+          token:
+            provider: oauth2
+            providerOpts: { tokenUrl: "https://d/token", grant: jwt-bearer, assertionFile: o.jwt, clientId: c, clientSecretFile: c.txt }
+`);
+    expect(namedFiles(config).map(({ key, path }) => `${key}: ${path}`)).toEqual([
+      "registries[0].auth.token.staticFile: t.txt",
+      "registries[0].credentials[2].auth.token.providerOpts.clientSecretFile: c.txt",
+      "registries[0].endpoints[0].auth.token.providerOpts.path: auth.json",
+      "registries[0].credentials[0].auth.token.providerOpts.keyFile: key.json",
+      "registries[0].credentials[1].auth.token.providerOpts.federatedTokenFile: azure.jwt",
+      "registries[0].credentials[2].auth.token.providerOpts.assertionFile: o.jwt",
+    ]);
+    expect(await findMissing(config, {})).toHaveLength(6);
+    expect(namedFiles(config).every(({ isSecret }) => isSecret)).toBe(true);
   });
 
   test("are missing, a line each, and so are variables", async () => {
@@ -31,24 +56,15 @@ registries:
       "registries[0].auth.passwordFromEnv: the environment has no QUAY",
     ]);
     expect(await findMissing(config, { QUAY: "x" })).toHaveLength(1);
-  });
-
-  test("a password comes from where it was put, without the file's last line break", async () => {
-    await using folder = await temporaryFolder();
-    const path = join(folder.path, "password");
-    await writeFile(path, " pass word \r\n");
-    expect((await readSecret({ kind: "file", path }, {})).reveal()).toBe(" pass word ");
-    expect((await readSecret({ kind: "environment", variable: "P" }, { P: "p" })).reveal()).toBe("p");
-    expect((await readSecret({ kind: "given", secret: new Secret("g") }, {})).reveal()).toBe("g");
-  });
-
-  test("a password that is not there is a configuration error", async () => {
-    await using folder = await temporaryFolder();
-    const path = join(folder.path, "empty");
-    await writeFile(path, "\n");
-    await expect(readSecret({ kind: "file", path }, {})).rejects.toThrow(ConfigError);
-    await expect(readSecret({ kind: "file", path: `${path}.none` }, {})).rejects.toThrow("no such file");
-    await expect(readSecret({ kind: "environment", variable: "P" }, {})).rejects.toThrow("the environment has no P");
+    const tokens = await loadText(`
+registries:
+  - { name: a.b, auth: { token: { staticFromEnv: STATIC } } }
+  - { name: c.d, auth: { token: { provider: azure, providerOpts: { tenantId: t, clientId: c, clientSecretFromEnv: AZURE } } } }
+`);
+    expect(await findMissing(tokens.config, { AZURE: "" })).toEqual([
+      "registries[0].auth.token.staticFromEnv: the environment has no STATIC",
+      "registries[1].auth.token.providerOpts.clientSecretFromEnv: the environment has no AZURE",
+    ]);
   });
 
   test("PEM files are read where they are named", async () => {

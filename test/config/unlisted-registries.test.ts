@@ -14,6 +14,8 @@ describe("registries that are not listed", () => {
 
   test.each([
     ["a password", "registries: [{ name: quay.io, auth: { user: u, password: p } }]"],
+    ["a token", "registries: [{ name: quay.io, auth: { token: { provider: ecr } } }]"],
+    ["a credential for some repositories", "registries: [{ name: quay.io, credentials: [{ match: a/**, auth: { user: u, password: p } }] }]"],
     ["a client certificate", "registries: [{ name: quay.io, tls: { cert: c, key: k } }]"],
     ["a mirror's password", "registries: [{ name: quay.io, endpoints: [{ url: 'https://m', auth: { user: u, password: p } }] }]"],
     ["a mirror's certificate", "registries: [{ name: quay.io, endpoints: [{ url: 'https://m', tls: { cert: c, key: k } }] }]"],

@@ -7,6 +7,7 @@ import { findDurationMs } from "../../src/config/durations.ts";
 import { readEnvironment, variableOf } from "../../src/config/environment.ts";
 import { expandVariables } from "../../src/config/expansion.ts";
 import { readConfig } from "../../src/config/load.ts";
+import { providerNames, providerOptions, readOptionsText } from "../../src/config/provider-options.ts";
 import { findSizeBytes } from "../../src/config/sizes.ts";
 import { createTagTtl } from "../../src/config/tag-ttl.ts";
 import { Vocabulary } from "../../src/config/vocabulary.ts";
@@ -33,9 +34,16 @@ registries:
     aliases: [hub]
     endpoints: [https://mirror.example/hub, { url: "http://10.0.0.1:5000" }]
     auth: { user: u, password: "${"$"}{USER:-p}" }
+    credentials: [{ match: "team/**", auth: { token: { static: dTpw, scheme: bearer } } }]
   - name: registry:5000
     scheme: http
     staleIfError: 24h
+    auth: { token: { provider: ecr, providerOpts: "profile=p,region=r", expiry: 6h } }
+  - name: login.example
+    auth:
+      token:
+        provider: oauth2
+        providerOpts: { tokenUrl: https://login.example/token, clientId: c, clientSecretFromEnv: S }
 `;
 
 export const configParsers: readonly FuzzedParser[] = [
@@ -138,6 +146,17 @@ export const configParsers: readonly FuzzedParser[] = [
     limitMs: yamlLimitMs,
   }),
   fuzzed({
+    name: "options of a provider, as a text",
+    inputs: texts(optionsText(), { words: [...Object.values(providerOptions).flat(), "=", ",", ", "], lengthMax: yamlLengthMax }),
+    parse: readOptionsText,
+    check(read, text) {
+      if (read.kind === "failed") return assert.match(read.problem, /^(must be name=value|has (an option|[a-zA-Z]+) twice$)/, "nothing of the text is quoted");
+      const values = Object.values(read.options);
+      assert.equal(values.length, text.split(",").length);
+      assert.ok(values.every((value) => typeof value === "string" && value === value.trim() && text.includes(value)));
+    },
+  }),
+  fuzzed({
     name: "pattern of repositories",
     inputs: fc.tuple(
       texts(pattern(), { words: ["**", "*", "?", "[a-z]", "{a,b}", "!(a)", "+(b)", "{1..9}"], lengthMax: 60 }),
@@ -164,6 +183,11 @@ function yamlTree(): fc.Arbitrary<unknown> {
       fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), tie("tree"), { maxKeys: 3 }),
     ),
   })).tree;
+}
+
+function optionsText(): fc.Arbitrary<string> {
+  const option = fc.tuple(fc.constantFrom(...Object.values(providerOptions).flat()), fc.stringMatching(/^[ -+\--~]{0,12}$/));
+  return fc.uniqueArray(option, { selector: ([name]) => name, minLength: 1, maxLength: 4 }).map((all) => all.map((one) => one.join("=")).join(","));
 }
 
 /** Known keys with values that fit them, or do not. */
@@ -196,8 +220,15 @@ function configText(): fc.Arbitrary<string> {
       fc.dictionary(key, tie("value"), { maxKeys: 3 }),
     ),
   })).value;
+  const token = fc.record({ provider: fc.constantFrom(...providerNames), providerOpts: fc.oneof(value, optionsText()) }, { requiredKeys: ["provider"] });
   const registries = fc.array(
-    fc.dictionary(fc.constantFrom("name", "scheme", "aliases", "endpoints", "auth", "tls", "tagTtl", "redirectHosts", "fillsMax"), value, { maxKeys: 4 }),
+    fc
+      .dictionary(fc.constantFrom("name", "scheme", "aliases", "endpoints", "auth", "credentials", "tls", "tagTtl", "redirectHosts", "fillsMax"), value, {
+        maxKeys: 4,
+      })
+      .chain((registry) =>
+        fc.option(token, { nil: undefined }).map((told) => (told === undefined ? registry : { ...registry, name: "a.b", auth: { token: told } })),
+      ),
     { maxLength: 2 },
   );
   const tree = fc
