@@ -1,6 +1,7 @@
 /** `ociregistry serve`: from a configuration to a running server, and back when a signal says so. */
 import type { Config } from "../config/config.ts";
 import { ConfigError } from "../config/config-error.ts";
+import { findExposed } from "../config/exposed-files.ts";
 import { configFileOf, loadConfig } from "../config/load.ts";
 import { findMissing } from "../config/named-files.ts";
 import { systemClock, type Clock } from "../oci/clock.ts";
@@ -42,8 +43,10 @@ export async function serve({ flags, io, start = startWhole, clock = systemClock
   const configFile = configFileOf({ environment, flags });
   const watch = configFile === undefined ? undefined : new ConfigWatch({ path: configFile, clock, onChange: () => reloads.ask(`${configFile} changed`) });
   await watch?.remember();
-  const { config, notices } = await load();
+  const loaded = await load();
+  const { config, notices } = loaded;
   for (const notice of notices) io.writeError(`ociregistry: notice: ${notice}\n`);
+  for (const warning of await findExposed(loaded)) io.writeError(`ociregistry: warning: ${warning}\n`);
 
   const stopped = stopSignal(io);
   const forgetHangup = io.onSignal("SIGHUP", () => reloads.ask("SIGHUP"));
