@@ -5,7 +5,7 @@
 import { LRUCache } from "lru-cache";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
-import { OciError } from "../oci/errors.ts";
+import { isOutage, OciError } from "../oci/errors.ts";
 import type { Credential } from "./credentials.ts";
 import { startBudget, untilAborted } from "./waiting.ts";
 
@@ -64,7 +64,7 @@ export class BearerTokens {
     const held = this.#tokens.get(key);
     const nowMs = this.#options.clock.elapsed();
     if (held && nowMs < held.usableUntilMs) {
-      if (nowMs >= held.renewAtMs && !this.#pending.has(key)) this.#options.background.run("renewing a token", this.#buy(key, request));
+      if (nowMs >= held.renewAtMs && !this.#pending.has(key)) this.#renew(key, request);
       return { token: held, isHeld: true };
     }
     return { token: await untilAborted(this.#pending.get(key) ?? this.#buy(key, request), signal), isHeld: false };
@@ -74,6 +74,14 @@ export class BearerTokens {
   drop(request: TokenRequest, token: BearerToken): void {
     const key = keyOf(request);
     if (this.#tokens.get(key)?.value === token.value) this.#tokens.delete(key);
+  }
+
+  /** Ahead of time: while it fails, the held token does; when that has run out, whoever needs another hears why there is none. */
+  #renew(key: string, request: TokenRequest): void {
+    const renewed = this.#buy(key, request).catch((error: unknown) => {
+      if (!isOutage(error)) throw error;
+    });
+    this.#options.background.run("renewing a token", renewed);
   }
 
   #buy(key: string, request: TokenRequest): Promise<BearerToken> {

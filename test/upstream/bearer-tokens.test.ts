@@ -12,9 +12,10 @@ const { signal } = new AbortController();
 function setUp(issue: (clock: TestClock) => Partial<IssuedToken> | Promise<IssuedToken> = () => ({})) {
   const clock = new TestClock();
   const fetched: TokenRequest[] = [];
+  const warned: string[] = [];
   const tokens = new BearerTokens({
     clock,
-    background: new Background(silentLog),
+    background: new Background({ ...silentLog, warn: (_, message) => warned.push(message) }),
     tokenMs: 8_000,
     fetch: async (wanted) => {
       fetched.push(wanted);
@@ -22,7 +23,7 @@ function setUp(issue: (clock: TestClock) => Partial<IssuedToken> | Promise<Issue
     },
   });
   const get = async (more: Partial<TokenRequest> = {}) => (await tokens.get({ ...request, ...more }, signal)).token.value;
-  return { clock, tokens, fetched, get };
+  return { clock, tokens, fetched, warned, get };
 }
 
 describe("a bearer token", () => {
@@ -55,15 +56,16 @@ describe("a bearer token", () => {
     expect(await get()).toBe("token-2");
   });
 
-  test("stays in use while its renewal fails", async () => {
+  test("stays in use while its renewal fails, and nobody is told of that", async () => {
     let isDown = false;
-    const { clock, get } = setUp(() => (isDown ? Promise.reject(new OciError("UPSTREAM_UNAVAILABLE", "down")) : { expiresInSeconds: 1_000 }));
+    const { clock, get, warned } = setUp(() => (isDown ? Promise.reject(new OciError("UPSTREAM_UNAVAILABLE", "down")) : { expiresInSeconds: 1_000 }));
     await get();
     isDown = true;
     await clock.advance(850_000);
     expect(await get()).toBe("token-1");
     await clock.advance(10);
     expect(await get()).toBe("token-1");
+    expect(warned).toEqual([]);
   });
 
   test("counts from when it was issued, unless that clock is minutes off", async () => {
