@@ -13,8 +13,13 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
   after(delayMs, wake) {
-    const timer = setTimeout(wake, Math.min(delayMs, 2_147_483_647)).unref();
-    return () => clearTimeout(timer);
+    let immediate: NodeJS.Immediate | undefined;
+    // A process that stood still finds its timers due and its sockets full: what has arrived is read before anybody is judged late.
+    const timer = setTimeout(() => (immediate = setImmediate(wake).unref()), Math.min(delayMs, 2_147_483_647)).unref();
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(immediate);
+    };
   },
 };
 
