@@ -6,7 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setInterval as everyMs } from "node:timers/promises";
 import { lookUntil } from "../support/looking.ts";
-import { fillsRunning, startOurServer, temporaryFiles, type OurServer } from "../support/our-server.ts";
+import { readMetrics, startOurServer, temporaryFiles, type OurServer } from "../support/our-server.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { startSoakUpstreams, type SoakUpstreams } from "./soak-upstreams.ts";
 import { SoakVisits, type SoakTally } from "./soak-visits.ts";
@@ -23,6 +23,9 @@ export interface SoakOptions {
 export interface SoakSample {
   readonly atMs: number;
   readonly residentBytes: number;
+  /** Of these, what JavaScript uses, and the buffers beside it. */
+  readonly heapBytes: number;
+  readonly externalBytes: number;
   readonly openFiles: number;
   readonly threads: number;
   /** Files under the store's `tmp`: blobs on their way, and parts that wait to be gone on with. */
@@ -127,14 +130,16 @@ async function quiet(look: () => Promise<SoakSample>, upstreams: SoakUpstreams, 
 }
 
 async function lookAt(server: OurServer, known: Pick<SoakSample, "atMs" | "owed" | "illness">): Promise<SoakSample> {
-  const [running, temporary, residentBytes, openFiles, threads] = await Promise.all([
-    fillsRunning(server),
+  const [metric, temporary, residentBytes, openFiles, threads] = await Promise.all([
+    readMetrics(server),
     temporaryFiles(server),
     server.process.residentBytes(),
     server.process.openFiles(),
     server.process.threads(),
   ]);
-  return { ...known, residentBytes, openFiles, threads, temporaryFiles: temporary.length, fillsRunning: running };
+  const [heapBytes, externalBytes] = [metric("nodejs_heap_size_used_bytes"), metric("nodejs_external_memory_bytes")];
+  const running = metric('ociregistry_fills{state="running"}');
+  return { ...known, residentBytes, heapBytes, externalBytes, openFiles, threads, temporaryFiles: temporary.length, fillsRunning: running };
 }
 
 async function complaintsIn(logFile: string): Promise<readonly string[]> {

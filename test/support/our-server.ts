@@ -17,6 +17,8 @@ export interface OurServerOptions {
   readonly nodeArgs?: readonly string[];
   /** The only name server that it knows, at port 53. Takes root, and `unshare`. */
   readonly nameServer?: string;
+  /** Like in a container: its process ids are its own. `process` is then what started it; takes root, and `unshare`. */
+  readonly ownProcessIds?: boolean;
 }
 
 export interface OurServer extends AsyncDisposable {
@@ -33,13 +35,22 @@ export interface OurServer extends AsyncDisposable {
 const root = join(import.meta.dirname, "..", "..");
 
 /** Starts it and waits until it listens. With `logFile` its output is not read here, and costs us nothing. */
-export async function startOurServer({ folder, config = {}, env = {}, through = [], nodeArgs = [], nameServer }: OurServerOptions): Promise<OurServer> {
+export async function startOurServer({
+  folder,
+  config = {},
+  env = {},
+  through = [],
+  nodeArgs = [],
+  nameServer,
+  ownProcessIds = false,
+}: OurServerOptions): Promise<OurServer> {
   const imagePath = typeof config["imagePath"] === "string" ? config["imagePath"] : join(folder, "store");
   const logFile = typeof config["logFile"] === "string" ? await followFile(config["logFile"]) : undefined;
   const configFile = join(folder, "config.yaml");
   await writeFile(configFile, JSON.stringify({ host: "127.0.0.1", port: 0, logFormat: "json", ...config, imagePath })); // JSON is YAML.
   const command = [...through, join(root, "node_modules", ".bin", "node"), ...nodeArgs, join(root, "src", "main.ts"), "serve", "--config-file", configFile];
-  const [program = "", ...args] = nameServer === undefined ? command : await withNameServer(folder, nameServer, command);
+  const inPlace = ownProcessIds ? ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...command] : command;
+  const [program = "", ...args] = nameServer === undefined ? inPlace : await withNameServer(folder, nameServer, inPlace);
   const running = await startProcess({
     command: program,
     args,
@@ -78,10 +89,16 @@ function portIn(line: RegExpExecArray | null): number {
   return port;
 }
 
-/** Downloads that it has under way, by its metrics. */
-export async function fillsRunning({ url }: OurServer): Promise<number> {
+/** Its metrics: the result gives the value of a sample, as `ociregistry_fills{state="running"}`. */
+export async function readMetrics({ url }: OurServer): Promise<(sample: string) => number> {
   const page = await (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
-  return Number(/^ociregistry_fills\{state="running"\} (\d+)/m.exec(page)?.[1] ?? NaN);
+  const values = new Map(page.split("\n").map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]));
+  return (sample) => values.get(sample) ?? NaN;
+}
+
+/** Downloads that it has under way, by its metrics. */
+export async function fillsRunning(server: OurServer): Promise<number> {
+  return (await readMetrics(server))('ociregistry_fills{state="running"}');
 }
 
 /** Names of the files that it, or another process, has under the store's `tmp`. */
