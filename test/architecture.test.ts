@@ -28,6 +28,8 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   "@hono/node-server": ["server"],
   undici: ["upstream"],
   "ipaddr.js": ["upstream"],
+  "google-auth-library": ["upstream"],
+  "@azure/identity": ["upstream"],
   tldts: ["upstream"],
   "lru-cache": ["cache", "upstream"],
   minimatch: ["config"],
@@ -86,6 +88,9 @@ test("there is no cycle of imports", () => {
 test("only main.ts ends the process or takes its signals", () => {
   const others = sources.filter((file) => file !== "src/main.ts");
   expect(others.filter((file) => /process\.(exit\b|exitCode|abort|kill|on\(\s*["']SIG|once\(\s*["']SIG)/.test(read(file)))).toEqual([]);
+  // Credential programs are killed with all that they started.
+  const byName = others.filter((file) => /import \{[^}]*\b(exit|abort|kill)\b[^}]*\} from "node:process"/.test(read(file)));
+  expect(byName).toEqual(["src/upstream/run-program.ts"]);
 });
 
 test("no file is called after nothing in particular", () => {
