@@ -31,6 +31,13 @@ export class FakeTokenService extends RecordingServer {
     for (const token of this.#issued.values()) token.expired = true;
   }
 
+  /** Gives a token to `user` (undefined: anybody) by another way than its own. */
+  issue(user: string | undefined, scopes: readonly string[]): string {
+    const token = `token-${this.#issued.size + 1}`;
+    this.#issued.set(token, { user, scopes, expired: false });
+    return token;
+  }
+
   /** What a registry thinks of `token` for pulling from `repository`; undefined is the registry itself. */
   judge(token: string, repository: string | undefined): TokenState {
     const issued = this.#issued.get(token);
@@ -52,8 +59,7 @@ export class FakeTokenService extends RecordingServer {
     const user = userOf(request.headers.authorization);
     if (user && this.users.get(user.name) !== user.password) return { status: 401, body: JSON.stringify({ details: "incorrect username or password" }) };
     const scopes = new URL(request.url, this.url).searchParams.getAll("scope").flatMap((scope) => scope.split(" "));
-    const token = `token-${this.#issued.size + 1}`;
-    this.#issued.set(token, { user: user?.name, scopes, expired: false });
+    const token = this.issue(user?.name, scopes);
     const answer = { [this.tokenField]: token, ...(this.expiresInSeconds === undefined ? {} : { expires_in: this.expiresInSeconds }) };
     return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(answer) };
   }
