@@ -5,6 +5,7 @@
 import { digestOf, type Digest } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { contentReply } from "./content-reply.ts";
+import type { FakeAws } from "./fake-aws.ts";
 import { startFakeCdn, type FakeCdn } from "./fake-cdn.ts";
 import { userOf, type FakeTokenService } from "./fake-token-service.ts";
 import { HeldContent, referrersIndex } from "./held-content.ts";
@@ -28,7 +29,9 @@ export type Authentication =
       readonly realm?: string;
       /** What an expired token is answered, without a challenge; absent: 401 with one. */
       readonly expiredStatus?: 400 | 403;
-    };
+    }
+  /** As Amazon ECR: Basic with a password that AWS gave for this account. */
+  | { readonly kind: "ecr"; readonly aws: FakeAws; readonly account: string };
 
 /** Where `WWW-Authenticate` is sent: with every 401, only with that of `/v2/`, or never. */
 type ChallengePlace = "always" | "ping only" | "never";
@@ -128,6 +131,7 @@ export class FakeUpstream extends RecordingServer {
       if (user?.name === authentication.name && user.password === authentication.password) return undefined;
       return unauthorized(request, authentication.challenge, ['Basic realm="fake"']);
     }
+    if (authentication.kind === "ecr") return ecrRefusal(request, authentication);
     const { tokens, challenge, withoutScope = false, severalSchemes = false, realm = tokens.realm, expiredStatus } = authentication;
     const token = /^bearer (.+)$/i.exec(request.headers.authorization ?? "")?.[1];
     const state = token === undefined ? "unknown" : tokens.judge(token, request.repository);
@@ -183,6 +187,16 @@ export class FakeUpstream extends RecordingServer {
       "oci-filters-applied": artifactType === null ? undefined : "artifactType",
     });
   }
+}
+
+/** ECR asks strangers for Basic, and says 403 to a token that has expired, or whose owner may not read here. */
+function ecrRefusal(request: RecordedRequest, { aws, account }: Authentication & { readonly kind: "ecr" }): Reply | undefined {
+  const user = userOf(request.headers.authorization);
+  const state = user?.name === "AWS" ? aws.judge(user.password, account) : "unknown";
+  if (state === "valid") return undefined;
+  if (state === "expired") return errorReply(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.");
+  if (state === "foreign") return errorReply(403, "DENIED", "is not authorized to perform: ecr:BatchGetImage");
+  return unauthorized(request, "always", [`Basic realm="https://${account}.dkr.ecr.us-east-1.amazonaws.com/",service="ecr.amazonaws.com"`]);
 }
 
 interface Route {
