@@ -1,9 +1,10 @@
 /** Every parser of ours that reads what others wrote: `make test` tries each with thousands of inputs, `make prove` all with a million. */
 import { cacheParsers } from "./cache-parsers.ts";
 import { configParsers } from "./config-parsers.ts";
+import { credentialParsers } from "./credential-parsers.ts";
 import type { FuzzedParser } from "./fuzzed-parser.ts";
 import { ociParsers } from "./oci-parsers.ts";
 import { serverParsers } from "./server-parsers.ts";
 import { upstreamParsers } from "./upstream-parsers.ts";
 
-export const parsers: readonly FuzzedParser[] = [...ociParsers, ...serverParsers, ...upstreamParsers, ...cacheParsers, ...configParsers];
+export const parsers: readonly FuzzedParser[] = [...ociParsers, ...serverParsers, ...upstreamParsers, ...credentialParsers, ...cacheParsers, ...configParsers];
