@@ -112,7 +112,8 @@ function refusalOf(error: unknown, heard: Heard, { options, who }: Told): OciErr
   if (code !== undefined) return refusedByEntra(code, text, { options, who });
   const status = heard.status !== undefined && heard.status >= 400 ? heard.status : statusIn(error);
   if (status !== undefined) {
-    if (status >= 500 || status === 429) return new OciError("UPSTREAM_UNAVAILABLE", `${who}: Azure answered ${status}`, { source: "upstream" });
+    if (status >= 500 || status === 429 || (options.identity === "managed" && busyMetadata.has(status)))
+      return new OciError("UPSTREAM_UNAVAILABLE", `${who}: Azure answered ${status}`, { source: "upstream" });
     const cure =
       options.identity === "managed" ? `is the identity ${options.clientId ?? "of the system"} assigned to this machine?` : "check tenantId and authorityHost";
     return new OciError("DENIED", `${who}: Azure answered ${status} (${words(text, options) ?? "no reason given"}); ${cure}`, { source: "upstream" });
@@ -128,6 +129,9 @@ function refusalOf(error: unknown, heard: Heard, { options, who }: Told): OciErr
     return new OciError("DENIED", `${who}: ${words(text, options) ?? "what it needs is missing"}; give tenantId, clientId and what else the identity needs`);
   return new OciError("UPSTREAM_UNAVAILABLE", `${who}: ${words(text, options) ?? "it failed"}`);
 }
+
+/** What the instance metadata service says while it is being updated. */
+const busyMetadata: ReadonlySet<number> = new Set([404, 410]);
 
 /** Codes of errors that pass: the directory is busy. */
 const passing: ReadonlySet<string> = new Set(["AADSTS90006", "AADSTS90033"]);

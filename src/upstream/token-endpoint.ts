@@ -45,7 +45,7 @@ interface Refusal {
  */
 export async function askTokenEndpoint(endpoint: TokenEndpoint, question: TokenQuestion, signal: AbortSignal): Promise<JsonObject> {
   const response = await sendForm(endpoint, question, signal);
-  if (response.status === 200) return await readObject(response, endpoint, signal);
+  if (response.status >= 200 && response.status < 300) return await readObject(response, endpoint, signal);
   throw await refusalOf(response, endpoint, question, signal);
 }
 

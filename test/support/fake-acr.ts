@@ -18,6 +18,7 @@ export class FakeAcr extends FakeUpstream {
   /** What its refresh tokens say of their life. */
   refreshLifeSeconds = 3 * 3_600;
   readonly #refreshTokens = new Set<string>();
+  #given = 0;
   readonly #tokens: FakeTokenService;
 
   constructor({ tokens, ...options }: { tokens: FakeTokenService } & ConstructorParameters<typeof FakeUpstream>[0]) {
@@ -62,7 +63,7 @@ export class FakeAcr extends FakeUpstream {
     if (form.get("grant_type") !== "access_token" || form.get("service") !== this.host) return errors(400, "UNSUPPORTED", "the request is not supported");
     if (!this.admits.has(form.get("access_token") ?? "")) return errors(401, "UNAUTHORIZED", "authentication required, visit https://aka.ms/acr/authorization");
     const iat = Math.floor(Date.now() / 1_000);
-    const token = unsignedJwt({ iat, exp: iat + this.refreshLifeSeconds, grant_type: "refresh_token", jti: this.#refreshTokens.size });
+    const token = unsignedJwt({ iat, exp: iat + this.refreshLifeSeconds, grant_type: "refresh_token", jti: ++this.#given });
     this.#refreshTokens.add(token);
     return json(200, { refresh_token: token });
   }

@@ -265,6 +265,7 @@ describe("Azure's login service is away", () => {
 
   test.each([
     ["is ill", { status: 500, body: "oh" }, "Azure answered 500"],
+    ["is being updated", { status: 404, body: "not now" }, "Azure answered 404"],
     ["cuts the connection", { drop: true }, "no usable answer from the instance metadata service; this machine may have none"],
   ] as const)("a metadata service that %s is an outage", async (name, quirk, said) => {
     await using set = await setUpMachine();

@@ -176,6 +176,7 @@ describe("an OAuth2 token endpoint that is ill", () => {
     ["500", { status: 500, body: "oh" }, "answered 500"],
     ["a passing error", { status: 400, body: '{"error":"temporarily_unavailable"}' }, "temporarily_unavailable"],
     ["a page", { body: "<html>" }, "it is no JSON object"],
+    ["nothing", { status: 204 }, "it is no JSON object"],
     ["an array", { body: '["access_token"]' }, "it is no JSON object"],
     ["no token", { body: '{"token_type":"Bearer"}' }, "no access_token in it"],
     ["a token that no header can carry", { body: '{"access_token":"a\\r\\nb: c"}' }, "no access_token in it"],
