@@ -35,10 +35,12 @@ export function noticesOfAuth(auth: ParsedAuth | undefined, path: KeyPath): read
   return [...besideToken, ...besideFile, ...plainHttpNotices(providerOpts, [...path, "token", "providerOpts"])];
 }
 
-function plainHttpNotices(options: ParsedOptions, path: KeyPath): readonly Finding[] {
-  return (["tokenUrl", "authorityHost", "endpoint"] as const)
-    .filter((key) => isPlainHttp(options[key]))
-    .map((key) => ({ path: [...path, key], message: `${formatKeyPath([...path, key])}: credentials travel over plain http` }));
+function plainHttpNotices({ endpoint, tokenUrl }: ParsedOptions, path: KeyPath): readonly Finding[] {
+  const notice = (key: string, words: string): Finding => ({ path: [...path, key], message: `${formatKeyPath([...path, key])} ${words}` });
+  return [
+    ...(isPlainHttp(endpoint) ? [notice("endpoint", "is plain http: tokens travel so")] : []),
+    ...(isPlainHttp(tokenUrl) ? [notice("tokenUrl", "is plain http, which is refused for a registry that is reached by https")] : []),
+  ];
 }
 
 /** True when there is something in it to fetch or to send. */
@@ -120,8 +122,9 @@ function secretProblems({ clientSecret, clientSecretFromEnv, clientSecretFile }:
 }
 
 function azureProblems(options: ParsedOptions): readonly Problem[] {
-  const { identity, tenantId, clientId, federatedTokenFile } = options;
+  const { identity, tenantId, clientId, federatedTokenFile, authorityHost } = options;
   const secret = secretKeyOf(options);
+  if (authorityHost !== undefined && !/^https:/i.test(authorityHost)) return [["authorityHost", "has an authorityHost without https"]];
   if (secret !== undefined && federatedTokenFile !== undefined) return [["federatedTokenFile", `has ${secret} and federatedTokenFile: one is enough`]];
   const needsSecret = identity === "service-principal" || (identity === undefined && secret !== undefined);
   if (needsSecret) {

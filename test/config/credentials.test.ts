@@ -197,6 +197,7 @@ describe("what is wrong with a token", () => {
       `${options} has clientSecretFromEnv, which identity: managed does not take`,
     ],
     ["{ provider: azure, providerOpts: 'identity=managed,federatedTokenFile=f' }", `${options} has federatedTokenFile, which identity: managed does not take`],
+    ["{ provider: azure, providerOpts: 'authorityHost=http://127.0.0.1:1' }", `${options} has an authorityHost without https`],
     ["{ provider: oauth2 }", `${options} has no tokenUrl`],
     ["{ provider: oauth2, providerOpts: tokenUrl=https://u:p@i }", expect.stringMatching(/providerOpts\.tokenUrl must be a url such as [^@]*$/)],
     ["{ provider: oauth2, providerOpts: tokenUrl=https://i }", `${options} has neither a clientSecret nor an assertionFile to show`],
@@ -274,8 +275,9 @@ describe("notices about tokens", () => {
     ["{ provider: docker-config, expiry: 6h }", "registries[0].auth.token.expiry has no effect: docker-config is read again whenever it changes"],
     [
       "{ provider: oauth2, providerOpts: 'tokenUrl=http://i.example/t,clientId=c,clientSecret=s' }",
-      "registries[0].auth.token.providerOpts.tokenUrl: credentials travel over plain http",
+      "registries[0].auth.token.providerOpts.tokenUrl is plain http, which is refused for a registry that is reached by https",
     ],
+    ["{ provider: ecr, providerOpts: endpoint=http://aws.example }", "registries[0].auth.token.providerOpts.endpoint is plain http: tokens travel so"],
   ])("%s", async (token, notice) => {
     expect((await loadText(withToken(token))).notices.map(withoutFolder)).toEqual([`config.yaml:4: ${notice}`]);
   });
