@@ -6,7 +6,7 @@ import { LRUCache } from "lru-cache";
 import { isOutage, OciError } from "../oci/errors.ts";
 import { BearerTokens, type BearerToken, type TokenRequest } from "./bearer-tokens.ts";
 import { findBearer, hasBasic, parseChallenges, type BearerChallenge, type Challenge } from "./challenge.ts";
-import { basicAuthorization, type Credential, type CredentialSource } from "./credentials.ts";
+import { directHeader, isShownUnasked, type Credential, type CredentialSource } from "./credentials.ts";
 import type { Origins, Reply } from "./origins.ts";
 import { permittedRealm } from "./realms.ts";
 
@@ -159,15 +159,8 @@ export class Authenticator {
 
 /** The credential itself, shown to the registry. */
 function directly(credential: Credential): Authorization {
-  const common = { isPrivileged: true, heldToken: undefined, shown: credential } as const;
-  if (credential.kind === "basic") return { ...common, header: basicAuthorization(credential.user, credential.password), scheme: "basic" };
-  if (credential.kind === "opaque") return { ...common, header: `Basic ${credential.token}`, scheme: "basic" };
-  return { ...common, header: `Bearer ${credential.token}`, scheme: "bearer" };
-}
-
-/** Whether the registry sees it before it has asked for anything. */
-function isShownUnasked(credential: Credential): boolean {
-  return credential.kind === "basic" ? credential.isShownUnasked === true : credential.kind !== "identity";
+  const { scheme, header } = directHeader(credential);
+  return { header, isPrivileged: true, heldToken: undefined, shown: credential, scheme };
 }
 
 function scopeOf(name: string): string {

@@ -38,6 +38,8 @@ export interface CredentialSource {
 
 /** How a credential that has to be fetched stands. Without secrets. */
 export interface CredentialStatus {
+  /** Names what fetches it: `ecr 111122223333 in us-east-1, profile team-a`; undefined: no single thing does. */
+  readonly description?: string;
   readonly state: "none" | "fetching" | "held" | "refreshing" | "failing";
   /** When the one that is held ends, in milliseconds since 1970; undefined: none is held, or it has no end. */
   readonly expiresAtMs?: number | undefined;
@@ -75,6 +77,18 @@ export function identified(content: CredentialContent): Credential {
 /** The user and password of the configuration; the password is revealed at each use and kept nowhere. */
 export function passwordSource({ user, password }: { readonly user: string; readonly password: Secret }): CredentialSource {
   return { ...anonymous, current: () => Promise.resolve(identified({ kind: "basic", user, password: password.reveal() })) };
+}
+
+/** Whether a registry sees it before it has asked for anything. */
+export function isShownUnasked(credential: Credential): boolean {
+  return credential.kind === "basic" ? credential.isShownUnasked === true : credential.kind !== "identity";
+}
+
+/** The value of an Authorization header that shows the credential itself. */
+export function directHeader(credential: Credential): { readonly scheme: "basic" | "bearer"; readonly header: string } {
+  if (credential.kind === "basic") return { scheme: "basic", header: basicAuthorization(credential.user, credential.password) };
+  if (credential.kind === "opaque") return { scheme: "basic", header: `Basic ${credential.token}` };
+  return { scheme: "bearer", header: `Bearer ${credential.token}` };
 }
 
 /** The value of an Authorization header for Basic. RFC 7617, in UTF-8. */

@@ -16,6 +16,7 @@ import type { CredentialSource, CredentialStatus } from "./credentials.ts";
 import { statusError, unusable, type Sought } from "./errors.ts";
 import type { Lane } from "./exchange.ts";
 import { HttpClient } from "./http-client.ts";
+import { logIn, type Login } from "./login.ts";
 import type { NameLookup } from "./name-lookup.ts";
 import { Origins, type Reply } from "./origins.ts";
 import type { Proxies } from "./proxies.ts";
@@ -136,6 +137,13 @@ export class Endpoint {
   /** How its credential stands; undefined where none has to be fetched. */
   credentialStatus(): CredentialStatus | undefined {
     return this.#options.credentials.status();
+  }
+
+  /** Shows the registry the credential that is for the repository called `name`, and hears what it says. Rejects as `ask`. */
+  async logIn(name: string, signal: AbortSignal): Promise<Login> {
+    const { url, credentials, realmHosts, clock, userAgent } = this.#options;
+    const credential = await credentials.current(name, signal);
+    return logIn(credential, { own: new URL(url.origin), realmHosts, origins: this.#origins, clock, userAgent }, signal);
   }
 
   stopProbing(): void {

@@ -102,6 +102,7 @@ export class TokenManager implements CredentialSource {
     const state = this.#state;
     const held = "held" in state ? state.held : undefined;
     return {
+      description: this.#options.provider.description,
       state: state.kind,
       expiresAtMs: held && this.#usable() ? held.expiresAtMs : undefined,
       reason: state.kind === "failing" ? state.error.message : undefined,

@@ -70,7 +70,7 @@ describe("a credential", () => {
     gate.resolve();
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(["token 1"]));
     expect(set.provider.fetchedAt).toEqual([0]);
-    expect(set.manager.status()).toEqual({ state: "held", expiresAtMs: set.clock.now() + 12 * hour, reason: undefined });
+    expect(set.manager.status()).toEqual({ description: "a provider", state: "held", expiresAtMs: set.clock.now() + 12 * hour, reason: undefined });
   });
 
   test.each([
@@ -122,7 +122,7 @@ describe("a credential", () => {
     expect(await set.current()).toBe("token 1");
     await set.clock.advance(1);
     await expect(set.current()).rejects.toBe(away);
-    expect(set.manager.status()).toEqual({ state: "failing", expiresAtMs: undefined, reason: "a provider: nobody there" });
+    expect(set.manager.status()).toEqual({ description: "a provider", state: "failing", expiresAtMs: undefined, reason: "a provider: nobody there" });
     set.provider.failure = undefined;
     await set.clock.advance(300_000);
     expect(await set.current()).toMatch(/^token \d+$/);
