@@ -3,7 +3,7 @@
  * those of docker/cli "config file" and of containers-auth.json(5).
  */
 import { OciError } from "../oci/errors.ts";
-import { findRegistryHost, type RegistryHost } from "../oci/repository.ts";
+import { dockerHub, type RegistryHost } from "../oci/repository.ts";
 import { Secret } from "../oci/secret.ts";
 import type { CredentialContent } from "./credentials.ts";
 import { objectOf, parseJsonObject, type JsonObject } from "./json-object.ts";
@@ -31,15 +31,17 @@ type Stored =
   | { readonly kind: "identity" | "bearer"; readonly token: Secret }
   | { readonly kind: "broken"; readonly why: string };
 
+const dockerHubNames: ReadonlySet<string> = new Set(["index.docker.io", "registry-1.docker.io"]);
+
 /** Parses the file; undefined when it is none. What is not for `host` is not kept. */
 export function parseDockerConfig(bytes: Buffer, host: RegistryHost): RegistryEntries | undefined {
   const json = parseJsonObject(bytes);
   if (!json) return undefined;
-  const helpers = Object.entries(objectOf(json["credHelpers"]) ?? {}).filter(([key]) => keyOf(key).host === host && keyOf(key).path === "");
+  const helpers = Object.entries(objectOf(json["credHelpers"]) ?? {}).filter(([key]) => pathAt(host, key) === "");
   const auths = Object.entries(objectOf(json["auths"]) ?? {}).flatMap(([key, value]): readonly AuthEntry[] => {
-    const { host: keyHost, path } = keyOf(key);
-    const stored = keyHost === host ? storedIn(objectOf(value) ?? {}) : undefined;
-    return stored ? [{ key, path, stored }] : [];
+    const path = pathAt(host, key);
+    const stored = path === undefined ? undefined : storedIn(objectOf(value) ?? {});
+    return path !== undefined && stored ? [{ key, path, stored }] : [];
   });
   return {
     helper: textOf(helpers.toSorted(([one], [other]) => one.length - other.length)[0]?.[1]),
@@ -90,16 +92,16 @@ function decodeAuth(auth: string): Stored {
   return { kind: "basic", user: decoded.slice(0, colonAt), password: new Secret(decoded.slice(colonAt + 1).replace(/^\0+|\0+$/g, "")) };
 }
 
-/** A key as people and programs write it: `host`, `host/team`, `https://host/v1/`. Undefined `host`: it is for no registry. */
-function keyOf(key: string): { readonly host: RegistryHost | undefined; readonly path: string } {
-  const [host = "", ...segments] = key.replace(/^https?:\/\//i, "").split("/");
+/**
+ * The path that a key names at `host`; undefined: it is for another registry. People and programs write `host`, `host/team`, `https://host/v1/`.
+ * The port is part of the name, as docker has it: `host` and `host:443` are two.
+ */
+function pathAt(host: RegistryHost, key: string): string | undefined {
+  const [written = "", ...segments] = key.replace(/^https?:\/\//i, "").split("/");
+  const name = written.toLowerCase().replace(/\.$/, "");
+  if (name !== host && !(host === dockerHub && dockerHubNames.has(name))) return undefined;
   const path = segments.join("/").replace(/\/+$/, "");
-  return { host: hostOf(host), path: path === "v1" || path === "v2" ? "" : path };
-}
-
-/** The port is part of the name, as docker has it: `host` and `host:443` are two. */
-function hostOf(written: string): RegistryHost | undefined {
-  return findRegistryHost(written, { scheme: /:0*443$/.test(written) ? "http" : "https" });
+  return path === "v1" || path === "v2" ? "" : path;
 }
 
 /** A text that says something. */

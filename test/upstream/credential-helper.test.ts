@@ -7,13 +7,14 @@ import { systemClock } from "../../src/oci/clock.ts";
 import { parseRegistryHost } from "../../src/oci/repository.ts";
 import { helperProgram, helperProvider, NoCredential, orAnonymous, type HelperOptions } from "../../src/upstream/credential-helper.ts";
 import { anonymous } from "../../src/upstream/credentials.ts";
+import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { pidsIn, survivors, writeCredentialProgram, type CredentialProgram } from "../support/credential-programs.ts";
 import { lookUntil } from "../support/looking.ts";
 import { runProcess } from "../support/processes.ts";
 import { requirePrograms } from "../support/programs.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
-import { failureOf } from "./asking.ts";
+import { call, failureOf, listedAs, reference, repositoryAt, startUpstreams } from "./asking.ts";
 
 const secret = "s3cr3t Canary+/=";
 const host = parseRegistryHost("registry.example.com");
@@ -228,6 +229,57 @@ describe("a helper that does not behave", () => {
     const helper = await write(`echo '{"Username":"robot","Secret":"p"}'`);
     await expect(providerOf(helper).fetch(AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
     expect(await helper.runs()).toEqual([]);
+  });
+});
+
+describe("pulling with a helper", () => {
+  async function setUp(script: string) {
+    const stack = new AsyncDisposableStack();
+    const fake = stack.use(await startFakeUpstream());
+    fake.authentication = { kind: "basic", name: "robot", password: secret };
+    fake.putImage("team/app", "latest");
+    const helper = await write(script);
+    const logged: string[] = [];
+    const note = (fields: unknown, message: string): number => logged.push(inspect(fields, { depth: 10 }) + message);
+    const credential = { kind: "exec", protocol: "docker", command: helper.path, args: [] } as const;
+    const upstreams = startUpstreams([listedAs(fake, { auth: { credential } })], { log: { debug: note, info: note, warn: note, error: note } });
+    stack.use(upstreams);
+    const pull = () => upstreams.getManifest(repositoryAt(fake.host), reference(), call());
+    return { fake, helper, logged, pull, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  }
+
+  const line = "GET /v2/team/app/manifests/latest";
+
+  test("runs it once, before anybody asks, and shows what it gave when the registry wants it", async () => {
+    await using set = await setUp(`echo '{"Username":"robot","Secret":"${secret}"}'`);
+    await set.helper.ran(1);
+    await Promise.all([set.pull(), set.pull(), set.pull()]);
+    expect(await set.helper.runs()).toEqual([`get ${set.fake.host}`]);
+    expect(set.fake.log.filter(({ headers }) => headers.authorization !== undefined)).toHaveLength(3);
+    expect(set.logged.join("\n")).not.toContain(secret);
+  });
+
+  test("that gives a wrong secret is asked once more, and then access is refused", async () => {
+    await using set = await setUp(`echo '{"Username":"robot","Secret":"${secret} of last year"}'`);
+    expect(await failureOf(set.pull(), "DENIED")).toMatchObject({ source: "upstream" });
+    expect(set.fake.requests).toEqual([line, line]);
+    expect(set.logged.join("\n")).not.toContain(secret);
+  });
+
+  test("that has nothing asks as anybody", async () => {
+    await using set = await setUp("echo 'credentials not found in native keychain'; exit 1");
+    set.fake.authentication = { kind: "none" };
+    await set.pull();
+    expect(set.fake.log.map(({ line: asked, headers }) => [asked, headers.authorization])).toEqual([[line, undefined]]);
+  });
+
+  test("that fails asks nobody anything, and shows its secret in no error and no line of the log", async () => {
+    await using set = await setUp(`echo 'the secret is ${secret}' >&2; echo '${secret}'; exit 5`);
+    const error = await failureOf(set.pull(), "UPSTREAM_UNAVAILABLE");
+    expect(error.message).toContain("exit code 5");
+    expect(set.fake.requests).toEqual([]);
+    expect(set.logged.join("\n")).toContain("exit code 5");
+    expect(set.logged.join("\n") + shown(error)).not.toContain(secret);
   });
 });
 
