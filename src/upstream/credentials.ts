@@ -53,6 +53,8 @@ export interface CredentialProvider {
   readonly description: string;
   /** Fetches one. Rejects with `DENIED` when somebody has to mend something, else with an outage; the message says what in one line, without secrets. */
   fetch(signal: AbortSignal): Promise<IssuedCredential>;
+  /** Nobody will ask again: ends what it keeps open. Absent: nothing. */
+  close?(): Promise<void>;
 }
 
 export interface IssuedCredential {

@@ -111,7 +111,9 @@ export class TokenManager implements CredentialSource {
 
   /** Fetches no more. What is under way is given up. */
   close(): void {
+    const { provider, background } = this.#options;
     this.#cancelTimer();
+    if (provider.close) background.run("closing a credential's connections", provider.close());
     this.#lifetime.abort(new OciError("OVERLOADED", "the server is shutting down, or was told of another credential", { retryAfterMs: 1_000 }));
   }
 
@@ -167,7 +169,7 @@ export class TokenManager implements CredentialSource {
   }
 
   async #fetchOnce(): Promise<Held> {
-    const { clock, provider, fetchMs = 8_000 } = this.#options;
+    const { clock, provider, fetchMs = 10_000 } = this.#options;
     const late = (): OciError => new OciError("UPSTREAM_TIMEOUT", `${provider.description}: no credential within ${fetchMs} ms`);
     using budget = startBudget({ clock, limitMs: fetchMs, signal: this.#lifetime.signal, late });
     const { content, expiresAtMs } = await untilAborted(provider.fetch(budget.signal), budget.signal);

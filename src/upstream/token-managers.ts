@@ -12,8 +12,6 @@ export interface TokenManagersOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly background: Background;
-  /** How long one fetch may take. */
-  readonly fetchMs: number;
 }
 
 export interface ManagedToken {

@@ -5,21 +5,30 @@ import { delay } from "../oci/clock.ts";
 import { digestOf } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Registry } from "../oci/registry.ts";
-import { dockerHub, parseRegistryHost, type RegistryHost, type Repository } from "../oci/repository.ts";
+import type { RegistryHost, Repository } from "../oci/repository.ts";
 import type { UpstreamStatus } from "../oci/views.ts";
-import { ListedAddresses } from "./address-policy.ts";
-import { credentialKey, credentialsOf } from "./credential-kinds.ts";
+import { AddressPolicy, ListedAddresses } from "./address-policy.ts";
+import { credentialKey, credentialsOf, type Connect } from "./credential-kinds.ts";
+import { tryCredential, type CredentialTrial } from "./credential-trials.ts";
 import { Endpoint } from "./endpoint.ts";
+import { HttpClient } from "./http-client.ts";
 import { NameLookup } from "./name-lookup.ts";
 import { Proxies } from "./proxies.ts";
-import { defaultDeadlines, defaultPullTimeoutMs, type EndpointOptions, type UpstreamOptions, type UpstreamRegistryOptions } from "./upstream-options.ts";
+import { accessesOf, originOf, placesOf, type Place } from "./registry-places.ts";
+import {
+  defaultDeadlines,
+  defaultPullTimeoutMs,
+  type Deadlines,
+  type EndpointOptions,
+  type UpstreamOptions,
+  type UpstreamRegistryOptions,
+} from "./upstream-options.ts";
 import { TokenManagers } from "./token-managers.ts";
 import { UpstreamRegistry } from "./upstream-registry.ts";
 
 /** Registries that are not listed, and are remembered since somebody asked for them. */
 const unlistedMax = 256;
 const settleMs = 1_000;
-const dockerHubOrigin = "https://registry-1.docker.io";
 
 interface Listed {
   readonly registry: UpstreamRegistry;
@@ -45,7 +54,7 @@ export class Upstreams implements Registry {
     this.#options = options;
     this.#background = new Background(log);
     const lookups = { clock, background: this.#background, lookupMs, ...(resolve ? { resolve } : {}) };
-    this.#managers = new TokenManagers({ clock, log, background: this.#background, fetchMs: { ...defaultDeadlines, ...options.deadlines }.tokenMs });
+    this.#managers = new TokenManagers({ clock, log, background: this.#background });
     // Names that strangers make up wait for one another, never the operator's own.
     this.#listedNames = new NameLookup(lookups);
     this.#unlistedNames = new NameLookup(lookups);
@@ -99,6 +108,26 @@ export class Upstreams implements Registry {
     for (const [, { registry }] of gone) this.#leave(registry);
   }
 
+  /** Tries every credential of the listed `hosts` wherever it is for, all at once, each for `limitMs` at most. Never rejects. */
+  async tryCredentials(hosts: ReadonlySet<RegistryHost>, limitMs: number): Promise<readonly CredentialTrial[]> {
+    const options = this.#options;
+    const subjects = options.registries.flatMap((registry) => {
+      if (!hosts.has(registry.host)) return [];
+      const build = this.#endpointBuilder(registry, { options, proxies: new Proxies(options.proxy), isListed: true });
+      const { mirrors, origin = [] } = placesOf(registry);
+      return [mirrors, origin].flat().flatMap((place) =>
+        accessesOf(place.access).map(({ match, access }) => ({
+          host: registry.host,
+          mirror: place === origin ? undefined : place.url.href,
+          match,
+          auth: access.auth,
+          endpoint: build({ ...place, access }),
+        })),
+      );
+    });
+    return Promise.all(subjects.map((subject) => tryCredential(subject, { clock: options.clock, limitMs })));
+  }
+
   /** Ends every connection and background probe. */
   async close(): Promise<void> {
     const listed = [...this.#listed.values()].map(({ registry }) => registry);
@@ -117,6 +146,17 @@ export class Upstreams implements Registry {
     );
   }
 
+  /** Connections to one place that the operator named, for what a credential takes beside the registry's own. */
+  #connector({ proxies, deadlines }: { proxies: Proxies; deadlines: Deadlines }): Connect {
+    const { clock } = this.#options;
+    return (to, tls) => {
+      const listed = new ListedAddresses();
+      listed.addUrl(to);
+      const policy = new AddressPolicy({ listed: () => listed, own: to, isListed: true });
+      return new HttpClient({ policy, names: this.#listedNames, proxies, tls, clock, background: this.#background, deadlines });
+    };
+  }
+
   /** Throws `DENIED` when the registry may not be asked. */
   #registry({ host }: Repository): UpstreamRegistry {
     const known = this.#listed.get(host)?.registry ?? this.#unlisted.get(host);
@@ -130,9 +170,24 @@ export class Upstreams implements Registry {
     return built;
   }
 
-  #build(registry: UpstreamRegistryOptions, { options, proxies, isListed }: BuildContext): UpstreamRegistry {
+  #build(registry: UpstreamRegistryOptions, context: BuildContext): UpstreamRegistry {
+    const { clock, deadlines, pullTimeoutMs = defaultPullTimeoutMs } = context.options;
+    const build = this.#endpointBuilder(registry, context);
+    const { mirrors, origin } = placesOf(registry);
+    const [mirrorEndpoints, originEndpoint] = [mirrors.map(build), origin && build(origin)];
+    return new UpstreamRegistry({
+      host: registry.host,
+      endpoints: originEndpoint ? [...mirrorEndpoints, originEndpoint] : mirrorEndpoints,
+      origin: originEndpoint,
+      clock,
+      totalMs: { ...defaultDeadlines, ...deadlines }.totalMs,
+      pullTimeoutMs,
+    });
+  }
+
+  #endpointBuilder(registry: UpstreamRegistryOptions, { options, proxies, isListed }: BuildContext): (place: Place) => Endpoint {
     const deadlines = { ...defaultDeadlines, ...options.deadlines };
-    const { clock, log, pullTimeoutMs = defaultPullTimeoutMs, userAgent = "ociregistry" } = options;
+    const { clock, log, userAgent = "ociregistry" } = options;
     const common = {
       isListed,
       isDeclaredPublic: registry.public === true,
@@ -145,30 +200,16 @@ export class Upstreams implements Registry {
       deadlines,
       userAgent,
     };
-    const context = { managers: this.#managers, clock, log, background: this.#background };
-    const credentials = (
-      host: RegistryHost,
-      owner: Pick<UpstreamRegistryOptions, "auth" | "scopedAuth">,
-    ): Pick<ConstructorParameters<typeof Endpoint>[0], "credentials" | "realmHosts"> => ({
-      credentials: credentialsOf(owner, { ...context, host }),
-      realmHosts: [owner, ...(owner.scopedAuth ?? [])].flatMap(({ auth }) => auth?.realmHosts ?? []),
-    });
-    const mirrors = (registry.endpoints ?? []).map(
-      ({ url, auth, tls }) =>
-        new Endpoint({ ...common, ...credentials(hostOf(url), auth ? { auth } : {}), url: new URL(url), source: sourceOf(registry.host, url), tls }),
-    );
-    const origin =
-      registry.originFallback === false && mirrors.length > 0
-        ? undefined
-        : new Endpoint({ ...common, ...credentials(registry.host, registry), url: originOf(registry), source: registry.host, tls: registry.tls });
-    return new UpstreamRegistry({
-      host: registry.host,
-      endpoints: origin ? [...mirrors, origin] : mirrors,
-      origin,
-      clock,
-      totalMs: deadlines.totalMs,
-      pullTimeoutMs,
-    });
+    const context = { managers: this.#managers, clock, log, background: this.#background, userAgent, connect: this.#connector({ proxies, deadlines }) };
+    return ({ host, url, source, access }) =>
+      new Endpoint({
+        ...common,
+        url,
+        source,
+        tls: access.tls,
+        credentials: credentialsOf(access, { ...context, host, origin: url, tls: access.tls }),
+        realmHosts: [access, ...(access.scopedAuth ?? [])].flatMap(({ auth }) => auth?.realmHosts ?? []),
+      });
   }
 }
 
@@ -176,21 +217,6 @@ interface BuildContext {
   readonly options: UpstreamOptions;
   readonly proxies: Proxies;
   readonly isListed: boolean;
-}
-
-function originOf({ host, scheme = "https" }: UpstreamRegistryOptions): URL {
-  return new URL(host === dockerHub ? dockerHubOrigin : `${scheme}://${host}`);
-}
-
-/** A mirror's own name, as a registry would be called there. */
-function hostOf(endpoint: string): RegistryHost {
-  const { host, protocol } = new URL(endpoint);
-  return parseRegistryHost(host, { scheme: protocol === "http:" ? "http" : "https" });
-}
-
-function sourceOf(host: RegistryHost, endpoint: string): string {
-  const url = new URL(endpoint);
-  return `${host} via ${url.origin}${url.pathname === "/" ? "" : url.pathname}`;
 }
 
 function listedAddresses(registries: readonly UpstreamRegistryOptions[]): ListedAddresses {
