@@ -186,7 +186,12 @@ serverTlsConfig: { cert: "", key: "", ca: "", clientAuth: none }
   test("what is commented out in the file that is shipped is good as well", async () => {
     const uncommented = (await readFile(shipped, "utf8")).replaceAll(/^# (?= *-? ?[\w/.*"]+:)/gm, "");
     const { config } = await loadText(uncommented);
-    expect(config.registries.map(({ name }) => name)).toEqual(["docker.io", "registry.example.com:5000", "registry.local:5000"]);
+    expect(config.registries.map(({ name }) => name)).toEqual([
+      "docker.io",
+      "registry.example.com:5000",
+      "registry.local:5000",
+      "111122223333.dkr.ecr.eu-west-1.amazonaws.com",
+    ]);
     expect(config).toMatchObject({ healthPort: 8081, defaultNs: "quay.io", serverTls: { clientAuth: "request" }, tagTtl: { patterns: [{}, {}] } });
   });
 
