@@ -3,6 +3,7 @@
  * hold session tokens (in the canonical request of a signature that does not match) or the output of somebody's program.
  */
 import { OciError, type OciErrorCode } from "../oci/errors.ts";
+import type { AwsProfiles } from "./aws-profiles.ts";
 import type { AwsRequests } from "./aws-requests.ts";
 
 export interface AwsAttempt {
@@ -12,8 +13,7 @@ export interface AwsAttempt {
   readonly region: string | undefined;
   readonly profile: string | undefined;
   readonly roleArn: string | undefined;
-  /** Where profiles were looked for. */
-  readonly files: readonly string[];
+  readonly profiles: AwsProfiles;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -120,7 +120,7 @@ function ofChain(message: string, attempt: AwsAttempt): Verdict {
   if (/cycle/i.test(message)) return mend(`the ${named} leads back to itself by source_profile`);
   if (/could not resolve credentials using profile/i.test(message)) {
     const at = /\[([\w@+.%:/ -]{1,64})\]/.exec(message)?.[1];
-    return mend(`the profile "${at ?? profile ?? "default"}" in ${attempt.files.join(" and ")} holds no credentials that can be used`);
+    return mend(`the profile "${at ?? profile ?? "default"}" in ${attempt.profiles.files.join(" and ")} holds no credentials that can be used`);
   }
   if (/sso/i.test(message))
     return mend(`the ${named} is not complete for SSO: sso_session (or sso_start_url and sso_region), sso_account_id and sso_role_name`);
@@ -129,10 +129,10 @@ function ofChain(message: string, attempt: AwsAttempt): Verdict {
   if (/could not load credentials from any providers/i.test(message) && !isContainer(environment)) return mend(nothingFound(attempt));
   if (isContainer(environment)) return outage(`the container's credential service gave no credentials; see ${containerVariable(environment)}`);
   if (/instance metadata|ec2 metadata/i.test(message)) return outage(`the instance metadata service gave no credentials; does this instance have a role?`);
-  return mend(profile === undefined ? nothingFound(attempt) : `the ${named} in ${attempt.files.join(" and ")} gives no credentials`);
+  return mend(profile === undefined ? nothingFound(attempt) : `the ${named} in ${attempt.profiles.files.join(" and ")} gives no credentials`);
 }
 
-function nothingFound({ profile, files, environment }: AwsAttempt): string {
+function nothingFound({ profile, profiles: { files }, environment }: AwsAttempt): string {
   const metadata = environment["AWS_EC2_METADATA_DISABLED"]?.toLowerCase() === "true" ? "(instance metadata is switched off)" : "instance metadata";
   const places = [
     ...(profile === undefined ? ["AWS_ACCESS_KEY_ID"] : []),
@@ -200,9 +200,10 @@ function actionOf({ requests }: AwsAttempt): string {
   return requests.asked?.action ?? "the request";
 }
 
-function sourceOf({ profile, environment }: AwsAttempt): string {
+function sourceOf({ profile, profiles, environment }: AwsAttempt): string {
   if (profile !== undefined) return ` (profile "${profile}")`;
-  return environment["AWS_ACCESS_KEY_ID"] ? " (AWS_ACCESS_KEY_ID)" : "";
+  if (environment["AWS_ACCESS_KEY_ID"]) return " (AWS_ACCESS_KEY_ID)";
+  return profiles.names.get("default")?.hasCredentials === true ? ' (profile "default")' : "";
 }
 
 function tokenFileOf({ environment }: AwsAttempt): string {

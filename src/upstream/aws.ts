@@ -94,7 +94,7 @@ function tokenProvider(seeker: Seeker, ask: Ask): CredentialProvider {
       await using requests = new AwsRequests({ connect: context.connect, clock: context.clock, signal });
       const profiles = await readAwsProfiles(environment);
       const region = seeker.region ?? regionElsewhere(environment, profiles.names.get(profile ?? "default"));
-      const attempt = { description, requests, region, profile, roleArn: options.roleArn, files: profiles.files, environment };
+      const attempt = { description, requests, region, profile, roleArn: options.roleArn, profiles, environment };
       try {
         const asking = clientSettings(options, { profile, profiles, region, requests }).then((settings) => ask(settings, signal));
         // What the SDK asks of metadata services ends by itself, within seconds; nobody waits for it.

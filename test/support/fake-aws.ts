@@ -120,6 +120,11 @@ export class FakeAws extends RecordingServer {
     for (const principal of this.#principals.values()) principal.isExpired ||= principal.sessionToken !== undefined;
   }
 
+  /** Ends every token of a registry given so far, as if its time were over. */
+  revokeTokens(): void {
+    for (const [password, token] of this.#tokens) this.#tokens.set(password, { ...token, expiresAtMs: 0 });
+  }
+
   /** `calls` as lines: `ecr:GetAuthorizationToken 111122223333 us-east-1`. */
   get asked(): readonly string[] {
     return this.calls.map(({ action, account, region }) => [action, account, region].filter((part) => part !== "").join(" "));
