@@ -202,8 +202,11 @@ describe("what fails, in one line", () => {
       const fetching = place.ecr().fetch(controller.signal);
       await aws.waitForRequests(1);
       controller.abort(reason);
-      await expect(fetching).rejects.toBe(reason);
-      await aws.waitFor(() => where === "PUT" || aws.connections.open === 0, "its connection to end");
+      const heard = fetching.catch((error: unknown) => error);
+      // The SDK gives up a metadata service by itself, a second later.
+      const ended = aws.waitFor(() => aws.connections.open === 0, "its connection to end");
+      expect(await Promise.race([heard, where === "POST" ? heard : ended])).toBe(reason);
+      await ended;
     }
   });
 });

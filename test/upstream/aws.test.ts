@@ -41,6 +41,8 @@ describe("a token", () => {
     expect(aws.asked).toEqual([`ecr:GetAuthorizationToken ${one} us-east-1`]);
     expect(aws.requests).toEqual(["POST /"]);
     expect(aws.log[0]?.body).toBe("{}");
+    // The next one is hours away.
+    await aws.waitFor(() => aws.connections.open === 0, "its connection to end", { waitMs: 5_000 });
   });
 
   test("is asked for in the region of the options, else of the host, else of the environment, else of the profile", async () => {
