@@ -13,7 +13,7 @@ import { packageVersion } from "./config/package-version.ts";
 import { registriesWithCredentials, resolveUnlisted } from "./config/unlisted-registries.ts";
 import { Background } from "./oci/background.ts";
 import { systemClock, type Clock } from "./oci/clock.ts";
-import type { Log } from "./oci/log.ts";
+import { silentLog, type Log } from "./oci/log.ts";
 import type { Registry } from "./oci/registry.ts";
 import type { Status } from "./oci/views.ts";
 import { FileChanges } from "./operations/file-changes.ts";
@@ -24,9 +24,12 @@ import { fillsMaxOf, readRules, type Rules } from "./rules.ts";
 import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
+import type { CredentialTrial } from "./upstream/credential-trials.ts";
 import { HelloWorld } from "./upstream/hello-world.ts";
 import { OfflineRegistry } from "./upstream/offline.ts";
 import { Upstreams } from "./upstream/upstreams.ts";
+
+export type { CredentialTrial };
 
 export interface ProgramOptions {
   readonly config: Config;
@@ -48,6 +51,8 @@ export interface Program {
 
 /** How often certificates and password files are looked at. */
 const filesEveryMs = 5_000;
+/** Longer than a credential and an answer may take together. */
+const trialMs = 20_000;
 const helloWorldFiles = join(import.meta.dirname, "..", "assets", "hello-world");
 /** Settings that a reload takes over; a change of any other is told, and waits for a restart. */
 const reloadable: ReadonlySet<keyof Config> = new Set([
@@ -160,6 +165,23 @@ export async function startProgram({ config, reload, environment, clock = system
       await logging.flush();
     },
   };
+}
+
+export interface TryOptions {
+  readonly config: Config;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly clock?: Clock;
+}
+
+/** How each credential of the configuration fares where it is for. Dials the registries. Throws `ConfigError` when a file or a variable is missing. */
+export async function tryCredentials({ config, environment, clock = systemClock }: TryOptions): Promise<readonly CredentialTrial[]> {
+  const rules = await readRules(config, { environment, clock, log: silentLog });
+  const upstreams = new Upstreams(rules.upstream);
+  try {
+    return await upstreams.tryCredentials(new Set(config.registries.flatMap(({ name }) => rules.names.find(name) ?? [])), trialMs);
+  } finally {
+    await upstreams.close();
+  }
 }
 
 async function listenAll(config: Config, app: AppOptions, log: Log): Promise<readonly [Listener, ...Listener[]]> {

@@ -57,10 +57,11 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
 
   const config = program.command("config").description("Check a configuration; print what one may say.");
   configureCommand(config, io);
-  define(config, "check", "Say what is wrong with a configuration.", checkExamples, async (command) => {
+  const check = define(config, "check", "Say what is wrong with a configuration.", checkExamples, async (command) => {
     const { configCheck } = await import("./config-check.ts");
-    return configCheck({ flags: flagsOf(command), io });
+    return configCheck({ flags: flagsOf(command), io, ...command.opts<{ online?: boolean; json?: boolean }>() });
   });
+  check.option("--online", "try every registry with its credential").option("--json", "print JSON");
   define(config, "schema", "Print the JSON Schema, for editors.", schemaExamples, async () => {
     const { configSchema } = await import("./config-schema.ts");
     return configSchema({ io });
@@ -113,5 +114,5 @@ const serveExamples = [
   "ociregistry serve --image-path ./cache --air-gapped",
 ];
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
-const checkExamples = ["ociregistry config check --config-file config.yaml"];
+const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
 const schemaExamples = ["ociregistry config schema > ociregistry.schema.json"];
