@@ -50,7 +50,7 @@ export class Authenticator {
 
   /** What to send first for the repository called `name` there. Rejects when a token is needed and cannot be had. */
   async first(name: string, signal: AbortSignal): Promise<Authorization> {
-    const credential = await this.#options.credentials.current(name, signal);
+    const credential = await this.#credential(name, signal);
     const learned = this.#learned;
     if (learned.kind !== "bearer") return credential && (learned.kind === "basic" || isShownUnasked(credential)) ? directly(credential) : nobody;
     try {
@@ -77,7 +77,7 @@ export class Authenticator {
     // What was shown unasked may be meant for the registry's token service.
     else if (sent.scheme !== "none" && !(sent.shown?.kind === "basic" && sent.shown.isShownUnasked && reply.status === 401)) return undefined;
     const challenges = await this.#challengesFor(reply, sent, signal);
-    const credential = await credentials.current(name, signal);
+    const credential = await this.#credential(name, signal);
     const bearer = findBearer(challenges) ?? (reply.status === 401 ? undefined : this.#remembered(name));
     if (bearer) {
       const complete = bearer.scope === undefined ? { ...bearer, scope: scopeOf(name) } : bearer;
@@ -119,6 +119,19 @@ export class Authenticator {
     return ping.status === 401 ? parseChallenges(ping.header("www-authenticate") ?? "") : [];
   }
 
+  /** The credential that holds now. What keeps one from coming is the operator's to know: the log has told it, with paths and accounts; clients hear that it is so. */
+  async #credential(name: string, signal: AbortSignal): Promise<Credential | undefined> {
+    const { credentials, own } = this.#options;
+    try {
+      return await credentials.current(name, signal);
+    } catch (error) {
+      if (!(error instanceof OciError) || credentials.status() === undefined) throw error;
+      const { code, source, retryAfterMs } = error;
+      const message = `the credential for ${own.host} cannot be had now: what is wrong with it stands in the log of this server`;
+      throw new OciError(code, message, { cause: error, source, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+    }
+  }
+
   /** A bearer token; a credential that its service refuses is renewed once, where that can be. */
   async #bought(challenge: BearerChallenge, name: string, credential: Credential | undefined, signal: AbortSignal): Promise<Authorization> {
     try {
@@ -126,7 +139,7 @@ export class Authenticator {
     } catch (error) {
       const isRefused = error instanceof OciError && error.code === "DENIED" && error.source === "upstream";
       if (!credential || !isRefused || !(await this.#options.credentials.renew(credential, name, signal))) throw error;
-      return await this.#bearer(challenge, name, await this.#options.credentials.current(name, signal), signal);
+      return await this.#bearer(challenge, name, await this.#credential(name, signal), signal);
     }
   }
 

@@ -5,7 +5,7 @@
 import { dockerHub, type RegistryHost } from "../oci/repository.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
-import type { Credential, CredentialContent, CredentialProvider, CredentialSource } from "./credentials.ts";
+import type { CredentialContent, CredentialProvider, IssuedCredential } from "./credentials.ts";
 import { parseJsonObject } from "./json-object.ts";
 import { complaint, typed } from "./program-complaint.ts";
 import { programEnvironment } from "./program-environment.ts";
@@ -19,6 +19,8 @@ export const dockerHubKey = "https://index.docker.io/v1/";
 
 const suffixPattern = /^[a-z0-9-]{1,64}$/;
 const identityUser = "<token>";
+/** The helper has nothing for the registry. */
+const none: IssuedCredential = { content: undefined, expiresAtMs: undefined };
 
 export interface HelperOptions extends Program {
   /** The registry whose credential it is asked for. */
@@ -28,16 +30,13 @@ export interface HelperOptions extends Program {
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
-/** The helper has nothing for the registry. */
-export class NoCredential extends OciError {}
-
 /** The helper as docker's configuration names it, by its suffix. Throws `DENIED` when that is none. */
 export function helperProgram(suffix: string): Program {
   if (suffixPattern.test(suffix)) return { command: `docker-credential-${suffix}`, args: [] };
   throw new OciError("DENIED", `a credential helper is named by small letters, digits and hyphens ("pass" for docker-credential-pass)`);
 }
 
-/** Asks the helper at each fetch. Rejects with `NoCredential` when it has none. */
+/** Asks the helper at each fetch. */
 export function helperProvider({ command, args, host, clock, environment = process.env }: HelperOptions): CredentialProvider {
   const server = host === dockerHub ? dockerHubKey : host;
   const description = `${command} for ${host}`;
@@ -48,31 +47,14 @@ export function helperProvider({ command, args, host, clock, environment = proce
       const run = { input: server, environment: programEnvironment(environment), what: description, clock };
       const outcome = await runProgram({ command, args: [...args, "get"] }, run, signal);
       if (outcome.exitCode !== 0) {
-        if (/credentials not found/i.test(outcome.stdout.toString("utf8"))) throw none(description);
+        if (/credentials not found/i.test(outcome.stdout.toString("utf8"))) return none;
         throw complaint(outcome, description, byHand);
       }
       const content = parseHelperAnswer(outcome.stdout);
-      if (content === "none") throw none(description);
+      if (content === "none") return none;
       if (content) return { content, expiresAtMs: undefined };
       throw new OciError("DENIED", `${description}: what it answered is not {"Username":...,"Secret":...}; is it a docker credential helper? See: ${byHand}`);
     },
-  };
-}
-
-/** A source that asks as anybody while the helper has nothing for the registry. */
-export function orAnonymous(source: CredentialSource): CredentialSource {
-  return {
-    async current(name, signal): Promise<Credential | undefined> {
-      try {
-        return await source.current(name, signal);
-      } catch (error) {
-        if (error instanceof NoCredential) return undefined;
-        throw error;
-      }
-    },
-    renew: (credential, name, signal) => source.renew(credential, name, signal),
-    status: () => source.status(),
-    close: () => source.close(),
   };
 }
 
@@ -82,11 +64,4 @@ export function parseHelperAnswer(bytes: Buffer): CredentialContent | "none" | u
   if (typeof user !== "string" || typeof secret !== "string") return undefined;
   if (secret === "") return "none";
   return user === identityUser ? { kind: "identity", token: secret } : { kind: "basic", user, password: secret };
-}
-
-function none(description: string): NoCredential {
-  return new NoCredential(
-    "DENIED",
-    `${description}: it has no credentials for this registry, so we ask as anybody; store them with \`docker login\` or its like`,
-  );
 }

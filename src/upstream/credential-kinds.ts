@@ -6,7 +6,7 @@ import type { RegistryHost } from "../oci/repository.ts";
 import { Secret } from "../oci/secret.ts";
 import { ecrProvider, ecrPublicProvider, type AwsContext } from "./aws.ts";
 import { azureProvider } from "./azure.ts";
-import { helperExpiryMs, helperProvider, orAnonymous } from "./credential-helper.ts";
+import { helperExpiryMs, helperProvider } from "./credential-helper.ts";
 import { anonymous, passwordSource, type CredentialProvider, type CredentialSource } from "./credentials.ts";
 import { DockerConfigCredentials } from "./docker-config.ts";
 import { findEcrHost } from "./ecr-host.ts";
@@ -84,7 +84,7 @@ function execSource(options: CredentialOptions & { readonly kind: "exec" }, cont
   if (options.protocol === "kubelet") return new KubeletCredentials({ ...options, ...context });
   const { host, clock } = context;
   const withLife = { ...options, expiryMs: options.expiryMs ?? helperExpiryMs };
-  return orAnonymous(managed(withLife, context, () => helperProvider({ ...options, host, clock }), host));
+  return managed(withLife, context, () => helperProvider({ ...options, host, clock }), host);
 }
 
 function awsContext({ host, connect, clock }: CredentialContext): AwsContext {

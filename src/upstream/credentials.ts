@@ -58,7 +58,8 @@ export interface CredentialProvider {
 }
 
 export interface IssuedCredential {
-  readonly content: CredentialContent;
+  /** Undefined: there is none, and the registry is asked as anybody. */
+  readonly content: CredentialContent | undefined;
   /** In milliseconds since 1970; undefined when nobody said. */
   readonly expiresAtMs: number | undefined;
 }

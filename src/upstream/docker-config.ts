@@ -6,7 +6,7 @@ import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { RegistryHost } from "../oci/repository.ts";
 import { ChangingFile, type Found } from "./changing-file.ts";
-import { helperExpiryMs, helperProgram, helperProvider, orAnonymous } from "./credential-helper.ts";
+import { helperExpiryMs, helperProgram, helperProvider } from "./credential-helper.ts";
 import { identified, type Credential, type CredentialContent, type CredentialSource, type CredentialStatus } from "./credentials.ts";
 import { findAuth, parseDockerConfig, type RegistryEntries } from "./docker-config-file.ts";
 import type { ManagedToken } from "./token-managers.ts";
@@ -113,13 +113,11 @@ export class DockerConfigCredentials implements CredentialSource {
     if (this.#isClosed) throw new OciError("OVERLOADED", "docker config: it is not used any more", { retryAfterMs: 1_000 });
     const { host, managers, clock } = this.#options;
     const program = helperProgram(suffix);
-    const source = orAnonymous(
-      managers.use({
-        key: JSON.stringify(["docker-config", program.command, host]),
-        provider: () => helperProvider({ ...program, host, clock, environment: this.#environment }),
-        expiryMs: helperExpiryMs,
-      }),
-    );
+    const source = managers.use({
+      key: JSON.stringify(["docker-config", program.command, host]),
+      provider: () => helperProvider({ ...program, host, clock, environment: this.#environment }),
+      expiryMs: helperExpiryMs,
+    });
     this.#helpers.set(suffix, source);
     return source;
   }

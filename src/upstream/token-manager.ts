@@ -37,7 +37,8 @@ const forcedEveryMs = 30_000;
 const jitter = 0.1;
 
 interface Held {
-  readonly credential: Credential;
+  /** Undefined: the provider says that there is none, and that is good for a while too. */
+  readonly credential: Credential | undefined;
   /** All in milliseconds since 1970: a machine that slept wakes up late by this clock, and in time by the other. */
   readonly usableUntilMs: number;
   readonly expiresAtMs: number | undefined;
@@ -65,11 +66,11 @@ export class TokenManager implements CredentialSource {
 
   /** Fetches the first one in the background. */
   start(): void {
-    if (this.#state.kind === "none") this.#refresh();
+    if (this.#state.kind === "none") void this.#refresh();
   }
 
   /** The credential that holds now; waits for one only where none is held. Rejects as the provider's last fetch did, or with the signal's reason. */
-  async current(_name: string, signal: AbortSignal): Promise<Credential> {
+  async current(_name: string, signal: AbortSignal): Promise<Credential | undefined> {
     const held = this.#usable();
     if (held) {
       if (this.#options.clock.now() >= held.refreshAtMs) this.#refreshIfDue();
@@ -82,7 +83,7 @@ export class TokenManager implements CredentialSource {
   async renew(credential: Credential, _name: string, signal: AbortSignal): Promise<boolean> {
     const isAnother = (): boolean => {
       const held = this.#usable();
-      return held !== undefined && held.credential.id !== credential.id;
+      return held?.credential !== undefined && held.credential.id !== credential.id;
     };
     if (isAnother()) return true;
     const { clock } = this.#options;
@@ -129,7 +130,7 @@ export class TokenManager implements CredentialSource {
   /** Its timer should have done this: the machine slept. */
   #refreshIfDue(): void {
     const state = this.#state;
-    if (state.kind === "held" || (state.kind === "failing" && this.#options.clock.elapsed() >= state.retryAtMs)) this.#refresh();
+    if (state.kind === "held" || (state.kind === "failing" && this.#options.clock.elapsed() >= state.retryAtMs)) void this.#refresh();
   }
 
   #fetchUnlessTooSoon(): Promise<Held> {
@@ -156,7 +157,9 @@ export class TokenManager implements CredentialSource {
     try {
       const held = await this.#fetchOnce();
       this.#state = { kind: "held", held };
-      if (this.#failures > 0 || !before) log.info({ credential: provider.description, expiresAt: instant(held.expiresAtMs) }, "credential fetched");
+      const isNews = this.#failures > 0 || !before || (before.credential === undefined) !== (held.credential === undefined);
+      if (isNews)
+        log.info({ credential: provider.description, expiresAt: instant(held.expiresAtMs) }, held.credential ? "credential fetched" : "no credential there");
       this.#failures = 0;
       this.#wakeIn(held.refreshAtMs - clock.now());
       return held;
@@ -182,7 +185,7 @@ export class TokenManager implements CredentialSource {
     }
     const lifeMs = expiresAtMs === undefined ? Infinity : expiresAtMs - nowMs;
     return {
-      credential: identified(content),
+      credential: content && identified(content),
       expiresAtMs,
       usableUntilMs: nowMs + lifeMs - Math.min(marginMs, lifeMs === Infinity ? 0 : lifeMs / 10),
       refreshAtMs: nowMs + this.#refreshDelayMs(lifeMs),

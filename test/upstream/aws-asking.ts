@@ -114,7 +114,7 @@ export function connecting({ resolve = noSuchHost, proxy, tls, clock = systemClo
 
 /** What is shown to a registry as the password of `AWS`. */
 export function passwordOf({ content }: IssuedCredential): string {
-  if (content.kind !== "basic" || content.user !== "AWS") throw new Error(`no password of the user AWS: ${content.kind}`);
+  if (content?.kind !== "basic" || content.user !== "AWS") throw new Error(`no password of the user AWS: ${content?.kind ?? "nothing"}`);
   return content.password;
 }
 

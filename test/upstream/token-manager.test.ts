@@ -21,6 +21,8 @@ class Provider {
   /** Until it resolves, fetches hang. */
   gate: Promise<void> | undefined;
   token: string | undefined;
+  /** It has none to give. */
+  isEmpty = false;
 
   constructor(clock: TestClock) {
     this.clock = clock;
@@ -31,6 +33,7 @@ class Provider {
     const number = this.fetchedAt.length;
     await this.gate;
     if (this.failure) throw this.failure;
+    if (this.isEmpty) return { content: undefined, expiresAtMs: undefined };
     return {
       content: { kind: "bearer", token: this.token ?? `token ${number}` },
       expiresAtMs: this.lifeMs === undefined ? undefined : this.clock.now() + this.lifeMs,
@@ -52,8 +55,15 @@ function setUp<C extends TestClock = TestClock>({ testClock, ...options }: Parti
   return { clock, provider, manager, lines, current, [Symbol.dispose]: () => manager.close() };
 }
 
-function tokenOf(credential: Credential): string | undefined {
-  return credential.kind === "bearer" ? credential.token : undefined;
+function tokenOf(credential: Credential | undefined): string | undefined {
+  return credential?.kind === "bearer" ? credential.token : undefined;
+}
+
+/** What the manager holds, which is something. */
+async function heldBy(manager: TokenManager): Promise<Credential> {
+  const credential = await manager.current("a", signal);
+  if (!credential) throw new Error("nothing is held");
+  return credential;
 }
 
 const away = new OciError("UPSTREAM_UNAVAILABLE", "a provider: nobody there");
@@ -140,6 +150,19 @@ describe("a credential", () => {
     expect(await set.current()).toBe("token 2");
   });
 
+  test("that its provider does not have is no failure: the registry is asked as anybody, and the provider again later", async () => {
+    using set = setUp({ expiryMs: 10 * minute });
+    set.provider.isEmpty = true;
+    expect(await set.manager.current("a", signal)).toBeUndefined();
+    expect(set.manager.status()).toMatchObject({ state: "held", reason: undefined });
+    set.provider.isEmpty = false;
+    await set.clock.advance(10 * minute);
+    expect(await set.current()).toBe("token 2");
+    set.provider.isEmpty = true;
+    await set.clock.advance(10 * minute);
+    expect(await set.manager.current("a", signal)).toBeUndefined();
+  });
+
   test("that does not come in time is given up, for all who wait", async () => {
     using set = setUp({ fetchMs: 8_000 });
     set.provider.gate = new Promise(() => {});
@@ -197,7 +220,7 @@ class SleepyClock extends TestClock {
 describe("a credential that the registry refused", () => {
   test("is fetched anew once, for all who were refused", async () => {
     using set = setUp();
-    const held = await set.manager.current("a", signal);
+    const held = await heldBy(set.manager);
     expect(await Promise.all(Array.from({ length: 20 }, () => set.manager.renew(held, "a", signal)))).toEqual(Array.from({ length: 20 }, () => true));
     expect(set.provider.fetchedAt).toEqual([0, 0]);
     expect(await set.current()).toBe("token 2");
@@ -205,9 +228,9 @@ describe("a credential that the registry refused", () => {
 
   test("is fetched anew at most twice a minute", async () => {
     using set = setUp();
-    let held = await set.manager.current("a", signal);
+    let held = await heldBy(set.manager);
     expect(await set.manager.renew(held, "a", signal)).toBe(true);
-    held = await set.manager.current("a", signal);
+    held = await heldBy(set.manager);
     expect(await set.manager.renew(held, "a", signal)).toBe(false);
     await set.clock.advance(29_999);
     expect(await set.manager.renew(held, "a", signal)).toBe(false);
@@ -218,7 +241,7 @@ describe("a credential that the registry refused", () => {
 
   test("needs no fetch when a newer one is here already", async () => {
     using set = setUp();
-    const old = await set.manager.current("a", signal);
+    const old = await heldBy(set.manager);
     await set.clock.advance(6 * hour);
     expect(await set.manager.renew(old, "a", signal)).toBe(true);
     expect(set.provider.fetchedAt).toHaveLength(2);
@@ -227,7 +250,7 @@ describe("a credential that the registry refused", () => {
   test("is no better when the provider gives the same again, or fails; the old one stays", async () => {
     using set = setUp();
     set.provider.token = "same";
-    const held = await set.manager.current("a", signal);
+    const held = await heldBy(set.manager);
     expect(await set.manager.renew(held, "a", signal)).toBe(false);
     set.provider.failure = away;
     await set.clock.advance(30_000);
