@@ -11,7 +11,7 @@ import { anonymous, passwordSource, type CredentialProvider, type CredentialSour
 import { DockerConfigCredentials } from "./docker-config.ts";
 import { findEcrHost } from "./ecr-host.ts";
 import { gcpProvider } from "./gcp.ts";
-import { gcpKeySource } from "./gcp-key-file.ts";
+import { gcpJsonKeySource } from "./gcp-json-key.ts";
 import { KubeletCredentials } from "./kubelet-credentials.ts";
 import { oauth2Provider } from "./oauth2.ts";
 import { ScopedCredentials } from "./scoped-credentials.ts";
@@ -56,7 +56,7 @@ function credentialSource(options: CredentialOptions, context: CredentialContext
     case "exec":
       return execSource(options, context);
     case "gcp":
-      return options.use === "json-key" ? gcpKeySource(options) : managed(options, context, () => gcpProvider(options));
+      return options.use === "json-key" ? gcpJsonKeySource(options, context) : managed(options, context, () => gcpProvider(options));
     case "oauth2":
       return managed(options, context, () => oauth2(options, context));
     case "ecr":

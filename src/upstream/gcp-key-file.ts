@@ -1,15 +1,10 @@
-/**
- * Google's key files: the key of a service account, or a configuration of workload identity federation. And the source of those who
- * log in with the file itself, as the password of `_json_key`.
- */
+/** Google's key files: the key of a service account, or a configuration of workload identity federation. */
 import { createPrivateKey } from "node:crypto";
 import type { AwsClientOptions, IdentityPoolClientOptions, PluggableAuthClientOptions } from "google-auth-library";
 import { OciError } from "../oci/errors.ts";
 import { readCredentialFile } from "./credential-files.ts";
-import { anonymous, identified, type Credential, type CredentialSource } from "./credentials.ts";
 import { objectOf, parseJsonObject } from "./json-object.ts";
 import { plainWords } from "./plain-words.ts";
-import type { GcpOptions } from "./upstream-options.ts";
 
 export type GcpKey =
   | { readonly kind: "service-account"; readonly email: string; readonly privateKey: string; readonly keyId: string | undefined }
@@ -23,26 +18,8 @@ export async function readGcpKey(keyFile: string): Promise<GcpKey> {
   return parseGcpKey(await readCredentialFile(keyFile, "gcp keyFile"), keyFile);
 }
 
-/** The key file as a password. Read at each use: whatever lies there now counts. */
-export function gcpKeySource({ keyFile }: Pick<GcpOptions, "keyFile">): CredentialSource {
-  const current = async (): Promise<Credential> => {
-    if (keyFile === undefined) throw new OciError("DENIED", "gcp: json-key needs a keyFile");
-    const text = await readCredentialFile(keyFile, "gcp keyFile");
-    const { kind } = parseGcpKey(text, keyFile);
-    if (kind !== "service-account") throw new OciError("DENIED", `gcp keyFile ${keyFile}: json-key takes the key of a service account; use token for this one`);
-    return identified({ kind: "basic", user: "_json_key", password: text });
-  };
-  return {
-    ...anonymous,
-    current,
-    async renew(credential) {
-      const now = await current().catch(() => undefined); // Whoever asks for it next hears why.
-      return now !== undefined && now.id !== credential.id;
-    },
-  };
-}
-
-function parseGcpKey(text: string, keyFile: string): GcpKey {
+/** The key that `text`, found in `keyFile`, is. Throws as `readGcpKey` rejects. */
+export function parseGcpKey(text: string, keyFile: string): GcpKey {
   const refuse = (why: string): OciError => new OciError("DENIED", `gcp keyFile ${keyFile}: ${why}`);
   const json = parseJsonObject(Buffer.from(text));
   if (!json) throw refuse("it is no JSON object; it should be a key as Google's console gives it");

@@ -2,7 +2,7 @@
  * FakeGoogle: Google's metadata server and token endpoints, in the formats of their documentation: "Fetch an access token from the
  * metadata server", "Using OAuth 2.0 for server to server applications" and "Security Token Service, Method: v1.token".
  */
-import { createPublicKey, verify } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { RecordingServer, type RecordedRequest, type Reply, type TlsFiles } from "./recording-server.ts";
 
 const metadataPath = "/computeMetadata/v1/instance/service-accounts/default/token";
@@ -62,6 +62,24 @@ export async function startFakeGoogle(options: { readonly tls?: TlsFiles | undef
   const google = new FakeGoogle(options);
   await google.accept();
   return google;
+}
+
+/** A key of the service account `email`: what Google keeps of it, and the file that it gives away. */
+export function newServiceAccountKey(email: string): {
+  readonly publicKey: string;
+  readonly privateKey: string;
+  readonly file: Readonly<Record<string, string>>;
+} {
+  const { publicKey, privateKey } = generateKeyPairSync("rsa", {
+    modulusLength: 2_048,
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+  return {
+    publicKey,
+    privateKey,
+    file: { type: "service_account", project_id: "project", private_key_id: "k1", private_key: privateKey, client_email: email },
+  };
 }
 
 function refusal(error: string, description: string): Reply {

@@ -130,11 +130,11 @@ describe("a refresh token of an Azure registry", () => {
     const { clientSecret: _, ...principal } = set.principal;
     const provider = set.provider({ ...principal, identity: "workload", federatedTokenFile });
     await writeFile(federatedTokenFile, "cluster.token\n");
-    expect((await fetchOnce(provider)).content.kind).toBe("identity");
+    expect((await fetchOnce(provider)).content?.kind).toBe("identity");
     expect(new URLSearchParams(set.entra.log.at(-1)?.body).get("client_assertion")).toBe("cluster.token");
     set.entra.servicePrincipals[0] = { clientId: "app", federatedTokens: ["the.next"] };
     await writeFile(federatedTokenFile, "the.next");
-    expect((await fetchOnce(provider)).content.kind).toBe("identity");
+    expect((await fetchOnce(provider)).content?.kind).toBe("identity");
     expect(set.acr.requests).toEqual([exchange, exchange]);
   });
 
@@ -148,15 +148,15 @@ describe("a refresh token of an Azure registry", () => {
     vi.stubEnv("AZURE_CLIENT_ID", "app");
     vi.stubEnv("AZURE_FEDERATED_TOKEN_FILE", join(folder.path, "token"));
     const { authorityHost } = set.principal;
-    expect((await fetchOnce(set.provider({ ...options, authorityHost }))).content.kind).toBe("identity");
+    expect((await fetchOnce(set.provider({ ...options, authorityHost }))).content?.kind).toBe("identity");
     expect(withoutId(set.entra.requests)).toEqual(loginLines(set.entra.tenant));
   });
 
   test("comes for the machine's own identity, and for one that is assigned to it", async () => {
     await using set = await setUpMachine();
     imds.managedIdentities.add("11-22");
-    expect((await fetchOnce(set.provider({ identity: "managed" }))).content.kind).toBe("identity");
-    expect((await fetchOnce(set.provider({ identity: "managed", clientId: "11-22" }))).content.kind).toBe("identity");
+    expect((await fetchOnce(set.provider({ identity: "managed" }))).content?.kind).toBe("identity");
+    expect((await fetchOnce(set.provider({ identity: "managed", clientId: "11-22" }))).content?.kind).toBe("identity");
     const line = "GET /metadata/identity/oauth2/token/?api-version=2018-02-01&resource=https%3A%2F%2Fcontainerregistry.azure.net";
     expect(imds.requests).toEqual([line, `${line}&client_id=11-22`]);
     expect(imds.log[0]?.headers["metadata"]).toBe("true");

@@ -21,6 +21,11 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
+/** What clients hear, and behind it what the log says. */
+function told(error: Error): string {
+  return `${error.message}: ${error.cause instanceof Error ? error.cause.message : ""}`;
+}
+
 /** A login service that knows one service principal, and a registry of its tenant that holds an image. */
 async function withAzure() {
   const folder = await temporaryFolder();
@@ -93,9 +98,9 @@ describe("a private image of an Azure registry", () => {
     await using set = await withAzure();
     const credential = { ...set.credential, clientSecret: new Secret("wr0ng") };
     await using upstreams = startUpstreams([listedAs(set.acr, { auth: { credential } })]);
-    const { message } = await failureOf(upstreams.getManifest(repositoryAt(set.acr.host), reference(), call()), "DENIED");
-    expect(message).toContain("clientSecret is wrong");
-    expect(message).not.toContain("wr0ng");
+    const error = await failureOf(upstreams.getManifest(repositoryAt(set.acr.host), reference(), call()), "DENIED");
+    expect(told(error)).toContain("clientSecret is wrong");
+    expect(told(error)).not.toContain("wr0ng");
     expect(set.acr.requests).toEqual([]);
   });
 });
@@ -173,8 +178,8 @@ describe("a private image behind an OAuth2 token endpoint", () => {
     await using set = await setUp();
     set.idp.when({}, { status: 500 });
     await using upstreams = startUpstreams([listedAs(set.fake, { auth: { credential: set.credential } })]);
-    const { message } = await failureOf(upstreams.getManifest(repositoryAt(set.fake.host), reference(), call()), "UPSTREAM_UNAVAILABLE");
-    expect(message).toContain(`${set.idp.host} answered 500`);
+    const error = await failureOf(upstreams.getManifest(repositoryAt(set.fake.host), reference(), call()), "UPSTREAM_UNAVAILABLE");
+    expect(told(error)).toContain(`${set.idp.host} answered 500`);
     expect(set.fake.requests).toEqual([]);
   });
 });

@@ -1,15 +1,17 @@
-import { generateKeyPairSync } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Background } from "../../src/oci/background.ts";
 import { OciError } from "../../src/oci/errors.ts";
+import { silentLog } from "../../src/oci/log.ts";
 import { gcpProvider } from "../../src/upstream/gcp.ts";
-import { gcpKeySource } from "../../src/upstream/gcp-key-file.ts";
+import { gcpJsonKeySource } from "../../src/upstream/gcp-json-key.ts";
 import { createTestAuthority } from "../support/certificates.ts";
 import { startConnectProxy } from "../support/connect-proxy.ts";
-import { startFakeGoogle } from "../support/fake-google.ts";
+import { newServiceAccountKey, startFakeGoogle } from "../support/fake-google.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
+import { TestClock } from "../support/test-clock.ts";
 import { failureOf } from "./asking.ts";
 import { fetchOnce } from "./token-calls.ts";
 
@@ -47,18 +49,6 @@ async function writeKey(name: string, content: unknown): Promise<string> {
   const path = join(folder.path, name);
   await writeFile(path, typeof content === "string" ? content : JSON.stringify(content));
   return path;
-}
-
-function newKeys(): { readonly publicKey: string; readonly privateKey: string } {
-  return generateKeyPairSync("rsa", {
-    modulusLength: 2_048,
-    publicKeyEncoding: { type: "spki", format: "pem" },
-    privateKeyEncoding: { type: "pkcs8", format: "pem" },
-  });
-}
-
-function serviceAccountKey(privateKey: string): Record<string, string> {
-  return { type: "service_account", project_id: "project", private_key_id: "k1", private_key: privateKey, client_email: account };
 }
 
 async function withMetadataServer() {
@@ -157,9 +147,9 @@ describe("on a machine of Google's", () => {
 describe("with the key of a service account", () => {
   test("a signed JWT buys a token at Google's endpoint", async () => {
     await using set = await withTokenEndpoint();
-    const { publicKey, privateKey } = newKeys();
+    const { publicKey, file } = newServiceAccountKey(account);
     set.google.serviceAccounts.set(account, publicKey);
-    const keyFile = await writeKey("key.json", serviceAccountKey(privateKey));
+    const keyFile = await writeKey("key.json", file);
     const { content, expiresAtMs = 0 } = await fetchOnce(gcpProvider({ keyFile }));
     expect(content).toEqual({ kind: "basic", user: "oauth2accesstoken", password: "ya29.fake-1" });
     expect(expiresAtMs - Date.now()).toBeGreaterThan(3_500_000);
@@ -169,21 +159,21 @@ describe("with the key of a service account", () => {
 
   test("so it does when GOOGLE_APPLICATION_CREDENTIALS names the file, and when gcloud wrote it", async () => {
     await using set = await withTokenEndpoint();
-    const { publicKey, privateKey } = newKeys();
+    const { publicKey, file } = newServiceAccountKey(account);
     set.google.serviceAccounts.set(account, publicKey);
-    vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", await writeKey("key.json", serviceAccountKey(privateKey)));
+    vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", await writeKey("key.json", file));
     expect((await fetchOnce(gcpProvider({}))).content).toMatchObject({ password: "ya29.fake-1" });
     vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", undefined);
     await mkdir(join(folder.path, ".config/gcloud"), { recursive: true });
-    await writeKey(".config/gcloud/application_default_credentials.json", serviceAccountKey(privateKey));
+    await writeKey(".config/gcloud/application_default_credentials.json", file);
     expect((await fetchOnce(gcpProvider({}))).content).toMatchObject({ password: "ya29.fake-2" });
     expect(set.google.requests).toEqual(["POST /token", "POST /token"]);
   });
 
   test("that Google no longer knows, one line says so", async () => {
     await using set = await withTokenEndpoint();
-    set.google.serviceAccounts.set(account, newKeys().publicKey);
-    const keyFile = await writeKey("key.json", serviceAccountKey(newKeys().privateKey));
+    set.google.serviceAccounts.set(account, newServiceAccountKey(account).publicKey);
+    const keyFile = await writeKey("key.json", newServiceAccountKey(account).file);
     const { message, cause } = await failureOf(fetchOnce(gcpProvider({ keyFile })), "DENIED");
     expect(message).toBe(
       `gcp, key file ${keyFile}: refused with 400 (invalid_grant: Invalid JWT Signature); was the key deleted, its account disabled, or is this machine's clock wrong?`,
@@ -198,10 +188,10 @@ describe("with the key of a service account", () => {
     ["cuts the connection", { drop: true }, "socket hang up", 2],
   ] as const)("and an endpoint that %s, it is an outage", async (_, quirk, said, requests) => {
     await using set = await withTokenEndpoint();
-    const { publicKey, privateKey } = newKeys();
+    const { publicKey, file } = newServiceAccountKey(account);
     set.google.serviceAccounts.set(account, publicKey);
     set.google.when({}, quirk);
-    const keyFile = await writeKey("key.json", serviceAccountKey(privateKey));
+    const keyFile = await writeKey("key.json", file);
     expect((await failureOf(fetchOnce(gcpProvider({ keyFile })), "UPSTREAM_UNAVAILABLE")).message).toContain(said);
     expect(set.google.requests).toHaveLength(requests);
   });
@@ -209,7 +199,7 @@ describe("with the key of a service account", () => {
   test("and an endpoint that is silent, the deadline ends the request itself", async () => {
     await using set = await withTokenEndpoint();
     set.google.when({}, { silent: "before headers" });
-    const keyFile = await writeKey("key.json", serviceAccountKey(newKeys().privateKey));
+    const keyFile = await writeKey("key.json", newServiceAccountKey(account).file);
     const deadline = new AbortController();
     const work = failureOf(gcpProvider({ keyFile }).fetch(deadline.signal), "UPSTREAM_TIMEOUT");
     await set.google.waitForRequests(1);
@@ -257,8 +247,10 @@ describe("with workload identity federation", () => {
   });
 });
 
+/** What no message may hold. */
+const marker = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
+
 describe("a key file that is", () => {
-  const marker = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
   test.each([
     ["no JSON", `-----BEGIN PRIVATE KEY-----\n${marker}`, "it is no JSON object"],
     ["a list", [marker], "it is no JSON object"],
@@ -266,7 +258,7 @@ describe("a key file that is", () => {
     ["of no type", { private_key: marker }, "its type is missing"],
     [
       "damaged",
-      { ...serviceAccountKey(`-----BEGIN PRIVATE KEY-----\n${marker}\n-----END PRIVATE KEY-----\n`) },
+      { type: "service_account", client_email: account, private_key: `-----BEGIN PRIVATE KEY-----\n${marker}\n-----END PRIVATE KEY-----\n` },
       "its client_email or private_key is missing or damaged",
     ],
     ["without an address", { type: "service_account", private_key: marker }, "its client_email or private_key is missing or damaged"],
@@ -278,11 +270,12 @@ describe("a key file that is", () => {
     const { message } = await failureOf(fetchOnce(gcpProvider({ keyFile })), "DENIED");
     expect(message).toContain(keyFile);
     expect(message).toContain(said);
+    expect(message).not.toContain(marker);
   });
 
   test.each([
     ["no JSON", `-----BEGIN PRIVATE KEY-----\n${marker}`],
-    ["damaged", serviceAccountKey(marker)],
+    ["damaged", { type: "service_account", client_email: account, private_key: marker }],
     ["absent", undefined],
   ])("%s, named by GOOGLE_APPLICATION_CREDENTIALS", async (_, content) => {
     const path = content === undefined ? join(folder.path, "nothing.json") : await writeKey("key.json", content);
@@ -294,29 +287,41 @@ describe("a key file that is", () => {
 });
 
 describe("the key file as a password", () => {
-  test("is what lies there now", async () => {
-    const first = JSON.stringify(serviceAccountKey(newKeys().privateKey));
-    const keyFile = await writeKey("key.json", first);
-    const source = gcpKeySource({ keyFile });
-    const before = await source.current("any", neverAborted);
+  function source(keyFile?: string) {
+    const clock = new TestClock();
+    return { clock, credentials: gcpJsonKeySource({ keyFile }, { clock, log: silentLog, background: new Background(silentLog) }) };
+  }
+
+  test("is what lies there now, a broken one apart", async () => {
+    const first = JSON.stringify(newServiceAccountKey(account).file);
+    const keyFile = await writeKey("key.json", `${first}\n`);
+    const { clock, credentials } = source(keyFile);
+    const before = await credentials.current("any", neverAborted);
     expect(before).toMatchObject({ kind: "basic", user: "_json_key", password: first });
     if (!before) throw new Error("no credential");
-    expect(await source.renew(before, "any", neverAborted)).toBe(false);
-    const second = JSON.stringify(serviceAccountKey(newKeys().privateKey));
+    expect(credentials.status()).toBeUndefined();
+    await clock.advance(1_000);
+    expect(await credentials.renew(before, "any", neverAborted)).toBe(false);
+    const second = JSON.stringify(newServiceAccountKey(account).file);
     await writeKey("key.json", second);
-    expect(await source.renew(before, "any", neverAborted)).toBe(true);
-    expect(await source.current("any", neverAborted)).toMatchObject({ password: second });
+    await clock.advance(1_000);
+    expect(await credentials.renew(before, "any", neverAborted)).toBe(true);
     await writeKey("key.json", "{");
-    expect(await source.renew(before, "any", neverAborted)).toBe(false);
-    await failureOf(source.current("any", neverAborted), "DENIED");
+    await clock.advance(1_000);
+    expect(await credentials.current("any", neverAborted)).toMatchObject({ password: second });
+    expect(credentials.status()?.reason).toContain(`gcp keyFile ${keyFile}: it is not the key of a service account`);
   });
 
-  test("is no federation, and is not left out", async () => {
-    const keyFile = await writeKey("key.json", { type: "external_account", credential_source: {} });
-    expect((await failureOf(gcpKeySource({ keyFile }).current("any", neverAborted), "DENIED")).message).toContain(
-      "json-key takes the key of a service account",
-    );
-    expect((await failureOf(gcpKeySource({}).current("any", neverAborted), "DENIED")).message).toContain("json-key needs a keyFile");
+  test.each([
+    ["a federation", { type: "external_account", credential_source: {} }, "it is not the key of a service account; make a new key"],
+    ["damaged", { type: "service_account", client_email: account, private_key: marker }, "it is not the key of a service account"],
+    ["absent", undefined, "there is none at "],
+  ])("that is %s is told, without a piece of it", async (_, content, said) => {
+    const keyFile = content === undefined ? join(folder.path, "nothing.json") : await writeKey("key.json", content);
+    const { message } = await failureOf(source(keyFile).credentials.current("any", neverAborted), "DENIED");
+    expect(message).toContain(keyFile);
+    expect(message).toContain(said);
+    expect(message).not.toContain(marker);
   });
 });
 
