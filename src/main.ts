@@ -3,7 +3,7 @@ import { enableCompileCache } from "node:module";
 import { join } from "node:path";
 import type { CommandIo } from "./cli/command-io.ts";
 
-serveWithSmallYoungGeneration(process.argv.slice(2));
+serveWithSmallHeap(process.argv.slice(2));
 
 // File reads, hashing and name look-ups share this pool; four threads would let slow ones hold up the rest. Before its first use.
 process.env["UV_THREADPOOL_SIZE"] ??= "32";
@@ -35,12 +35,16 @@ const io: CommandIo = {
 process.exit(await run(process.argv.slice(2), io));
 
 /**
- * A server's garbage is young and plenty: left alone, V8 gives it 100 MiB to lie in, and malloc an arena for each thread. Both can
- * only be told at the start of a process, so a process that is to serve becomes another with the same pid.
+ * A server's garbage is young and plenty: left alone, V8 gives it 100 MiB to lie in, lets what survived it grow to several times what is
+ * alive, and malloc takes an arena for each thread. All can only be told at the start of a process, so a process that is to serve becomes
+ * another with the same pid.
  */
-function serveWithSmallYoungGeneration(args: readonly string[]): void {
+function serveWithSmallHeap(args: readonly string[]): void {
   const flag = "--max-semi-space-size";
   const isTold = process.execArgv.some((arg) => arg.startsWith(flag)) || process.env["NODE_OPTIONS"]?.includes(flag) === true;
   if (isTold || !args.includes("serve") || process.platform === "win32" || process.execve === undefined) return;
-  process.execve(process.execPath, [process.execPath, `${flag}=4`, ...process.execArgv, ...process.argv.slice(1)], { MALLOC_ARENA_MAX: "2", ...process.env });
+  process.execve(process.execPath, [process.execPath, `${flag}=4`, "--heap-growing-percent=40", ...process.execArgv, ...process.argv.slice(1)], {
+    MALLOC_ARENA_MAX: "2",
+    ...process.env,
+  });
 }

@@ -47,11 +47,9 @@ export class Listings {
     const key = JSON.stringify([repositoryName(repository), call.last, call.limit]);
     const ask = (): Promise<TagsPage> => this.#options.upstream.listTags(repository, { ...call, signal: this.#options.lifetime });
     try {
-      const known = await this.#options.store.repositories.listTags(repository);
-      const page =
-        known.length === 0
-          ? await this.#tagFlights.run(key, ask, call.signal)
-          : await this.#tagFlights.runTimely(key, ask, { deadlineMs, signal: call.signal });
+      const page = (await this.#options.store.repositories.hasTags(repository))
+        ? await this.#tagFlights.runTimely(key, ask, { deadlineMs, signal: call.signal })
+        : await this.#tagFlights.run(key, ask, call.signal);
       if (page !== "late") return { tags: page.tags, ...(page.next === undefined ? {} : { next: page.next }), outcome: "passed", warnings: [] };
       return await this.#knownTags(
         repository,

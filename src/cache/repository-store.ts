@@ -15,7 +15,7 @@ import { isErrno, isStorageFailure, mark, writeAtomic } from "./atomic-write.ts"
 import { isAbsence, type DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
-import { listFolder } from "./list-folder.ts";
+import { hasEntries, listFolder } from "./list-folder.ts";
 import { formatRecord, parseRecord } from "./record.ts";
 import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 
@@ -116,6 +116,11 @@ export class RepositoryStore {
       }
       if (this.#checked.get(path) === checkedAtMs) this.#checked.delete(path);
     }
+  }
+
+  /** Whether any tag may be known here: one look, however many there are. */
+  async hasTags(repository: Repository): Promise<boolean> {
+    return await hasEntries(this.#layout.tags(repository));
   }
 
   /** Tags that are known here, in the order of their bytes. */

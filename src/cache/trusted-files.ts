@@ -9,8 +9,8 @@ import type { Clock } from "../oci/clock.ts";
 import { isAbsence, type DiskReads } from "./disk-reads.ts";
 
 const trustMs = 1_000;
-/** What an entry costs beside its bytes, roughly. */
-const entryBytes = 512;
+/** What an entry costs beside its bytes, roughly: its path, its buffer's own, and what is made of it (an answer, its headers, its body as text). */
+const entryBytes = 3_072;
 
 export interface TrustedFilesOptions<T> {
   /** What the bytes mean; undefined when they are torn or not ours: the file then counts as absent, and heals by being written again. */
