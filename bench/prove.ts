@@ -2,13 +2,16 @@
 import { randomInt } from "node:crypto";
 import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
 import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
+import { runDeadResolver, runFastFills } from "../test/e2e/busy.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
 import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts";
 import { runOutages, type OutagesResult } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
 import { runRollingRestart } from "../test/e2e/rolling-restart.ts";
+import { runManyManifests } from "../test/e2e/many-manifests.ts";
 import { parsers } from "../test/fuzz/parsers.ts";
+import type { Times } from "../test/support/modest-client.ts";
 import { runSilentServer, silentArrivedBytes, silentBlobBytes } from "../test/e2e/silent-server.ts";
 import { runSoak, type SoakSample } from "../test/e2e/soak.ts";
 import { createTestAuthority } from "../test/support/certificates.ts";
@@ -33,6 +36,8 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
   silence: proveSilence,
   soak: proveSoak,
   fuzz: proveFuzz,
+  many: proveMany,
+  busy: proveBusy,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -312,4 +317,42 @@ async function proveFuzz(): Promise<readonly Claim[]> {
     };
   });
   return [...each, { what: `inputs in all, at least 1000000 (seed ${seed})`, measured: inputs, holds: inputs >= 1_000_000 }];
+}
+
+async function proveMany(): Promise<readonly Claim[]> {
+  const many = await runManyManifests({ manifests: 100_000, inOneRepository: 20_000, rounds: 5 });
+  const inTime = many.firstAnswers.map(({ question, manyMs, fewMs }): Claim => {
+    const measured = `${Math.round(manyMs)} (${Math.round(fewMs)} with hardly any)`;
+    // The catalog has a folder to look into for each repository, and nobody waits for it in a pull.
+    const isBounded = question !== "catalog";
+    return { what: `ms to ${question}${isBounded ? ", at most 100 more than with hardly any" : ""}`, measured, holds: !isBounded || manyMs - fewMs <= 100 };
+  });
+  return [
+    { what: "page cache emptied before each start", measured: String(many.wasCold), holds: true },
+    ...inTime,
+    { what: "manifests asked for by digest", measured: `${many.asked}, ${Math.round(many.askedPerSecond)} a second`, holds: many.asked >= 100_000 },
+    {
+      what: "resident MiB after all of them, at most 240",
+      measured: Math.round(many.residentBytes / mebibyte),
+      holds: many.residentBytes <= 240 * mebibyte,
+    },
+  ];
+}
+
+async function proveBusy(): Promise<readonly Claim[]> {
+  const fills = await runFastFills({ blobs: 48, blobBytes: 64 * mebibyte, atOnce: 16, perSecond: 200, calmMs: 5_000 });
+  const { blobs, waiting } = await runDeadResolver({ waiting: 16, eachMs: 5_000 });
+  const shown = ({ medianMs, p99Ms, worstMs, answers }: Times): string =>
+    `${p99Ms.toFixed(1)} (median ${medianMs.toFixed(1)}, worst ${worstMs.toFixed(1)}, of ${answers})`;
+  return [
+    { what: "99th percentile in ms of a cached manifest alone", measured: shown(fills.calm), holds: true },
+    { what: "beside 16 cold downloads, at most 10", measured: shown(fills.meanwhile), holds: fills.meanwhile.p99Ms <= 10 },
+    { what: "MiB a second that those came at", measured: Math.round(fills.bytesPerSecond / mebibyte), holds: true },
+    ...blobs.map(({ sizeBytes, calm, meanwhile }): Claim => {
+      const ratio = meanwhile.medianMs / calm.medianMs;
+      const what = `median of a cached blob of ${sizeBytes} bytes with a dead resolver, at most 2 x its ${calm.medianMs.toFixed(2)} ms`;
+      return { what, measured: ratio.toFixed(2), holds: ratio <= 2 };
+    }),
+    { what: "downloads that waited for the resolver, 16", measured: waiting, holds: waiting === 16 },
+  ];
 }
