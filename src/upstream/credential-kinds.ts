@@ -58,13 +58,13 @@ function credentialSource(options: CredentialOptions, context: CredentialContext
     case "gcp":
       return options.use === "json-key" ? gcpJsonKeySource(options, context) : managed(options, context, () => gcpProvider(options));
     case "oauth2":
-      return managed(options, context, () => oauth2(options, context));
+      return managed(options, context, () => oauth2(options, context), [context.origin.protocol, context.tls?.ca]);
     case "ecr":
       return managed(options, context, () => ecrProvider(options, awsContext(context)), findEcrHost(context.host));
     case "ecr-public":
       return managed(options, context, () => ecrPublicProvider(options, awsContext(context)));
     case "azure":
-      return managed(options, context, () => azure(options, context), context.host);
+      return managed(options, context, () => azure(options, context), [context.origin.origin, context.tls]);
     default:
       return options satisfies never;
   }

@@ -174,6 +174,20 @@ describe("a private image behind an OAuth2 token endpoint", () => {
     expect(set.idp.requests).toEqual(["POST /realms/corp/token"]);
   });
 
+  test("is pulled by the registry that trusts the endpoint's authority, whatever another with the same options trusts", async () => {
+    await using folder = await temporaryFolder();
+    const authority = await createTestAuthority(folder.path);
+    await using idp = await startFakeOauth2({ tls: await authority.issue() });
+    await using set = await setUp();
+    await using strict = await startFakeUpstream();
+    idp.assertions.add("the.jwt");
+    const auth = { credential: { ...set.credential, tokenUrl: idp.tokenUrl } };
+    await using upstreams = startUpstreams([listedAs(strict, { auth }), listedAs(set.fake, { auth, tls: { ca: authority.certificate } })]);
+    await upstreams.getManifest(repositoryAt(set.fake.host), reference(), call());
+    const error = await failureOf(upstreams.getManifest(repositoryAt(strict.host), reference(), call()), "UPSTREAM_UNAVAILABLE");
+    expect(told(error)).toContain("unknown authority");
+  });
+
   test("is an outage while the endpoint is ill, and the registry hears nothing", async () => {
     await using set = await setUp();
     set.idp.when({}, { status: 500 });
