@@ -28,7 +28,8 @@ export interface AuthenticatorOptions {
   /** The endpoint's origin. */
   readonly own: URL;
   readonly credentials: CredentialSource;
-  readonly realmHosts: readonly string[];
+  /** By repository, other `host[:port]` that may ask for its credential. */
+  readonly realmHosts: (name: string) => readonly string[];
   readonly origins: Origins;
   readonly tokens: BearerTokens;
   readonly userAgent: string;
@@ -147,7 +148,7 @@ export class Authenticator {
     if (credential?.kind === "bearer" || credential?.kind === "opaque") return directly(credential);
     const { own, realmHosts, tokens } = this.#options;
     const request: TokenRequest = {
-      realm: permittedRealm(realm, { registry: own, realmHosts, withCredential: credential !== undefined }),
+      realm: permittedRealm(realm, { registry: own, realmHosts: realmHosts(name), withCredential: credential !== undefined }),
       service,
       scope: scope ?? scopeOf(name),
       credential,

@@ -30,8 +30,8 @@ export interface EndpointOptions {
   readonly source: SourceId;
   /** Where its credential comes from; the endpoint closes it. */
   readonly credentials: CredentialSource;
-  /** Other `host[:port]` that may ask for the credential. */
-  readonly realmHosts: readonly string[];
+  /** By repository, other `host[:port]` that may ask for its credential. */
+  readonly realmHosts: (name: string) => readonly string[];
   readonly tls: UpstreamTls | undefined;
   /** The operator wrote it down. */
   readonly isListed: boolean;
@@ -143,7 +143,7 @@ export class Endpoint {
   async logIn(name: string, signal: AbortSignal): Promise<Login> {
     const { url, credentials, realmHosts, clock, userAgent } = this.#options;
     const credential = await credentials.current(name, signal);
-    return logIn(credential, { own: new URL(url.origin), realmHosts, origins: this.#origins, clock, userAgent }, signal);
+    return logIn(credential, { own: new URL(url.origin), realmHosts: realmHosts(name), origins: this.#origins, clock, userAgent }, signal);
   }
 
   stopProbing(): void {

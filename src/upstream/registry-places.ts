@@ -36,6 +36,11 @@ export function accessesOf({ auth, scopedAuth = [], tls }: Access): readonly { r
   return [...own, ...scopedAuth].map((one) => ({ match: one.match, access: { ...(one.auth ? { auth: one.auth } : {}), ...(tls ? { tls } : {}) } }));
 }
 
+/** By repository, the other hosts that may ask for its credential: what one credential allows, no other is sent to. */
+export function realmHostsOf({ auth, scopedAuth = [] }: Access): (name: string) => readonly string[] {
+  return (name) => (scopedAuth.find(({ matches }) => matches(name))?.auth ?? auth)?.realmHosts ?? [];
+}
+
 /** A mirror's own name, as a registry would be called there. */
 function hostOf(endpoint: string): RegistryHost {
   const { host, protocol } = new URL(endpoint);

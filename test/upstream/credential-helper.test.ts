@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/oci/clock.ts";
 import { parseRegistryHost } from "../../src/oci/repository.ts";
 import { helperProgram, helperProvider, type HelperOptions } from "../../src/upstream/credential-helper.ts";
-import { anonymous } from "../../src/upstream/credentials.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { pidsIn, survivors, writeCredentialProgram, type CredentialProgram } from "../support/credential-programs.ts";
 import { lookUntil } from "../support/looking.ts";

@@ -38,7 +38,7 @@ async function setUp(credential: Credential) {
   const authenticator = new Authenticator({
     own,
     credentials: { ...anonymous, current: () => Promise.resolve(credential) },
-    realmHosts: [tokens.host],
+    realmHosts: () => [tokens.host],
     origins,
     tokens: bearerTokens,
     userAgent: "test",
