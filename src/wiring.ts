@@ -80,12 +80,13 @@ export async function startProgram({ config, reload, environment, clock = system
   const store = await Store.open({ root: config.imagePath, clock, log, background });
   const { writable, reason: storeProblem } = store.status();
   if (!writable) log.warn({ imagePath: config.imagePath, problem: storeProblem }, "the store cannot be written: what it lacks passes through and is not kept");
-  const upstreams = new Upstreams(rules.upstream);
+  // In air-gapped mode nobody is asked for anything: no registry, and nobody who would give us a credential for one.
+  const upstreams = config.airGapped ? undefined : new Upstreams(rules.upstream);
   const holdings = new StoredHoldings({ store, clock });
   const totals = new StoreTotals({ store, holdings, clock, log, background });
   const parts: { status?: Status } = {};
   const metrics = new Metrics({ version: packageVersion(), status: () => parts.status, totals: () => totals.latest() });
-  const metered = meteredRegistry(config.airGapped ? new OfflineRegistry() : upstreams, { observe: (record) => metrics.observeUpstream(record), clock });
+  const metered = meteredRegistry(upstreams ?? new OfflineRegistry(), { observe: (record) => metrics.observeUpstream(record), clock });
   const upstream: Registry = config.helloWorld ? new HelloWorld({ next: metered, files: helloWorldFiles }) : metered;
   const cache = new CachingRegistry({
     upstream,
@@ -98,7 +99,7 @@ export async function startProgram({ config, reload, environment, clock = system
     background,
   });
   const status: Status = {
-    upstreams: () => (config.airGapped ? [] : upstreams.status()),
+    upstreams: () => upstreams?.status() ?? [],
     fills: () => cache.fillCounts(),
     store: () => store.status(),
   };
@@ -136,7 +137,7 @@ export async function startProgram({ config, reload, environment, clock = system
       tellUnchangeable(config, next.config, log);
       rules = next;
       logging.setLevel(next.config.logLevel);
-      upstreams.reconfigure(next.upstream);
+      upstreams?.reconfigure(next.upstream);
       cache.reconfigure(next.freshness);
       cache.forgetDenials();
       log.info({ reason, registries: next.config.registries.length }, "configuration reloaded");
@@ -158,7 +159,7 @@ export async function startProgram({ config, reload, environment, clock = system
       totals.close();
       await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
       await cache.close();
-      await upstreams.close();
+      await upstreams?.close();
       await background.settled();
       await store.close();
       log.info({}, "stopped");

@@ -1,6 +1,9 @@
 /** Air-gapped: what is held is served, what is not is unknown, and nobody is ever dialled: a canary stands where the upstream stood. */
+import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { startCanary } from "../support/canary.ts";
+import { writeCredentialProgram } from "../support/credential-programs.ts";
+import { profileOf } from "../upstream/aws-asking.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { startOurServer, type OurServerOptions } from "../support/our-server.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -45,5 +48,33 @@ test("what is held is served without a warning, the rest is 404, and nobody is d
   expect((await fetch(`${server.url}/v2/other.test/team/app/tags/list`)).status).toBe(404);
   expect(await (await get(`referrers/${unknownDigest}`)).json()).toMatchObject({ manifests: [] });
   expect(await (await fetch(`${server.url}/readyz`)).json()).toMatchObject({ status: "ready" });
+  expect(canary.connections).toBe(0);
+});
+
+test("nobody is asked for a credential either, at the start or at a reload", async () => {
+  await using folder = await temporaryFolder();
+  await using canary = await startCanary();
+  const helper = await writeCredentialProgram(folder.path, "helper", `echo '{"Username":"robot","Secret":"p"}'`);
+  const awsFile = `${folder.path}/aws`;
+  await writeFile(awsFile, profileOf("default", { accessKeyId: "AKIA0", secretAccessKey: "s" }));
+  const url = `http://${canary.host}`;
+  const tokens = [
+    { provider: "ecr", providerOpts: { region: "us-east-1", endpoint: url } },
+    { provider: "oauth2", providerOpts: { tokenUrl: `${url}/token`, clientId: "a", clientSecret: "b" } },
+    { provider: "exec", providerOpts: { protocol: "docker", command: helper.path } },
+  ];
+  const registries = tokens.map((token, at) => ({ name: `registry-${at}.test`, scheme: "http", auth: { token } }));
+  await using server = await startOurServer({
+    folder: folder.path,
+    config: { airGapped: true, registries },
+    env: { AWS_SHARED_CREDENTIALS_FILE: awsFile, AWS_EC2_METADATA_DISABLED: "true" },
+  });
+  const pull = async (): Promise<number> => (await fetch(`${server.url}/v2/registry-0.test/team/app/manifests/1`)).status;
+  expect(await pull()).toBe(404);
+  const config = await readFile(server.configFile, "utf8");
+  await writeFile(server.configFile, config.replace("registry-2.test", "registry-3.test"));
+  await server.process.waitForOutput(/"msg":"configuration reloaded"/);
+  expect(await pull()).toBe(404);
+  expect(await helper.runs()).toEqual([]);
   expect(canary.connections).toBe(0);
 });
