@@ -2,8 +2,11 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { startCanary } from "../support/canary.ts";
+import { pidsIn, survivors, writeCredentialProgram } from "../support/credential-programs.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { seededBytes } from "../support/images.ts";
+import { lookUntil } from "../support/looking.ts";
 import { startOurServer } from "../support/our-server.ts";
 import { runProcess } from "../support/processes.ts";
 import { pull, startPull } from "../support/raw-client.ts";
@@ -61,6 +64,34 @@ test("SIGTERM after a registry was refused is followed to its end, with exit cod
   server.process.signal("SIGTERM");
   expect(await server.process.ended).toEqual({ code: 0, signal: null });
   expect(server.process.output).toContain('"msg":"stopped"');
+});
+
+test("SIGTERM ends it promptly, whoever it waits for to give it a credential, and leaves no program behind", async () => {
+  await using folder = await temporaryFolder();
+  await using silent = await startCanary();
+  const pids = join(folder.path, "pids");
+  const helper = await writeCredentialProgram(folder.path, "helper", `sleep 1000 & echo $! $$ >'${pids}'; wait`);
+  const tokens = [
+    { provider: "ecr", providerOpts: { region: "us-east-1", endpoint: `http://${silent.host}` } },
+    { provider: "oauth2", providerOpts: { tokenUrl: `http://${silent.host}/token`, clientId: "a", clientSecret: "b" } },
+    { provider: "exec", providerOpts: { protocol: "docker", command: helper.path } },
+  ];
+  const registries = tokens.map((token, at) => ({ name: `127.0.0.1:${at + 1}`, scheme: "http", auth: { token } }));
+  const env = { AWS_ACCESS_KEY_ID: "AKIA0", AWS_SECRET_ACCESS_KEY: "s", AWS_EC2_METADATA_DISABLED: "true" };
+  await using server = await startOurServer({ folder: folder.path, config: { registries }, env });
+  const started = await pidsIn(pids, 2);
+  const asked = await lookUntil(
+    () => Promise.resolve(silent.connections),
+    (count) => count >= 2,
+    { waitMs: 10_000 },
+  );
+  expect(asked).toBe(2);
+  const startMs = performance.now();
+  server.process.signal("SIGTERM");
+  expect(await server.process.ended).toEqual({ code: 0, signal: null });
+  // Each of them would have had ten seconds.
+  expect(performance.now() - startMs).toBeLessThan(4_000);
+  expect(await survivors(started)).toEqual([]);
 });
 
 test("a second signal ends it at once", async () => {
