@@ -1,5 +1,5 @@
 /** Credentials of clouds, each with a process of ours that has nothing else configured: what comes out of it, and what never does. */
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createTestAuthority } from "../support/certificates.ts";
@@ -10,6 +10,7 @@ import { newServiceAccountKey, startFakeGoogle } from "../support/fake-google.ts
 import { startFakeOauth2 } from "../support/fake-oauth2.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { startOurServer, type OurServer } from "../support/our-server.ts";
+import { secretsLeftBy } from "../support/secret-traces.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const secret = "cl1ent~secret/of+a app";
@@ -30,16 +31,6 @@ async function pull({ url }: OurServer, registry: string): Promise<Pulled> {
   const response = await fetch(`${url}/v2/${registry}/team/app/manifests/1`, { headers: { connection: "close" } });
   await response.arrayBuffer();
   return { status: response.status, challenge: response.headers.get("www-authenticate") };
-}
-
-/** Which of `secrets` stand, in any spelling, in what the server printed, measured and stored. */
-async function leaked(server: OurServer, secrets: readonly string[]): Promise<readonly string[]> {
-  const metrics = await (await fetch(`${server.url}/metrics`, { headers: { connection: "close" } })).text();
-  const entries = await readdir(server.imagePath, { recursive: true, withFileTypes: true });
-  const files = await Promise.all(entries.filter((entry) => entry.isFile()).map((entry) => readFile(join(entry.parentPath, entry.name), "latin1")));
-  const all = [server.process.output, metrics, ...files, ...entries.map(({ name }) => name)].join("\n");
-  const spellings = (text: string): readonly string[] => [text, encodeURIComponent(text), Buffer.from(text).toString("base64").replace(/=+$/, "")];
-  return secrets.filter((text) => spellings(text).some((spelling) => all.includes(spelling)));
 }
 
 test("Azure: a service principal pulls, a wrong secret is 403 in one line, and no secret shows anywhere", async () => {
@@ -72,7 +63,7 @@ test("Azure: a service principal pulls, a wrong secret is 403 in one line, and n
   const shown = good.log.flatMap(({ headers }) => headers.authorization?.replace(/^Bearer /, "") ?? []);
   expect(bought.every((token) => token !== "")).toBe(true);
   expect(shown).not.toEqual([]);
-  expect(await leaked(server, [secret, "wr0ng~secret", ...bought, ...shown])).toEqual([]);
+  expect(await secretsLeftBy(server, [secret, "wr0ng~secret", ...bought, ...shown])).toEqual([]);
 });
 
 test("Google: a service account's key pulls, a deleted one is 403 in one line, and no secret shows anywhere", async () => {
@@ -102,7 +93,7 @@ test("Google: a service account's key pulls, a deleted one is 403 in one line, a
   expect(other.requests).toEqual([]);
   const lines = [known, deleted].map(({ privateKey }) => privateKey.split("\n")[1] ?? "");
   const assertions = google.log.map(({ body }) => new URLSearchParams(body).get("assertion") ?? "");
-  expect(await leaked(server, ["ya29.fake-1", ...lines, ...assertions])).toEqual([]);
+  expect(await secretsLeftBy(server, ["ya29.fake-1", ...lines, ...assertions])).toEqual([]);
 });
 
 test("OAuth2: a client's secret pulls, a wrong one is 403 in one line, an endpoint that is away 502, and no secret shows anywhere", async () => {
@@ -133,6 +124,6 @@ test("OAuth2: a client's secret pulls, a wrong one is 403 in one line, an endpoi
   expect(await pull(server, late.host)).toEqual({ status: 502, challenge: null });
   expect(server.process.output).toContain(`${away.host} answered 503`);
   expect([...wrong.requests, ...late.requests]).toEqual([]);
-  expect(await leaked(server, ["listening", "ociregistry_fills"])).toEqual(["listening", "ociregistry_fills"]);
-  expect(await leaked(server, [secret, "wr0ng&secret", "access-1", `puller:${secret}`])).toEqual([]);
+  expect(await secretsLeftBy(server, ["listening", "ociregistry_fills"])).toEqual(["listening", "ociregistry_fills"]);
+  expect(await secretsLeftBy(server, [secret, "wr0ng&secret", "access-1"])).toEqual([]);
 });

@@ -1,10 +1,11 @@
 /** Amazon ECR from the configuration's text to what AWS and the registries hear: our own process, with nothing of this machine's AWS. */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startFakeAws, type FakeAws } from "../support/fake-aws.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { startOurServer, type OurServer } from "../support/our-server.ts";
+import { secretsLeftBy } from "../support/secret-traces.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 import { one, profileOf, two } from "../upstream/aws-asking.ts";
 
@@ -49,20 +50,6 @@ async function pull({ url }: OurServer, { host }: FakeUpstream, repository = "te
   return { status: response.status, body: await response.text(), challenge: response.headers.get("www-authenticate") };
 }
 
-/** All that the process said, showed and wrote. */
-async function traces({ url, process: running, imagePath }: OurServer): Promise<string> {
-  const metrics = await (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
-  const readiness = await (await fetch(`${url}/readyz`, { headers: { connection: "close" } })).text();
-  const entries = await readdir(imagePath, { recursive: true, withFileTypes: true });
-  const files = await Promise.all(entries.filter((entry) => entry.isFile()).map((entry) => readFile(join(entry.parentPath, entry.name), "latin1")));
-  return [running.output, metrics, readiness, ...files].join("\n");
-}
-
-function spellingsOf(secret: string): readonly string[] {
-  const pair = Buffer.from(`AWS:${secret}`).toString("base64");
-  return [secret, encodeURIComponent(secret), Buffer.from(secret).toString("base64"), pair, encodeURIComponent(pair)];
-}
-
 describe("Amazon ECR", () => {
   test("two accounts, regions and profiles at once: each registry hears its own token only, and no secret is left anywhere", async () => {
     await writeProfiles(profileOf("default", aws.addUser(one, "puller")) + profileOf("Team-B", aws.addUser(two, "puller")));
@@ -82,10 +69,9 @@ describe("Amazon ECR", () => {
       const [, password = ""] = /^Basic (.+)$/.exec([...heard][0] ?? "") ?? [];
       expect(Buffer.from(password, "base64").toString()).toContain(`AWS:password-of-${account}-`);
     }
-    const left = await traces(server);
-    expect(left).toContain('"msg":"credential fetched"');
+    expect(server.process.output).toContain('"msg":"credential fetched"');
     expect(aws.secrets).toHaveLength(4);
-    for (const secret of aws.secrets) for (const spelling of spellingsOf(secret)) expect(left).not.toContain(spelling);
+    expect(await secretsLeftBy(server, aws.secrets)).toEqual([]);
   });
 
   test("two hundred pulls at the start wait for one token", async () => {
