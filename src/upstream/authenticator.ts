@@ -9,6 +9,7 @@ import { findBearer, hasBasic, parseChallenges, type BearerChallenge, type Chall
 import { directHeader, isShownUnasked, type Credential, type CredentialSource } from "./credentials.ts";
 import type { Origins, Reply } from "./origins.ts";
 import { permittedRealm } from "./realms.ts";
+import type { RefusedCredentials } from "./refused-credentials.ts";
 
 const challengesMax = 10_000;
 
@@ -21,6 +22,8 @@ export interface Authorization {
   readonly heldToken: { readonly request: TokenRequest; readonly token: BearerToken } | undefined;
   /** The credential that is in it as it is, and may have ended. */
   readonly shown: Credential | undefined;
+  /** Whose it is: the credential shown, or the one that the token was bought with. */
+  readonly credential: Credential | undefined;
   readonly scheme: "none" | "basic" | "bearer";
 }
 
@@ -32,12 +35,14 @@ export interface AuthenticatorOptions {
   readonly realmHosts: (name: string) => readonly string[];
   readonly origins: Origins;
   readonly tokens: BearerTokens;
+  /** Hears of a credential that buys no token. */
+  readonly refused: Pick<RefusedCredentials, "tell">;
   readonly userAgent: string;
 }
 
 type Learned = { readonly kind: "nothing" } | { readonly kind: "basic" } | { readonly kind: "bearer"; readonly challenge: BearerChallenge };
 
-const nobody: Authorization = { header: undefined, isPrivileged: false, heldToken: undefined, shown: undefined, scheme: "none" };
+const nobody: Authorization = { header: undefined, isPrivileged: false, heldToken: undefined, shown: undefined, credential: undefined, scheme: "none" };
 
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
@@ -133,14 +138,24 @@ export class Authenticator {
     }
   }
 
-  /** A bearer token; a credential that its service refuses is renewed once, where that can be. */
+  /** A bearer token; a credential that its service refuses is renewed once, where that can be, else told of. */
   async #bought(challenge: BearerChallenge, name: string, credential: Credential | undefined, signal: AbortSignal): Promise<Authorization> {
+    const { credentials, refused } = this.#options;
     try {
       return await this.#bearer(challenge, name, credential, signal);
     } catch (error) {
-      const isRefused = error instanceof OciError && error.code === "DENIED" && error.source === "upstream";
-      if (!credential || !isRefused || !(await this.#options.credentials.renew(credential, name, signal))) throw error;
-      return await this.#bearer(challenge, name, await this.#credential(name, signal), signal);
+      if (!credential || !isRefusal(error)) throw error;
+      if (!(await credentials.renew(credential, name, signal))) {
+        refused.tell(credential, name, error.message);
+        throw error;
+      }
+    }
+    const renewed = await this.#credential(name, signal);
+    try {
+      return await this.#bearer(challenge, name, renewed, signal);
+    } catch (error) {
+      if (renewed && isRefusal(error)) refused.tell(renewed, name, error.message);
+      throw error;
     }
   }
 
@@ -160,6 +175,7 @@ export class Authenticator {
         isPrivileged: token.isPrivileged,
         heldToken: isHeld ? { request, token } : undefined,
         shown: undefined,
+        credential,
         scheme: "bearer",
       };
     } catch (error) {
@@ -171,10 +187,15 @@ export class Authenticator {
   }
 }
 
+/** A token service does not take the credential. */
+function isRefusal(error: unknown): error is OciError {
+  return error instanceof OciError && error.code === "DENIED" && error.source === "upstream";
+}
+
 /** The credential itself, shown to the registry. */
 function directly(credential: Credential): Authorization {
   const { scheme, header } = directHeader(credential);
-  return { header, isPrivileged: true, heldToken: undefined, shown: credential, scheme };
+  return { header, isPrivileged: true, heldToken: undefined, shown: credential, credential, scheme };
 }
 
 function scopeOf(name: string): string {

@@ -2,7 +2,7 @@
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { RegistryHost } from "../oci/repository.ts";
-import type { Credential, CredentialStatus } from "./credentials.ts";
+import { credentialWords, type Credential, type CredentialStatus } from "./credentials.ts";
 import { regionProblem } from "./ecr-host.ts";
 import type { Login, LoginVerdict } from "./login.ts";
 import type { CredentialOptions, UpstreamAuth } from "./upstream-options.ts";
@@ -61,30 +61,13 @@ export async function tryCredential({ host, mirror, match, auth, endpoint }: Tri
   const { credential, verdict } = await outcome();
   const { description, expiresAtMs } = endpoint.credentialStatus() ?? {};
   await endpoint.close();
-  const identity = [description, wordsFor(credential)].filter((part) => part !== undefined).join(": ");
+  const identity = [description, credential && credentialWords(credential)].filter((part) => part !== undefined).join(": ");
   return { host, mirror, match, kind: auth?.credential.kind ?? "none", identity, expiresAtMs, verdict: withoutPrefix(verdict, `${description}: `) };
 }
 
 /** A name that `match` is for: some credentials depend on it. */
 function nameFor(match = "check"): string {
   return match.replaceAll(/\{([^{},]*)[^{}]*\}/g, "$1").replaceAll(/\*+|\?|\[[^\]]*\]/g, "check");
-}
-
-function wordsFor(credential: Credential | undefined): string | undefined {
-  switch (credential?.kind) {
-    case undefined:
-      return undefined;
-    case "basic":
-      return `user ${credential.user}`;
-    case "opaque":
-      return "a token sent as Basic";
-    case "bearer":
-      return "a bearer token";
-    case "identity":
-      return "an identity token";
-    default:
-      return credential satisfies never;
-  }
 }
 
 /** Providers begin with their own name, which stands before it already. */

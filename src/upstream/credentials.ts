@@ -87,6 +87,22 @@ export function isShownUnasked(credential: Credential): boolean {
   return credential.kind === "basic" ? credential.isShownUnasked === true : credential.kind !== "identity";
 }
 
+/** What it is, in words for logs: `user robot`. Without secrets. */
+export function credentialWords(credential: Credential): string {
+  switch (credential.kind) {
+    case "basic":
+      return `user ${credential.user}`;
+    case "opaque":
+      return "a token sent as Basic";
+    case "bearer":
+      return "a bearer token";
+    case "identity":
+      return "an identity token";
+    default:
+      return credential satisfies never;
+  }
+}
+
 /** The value of an Authorization header that shows the credential itself. */
 export function directHeader(credential: Credential): { readonly scheme: "basic" | "bearer"; readonly header: string } {
   if (credential.kind === "basic") return { scheme: "basic", header: basicAuthorization(credential.user, credential.password) };

@@ -21,8 +21,9 @@ import type { NameLookup } from "./name-lookup.ts";
 import { Origins, type Reply } from "./origins.ts";
 import type { Proxies } from "./proxies.ts";
 import { sendFollowing } from "./redirects.ts";
+import { RefusedCredentials } from "./refused-credentials.ts";
 import { fetchToken } from "./token-service.ts";
-import type { Deadlines, UpstreamTls } from "./upstream-options.ts";
+import type { Deadlines, UpstreamAuth, UpstreamTls } from "./upstream-options.ts";
 
 export interface EndpointOptions {
   /** Origin, and the prefix of every name there. */
@@ -30,8 +31,8 @@ export interface EndpointOptions {
   readonly source: SourceId;
   /** Where its credential comes from; the endpoint closes it. */
   readonly credentials: CredentialSource;
-  /** By repository, other `host[:port]` that may ask for its credential. */
-  readonly realmHosts: (name: string) => readonly string[];
+  /** By repository, what the configuration says of its credential. */
+  readonly authOf: (name: string) => UpstreamAuth | undefined;
   readonly tls: UpstreamTls | undefined;
   /** The operator wrote it down. */
   readonly isListed: boolean;
@@ -85,10 +86,11 @@ export class Endpoint {
   readonly #client: HttpClient;
   readonly #origins: Origins;
   readonly #authenticator: Authenticator;
+  readonly #refused: RefusedCredentials;
   readonly #prefix: string;
 
   constructor(options: EndpointOptions) {
-    const { url, credentials, realmHosts, tls, isListed, listed, names, proxies, clock, background, log, deadlines, userAgent } = options;
+    const { url, credentials, authOf, tls, isListed, listed, names, proxies, clock, background, log, deadlines, userAgent } = options;
     const own = new URL(url.origin);
     this.source = options.source;
     this.#options = options;
@@ -101,10 +103,12 @@ export class Endpoint {
       tokenMs: deadlines.tokenMs,
       fetch: (request, signal) => fetchToken(request, signal, { origins: this.#origins, clock, userAgent }),
     });
+    this.#refused = new RefusedCredentials({ host: url.host, optionsOf: (name) => authOf(name)?.credential, clock, log });
     this.#authenticator = new Authenticator({
       own,
       credentials,
-      realmHosts,
+      realmHosts: (name) => authOf(name)?.realmHosts ?? [],
+      refused: this.#refused,
       origins: this.#origins,
       tokens,
       userAgent,
@@ -141,9 +145,9 @@ export class Endpoint {
 
   /** Shows the registry the credential that is for the repository called `name`, and hears what it says. Rejects as `ask`. */
   async logIn(name: string, signal: AbortSignal): Promise<Login> {
-    const { url, credentials, realmHosts, clock, userAgent } = this.#options;
+    const { url, credentials, authOf, clock, userAgent } = this.#options;
     const credential = await credentials.current(name, signal);
-    return logIn(credential, { own: new URL(url.origin), realmHosts: realmHosts(name), origins: this.#origins, clock, userAgent }, signal);
+    return logIn(credential, { own: new URL(url.origin), realmHosts: authOf(name)?.realmHosts ?? [], origins: this.#origins, clock, userAgent }, signal);
   }
 
   stopProbing(): void {
@@ -168,12 +172,19 @@ export class Endpoint {
     const name = this.#prefix === "" ? question.repository : `${this.#prefix}/${question.repository}`;
     const first = await this.#authenticator.first(name, signal);
     const answer = await this.#send(question, name, first, signal);
-    if (!this.#authenticator.isRefusal(answer, first)) return answer;
+    if (!this.#authenticator.isRefusal(answer, first)) return this.#noted(answer, first, name);
     // Its headers say it all; whatever comes of them, its body shall not hold the connection.
     answer.body.discard();
     const next = await this.#authenticator.next(answer, first, name, signal);
-    if (!next) return answer;
-    return this.#send(question, name, next, signal);
+    if (!next) return this.#noted(answer, first, name);
+    return this.#noted(await this.#send(question, name, next, signal), next, name);
+  }
+
+  /** The last word on a question, as it is; a refusal of our credential is the operator's to know. */
+  #noted(answer: EndpointAnswer, { credential }: Authorization, name: string): EndpointAnswer {
+    const { isOwn, status, url } = answer;
+    if (credential && isOwn && (status === 401 || status === 403)) this.#refused.tell(credential, name, `${url.host} answered ${status}`);
+    return answer;
   }
 
   async #send(question: Question, name: string, authorization: Authorization, signal: AbortSignal): Promise<EndpointAnswer> {

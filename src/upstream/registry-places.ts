@@ -1,7 +1,7 @@
 /** The places where a registry is asked, itself and its mirrors, and with what at each. */
 import type { SourceId } from "../oci/registry.ts";
 import { dockerHub, parseRegistryHost, type RegistryHost } from "../oci/repository.ts";
-import type { UpstreamRegistryOptions } from "./upstream-options.ts";
+import type { UpstreamAuth, UpstreamRegistryOptions } from "./upstream-options.ts";
 
 const dockerHubOrigin = "https://registry-1.docker.io";
 
@@ -36,9 +36,9 @@ export function accessesOf({ auth, scopedAuth = [], tls }: Access): readonly { r
   return [...own, ...scopedAuth].map((one) => ({ match: one.match, access: { ...(one.auth ? { auth: one.auth } : {}), ...(tls ? { tls } : {}) } }));
 }
 
-/** By repository, the other hosts that may ask for its credential: what one credential allows, no other is sent to. */
-export function realmHostsOf({ auth, scopedAuth = [] }: Access): (name: string) => readonly string[] {
-  return (name) => (scopedAuth.find(({ matches }) => matches(name))?.auth ?? auth)?.realmHosts ?? [];
+/** By repository, what is said of its credential: of the first scope that matches, else of the registry's own. */
+export function authOf({ auth, scopedAuth = [] }: Access): (name: string) => UpstreamAuth | undefined {
+  return (name) => scopedAuth.find(({ matches }) => matches(name))?.auth ?? auth;
 }
 
 /** A mirror's own name, as a registry would be called there. */

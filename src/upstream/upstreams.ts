@@ -14,7 +14,7 @@ import { Endpoint } from "./endpoint.ts";
 import { HttpClient } from "./http-client.ts";
 import { NameLookup } from "./name-lookup.ts";
 import { Proxies } from "./proxies.ts";
-import { accessesOf, originOf, placesOf, realmHostsOf, type Place } from "./registry-places.ts";
+import { accessesOf, authOf, originOf, placesOf, type Place } from "./registry-places.ts";
 import {
   defaultDeadlines,
   defaultPullTimeoutMs,
@@ -208,7 +208,7 @@ export class Upstreams implements Registry {
         source,
         tls: access.tls,
         credentials: credentialsOf(access, { ...context, host, origin: url, tls: access.tls }),
-        realmHosts: realmHostsOf(access),
+        authOf: authOf(access),
       });
   }
 }

@@ -41,6 +41,7 @@ async function setUp(credential: Credential) {
     realmHosts: () => [tokens.host],
     origins,
     tokens: bearerTokens,
+    refused: { tell() {} },
     userAgent: "test",
   });
   /** What is sent after the registry's 401. */
