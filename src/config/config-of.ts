@@ -1,5 +1,6 @@
 /** From the words of the schema to what the program takes. Trusts what has been parsed and cross-checked. */
 import { join } from "node:path";
+import { accessControlOf, clientAuthOf } from "./client-auth-of.ts";
 import type { Config, EndpointConfig, RegistryConfig, ServerTlsConfig, TagTtl, UpstreamTlsConfig } from "./config.ts";
 import type { ScopedAuthConfig } from "./credential-config.ts";
 import { authOf } from "./credential-of.ts";
@@ -39,6 +40,9 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     proxyProtocol: parsed.proxyProtocol,
     shutdownDelayMs: parsed.shutdownDelay,
     drainTimeoutMs: parsed.drainTimeout,
+    externalUrl: parsed.externalUrl?.replace(/\/+$/, ""),
+    auth: clientAuthOf(parsed),
+    accessControl: accessControlOf(parsed.accessControl),
   };
 }
 

@@ -2,6 +2,7 @@
  * Config: what the program is told, as it wants to be told: defaults applied, times in milliseconds, secrets that redact themselves.
  * The vocabulary that people write is `schema.ts`; every key is described in `docs/config.md`.
  */
+import type { AccessControlConfig, ClientAuthConfig } from "./client-auth-config.ts";
 import type { AuthConfig, ScopedAuthConfig } from "./credential-config.ts";
 
 export interface Config {
@@ -44,6 +45,12 @@ export interface Config {
   readonly proxyProtocol: boolean;
   readonly shutdownDelayMs: number;
   readonly drainTimeoutMs: number;
+  /** How clients reach this server: an origin, perhaps with a path; without a slash at its end. */
+  readonly externalUrl: string | undefined;
+  /** Undefined: nobody is asked who he is. */
+  readonly auth: ClientAuthConfig | undefined;
+  /** Undefined: whoever gets in may read all. */
+  readonly accessControl: AccessControlConfig | undefined;
 }
 
 type LogLevel = "error" | "warn" | "info" | "debug";

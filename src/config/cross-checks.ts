@@ -3,6 +3,7 @@ import { RegistryNames, type ListedRegistry } from "../oci/registry-names.ts";
 import { OciError } from "../oci/errors.ts";
 import type { ParsedAuth } from "./auth-schema.ts";
 import { checkAuth, noticesOfAuth } from "./auth-checks.ts";
+import { checkClientAuth, noticesOfClientAuth } from "./client-auth-checks.ts";
 import { authOf } from "./credential-of.ts";
 import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
@@ -17,6 +18,7 @@ export function crossCheck(parsed: ParsedConfig): readonly Finding[] {
     ...checkPorts(parsed),
     ...checkServerTls(parsed.serverTlsConfig),
     ...checkNames(parsed),
+    ...checkClientAuth(parsed),
     ...parsed.registries.flatMap((registry, index) => checkRegistry(registry, ["registries", index])),
   ];
 }
@@ -24,7 +26,7 @@ export function crossCheck(parsed: ParsedConfig): readonly Finding[] {
 /** What is allowed and yet perhaps not meant. */
 export function noticesOf(parsed: ParsedConfig): readonly Finding[] {
   const { serverTlsConfig, health, registries } = parsed;
-  const notices: Finding[] = [];
+  const notices: Finding[] = [...noticesOfClientAuth(parsed)];
   if (serverTlsConfig.clientAuth === "verify" && health === 0) {
     notices.push({ path: ["serverTlsConfig", "clientAuth"], message: "clientAuth: verify without a health port: probes need a client certificate too" });
   }

@@ -8,6 +8,7 @@ import { readEnvironment, variableOf } from "./environment.ts";
 import type { Finding } from "./finding.ts";
 import { flagOf } from "./flags.ts";
 import type { KeyPath } from "./key-path.ts";
+import { withKeycloakVariables } from "./keycloak-variables.ts";
 import { findKeysNotYet, notYetFinding } from "./not-yet.ts";
 import { reasonOf } from "./named-file.ts";
 import { namedSecrets } from "./named-secrets.ts";
@@ -15,6 +16,7 @@ import { configSchema } from "./schema.ts";
 import { findingsOf } from "./schema-issues.ts";
 import { Vocabulary } from "./vocabulary.ts";
 import { readYaml, type RawMap, type YamlSource } from "./yaml-source.ts";
+import { adoptZotKeys, findUnset } from "./zot-keys.ts";
 
 export interface LoadOptions {
   /** `OCIREGISTRY_*` variables, and those that `${VAR}` names. */
@@ -50,16 +52,24 @@ export function readConfig(
   text: string,
   { configFile, environment, flags = new Map() }: LoadOptions & { readonly configFile: string | undefined },
 ): LoadedConfig {
-  const file = readYaml(text, { environment });
+  const source = readYaml(text, { environment });
   const vocabulary = new Vocabulary();
+  const adopted = adoptZotKeys(source.tree, vocabulary);
+  const file: YamlSource = {
+    ...source,
+    tree: withKeycloakVariables(adopted.tree, environment),
+    lineOf: (path) => source.lineOf(adopted.writtenAt(path)),
+  };
   const variables = readEnvironment(environment, vocabulary.scalarKeys());
   const origins = new Origins({ configFile, file, variables: withoutFile(variables.values), flags: withoutFile(flags) });
   if (file.problems.length > 0) throw new ConfigError(file.problems.map(({ line, message }) => `${configFile}:${line}: ${message}`));
 
+  const misplaced = [...adopted.findings, ...findUnset(source.unset)];
+  if (misplaced.length > 0) throw origins.error(misplaced);
   const tree = origins.layered();
   const parsed = configSchema.safeParse(tree);
   if (!parsed.success) throw origins.error(findingsOf(parsed.error.issues, tree, vocabulary));
-  const notYet = findKeysNotYet(tree, (path) => vocabulary.find(path)?.default).map(notYetFinding);
+  const notYet = findKeysNotYet(tree, (path) => vocabulary.find(path)?.default).map((path) => notYetFinding(path, adopted.writtenAt(path)));
   const findings = [...notYet, ...crossCheck(parsed.data)];
   if (findings.length > 0) throw origins.error(findings);
 

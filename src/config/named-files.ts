@@ -21,17 +21,19 @@ export interface TlsTexts {
   readonly key: string | undefined;
 }
 
-type NamingConfig = Pick<Config, "registries" | "serverTls">;
+type NamingConfig = Pick<Config, "registries" | "serverTls" | "auth">;
 
 /** Every file that the configuration names, whether it exists or not. */
-export function namedFiles({ registries, serverTls }: NamingConfig): readonly NamedFile[] {
-  const secrets = namedSecrets({ registries }).flatMap(({ key, source }) => (source.kind === "file" ? [{ key, path: source.path, isSecret: true }] : []));
+export function namedFiles({ registries, serverTls, auth: clientAuth }: NamingConfig): readonly NamedFile[] {
+  const secrets = namedSecrets({ registries, auth: clientAuth }).flatMap(({ key, source }) =>
+    source.kind === "file" ? [{ key, path: source.path, isSecret: true }] : [],
+  );
   const others = namedAuths({ registries }).flatMap(({ key, auth }) =>
     Object.entries(filesOf(auth.credential)).flatMap(([option, path]) =>
       path === undefined ? [] : [{ key: `${key}.token.providerOpts.${option}`, path, isSecret: true }],
     ),
   );
-  return [...pemFiles("serverTlsConfig", serverTls), ...upstreamPemFiles({ registries }), ...secrets, ...others];
+  return [...pemFiles("serverTlsConfig", serverTls), ...upstreamPemFiles({ registries }), ...secrets, ...others, ...clientAuthFiles(clientAuth)];
 }
 
 /** One line for each thing that the configuration names and that is not there: files that cannot be read, variables that are empty. */
@@ -75,6 +77,22 @@ function filesOf(credential: CredentialConfig): Readonly<Record<string, string |
     default:
       return {};
   }
+}
+
+/** What clients are known by. */
+function clientAuthFiles(auth: Config["auth"]): readonly NamedFile[] {
+  if (!auth) return [];
+  const { htpasswd, ldap, mtls, bearer } = auth;
+  const files: readonly (readonly [key: string, path: string | undefined, isSecret: boolean])[] = [
+    ["htpasswd.path", htpasswd?.path, true],
+    ["ldap.caCert", ldap?.caCertPath, false],
+    ["ldap.credentialsFile", ldap?.bind?.kind === "file" ? ldap.bind.path : undefined, true],
+    ["mtls.crlFile", mtls?.crlPath, false],
+    ["bearer.cert", bearer?.traditional?.certPath, false],
+    ...(bearer?.oidc.map(({ certificateAuthorityPath }, at) => [`bearer.oidc[${at}].certificateAuthorityFile`, certificateAuthorityPath, false] as const) ??
+      []),
+  ];
+  return files.flatMap(([key, path, isSecret]) => (path === undefined ? [] : [{ key: `auth.${key}`, path, isSecret }]));
 }
 
 function upstreamPemFiles({ registries }: Pick<Config, "registries">): readonly NamedFile[] {

@@ -27,11 +27,14 @@ export function namedAuths({ registries }: Pick<Config, "registries">): readonly
 }
 
 /** Every secret of the configuration's credentials. */
-export function namedSecrets(config: Pick<Config, "registries">): readonly NamedSecret[] {
-  return namedAuths(config).flatMap(({ key, auth }) => {
+export function namedSecrets(config: Pick<Config, "registries"> & Partial<Pick<Config, "auth">>): readonly NamedSecret[] {
+  const bind = config.auth?.ldap?.bind;
+  const bindPassword = bind?.kind === "given" ? [{ key: `auth.ldap.bindPassword${endings[bind.password.kind]}`, source: bind.password }] : [];
+  const credentials = namedAuths(config).flatMap(({ key, auth }) => {
     const { name, source } = secretOf(auth) ?? {};
     return source ? [{ key: `${key}.${name}${endings[source.kind]}`, source }] : [];
   });
+  return [...credentials, ...bindPassword];
 }
 
 /** A credential has one at most. */

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { auth } from "./auth-schema.ts";
+import { accessControl, clientAuth, http } from "./client-auth-schema.ts";
 import {
   alias,
   choice,
@@ -27,7 +28,6 @@ import {
 
 const tagTtl = z.union([lifetime, z.record(z.string(), lifetime)], { error: "must be a duration, or durations by pattern" });
 const whenGone = choice(["serve", "refuse"]);
-const anything = z.record(z.string(), z.unknown(), { error: "must hold keys and values" });
 
 const tls = z.strictObject({
   ca: text.optional().describe("PEM file of authorities that are trusted beside the system's."),
@@ -146,9 +146,9 @@ export const configSchema = z
     verifyConfig: verifyConfig.prefault({}).describe("When the store is verified."),
     externalUrl: text.prefault("").describe("How clients reach this server."),
     adminApi: choice(["off", "loopback"]).prefault("off").describe("Who may use the administrative routes."),
-    auth: anything.prefault({}).describe("Who is asking."),
-    accessControl: anything.prefault({}).describe("Who may pull what."),
-    http: anything.prefault({}).describe("zot's own place for address, port, tls, auth and accessControl."),
+    auth: clientAuth.prefault({}).describe("Who is asking."),
+    accessControl: accessControl.optional().describe("Who may pull what."),
+    http: http.prefault({}).describe("zot's own place for some of this."),
   })
   .describe("The configuration of ociregistry.");
 

@@ -9,12 +9,17 @@ export interface UnlistedDecision {
 
 /**
  * `unlistedRegistries` as written; else `deny` as soon as a registry is private (somebody who may ask us would borrow our
- * credentials), or an HTTP proxy connects in our place (then nobody checks the addresses that names lead to); else `public`.
+ * credentials) or clients are told apart, or an HTTP proxy connects in our place (then nobody checks the addresses that names lead to); else `public`.
  */
-export function resolveUnlisted(config: Pick<Config, "unlistedRegistries" | "registries">, environment: NodeJS.ProcessEnv): UnlistedDecision {
+export function resolveUnlisted(
+  config: Pick<Config, "unlistedRegistries" | "registries" | "auth" | "accessControl">,
+  environment: NodeJS.ProcessEnv,
+): UnlistedDecision {
   if (config.unlistedRegistries) return { policy: config.unlistedRegistries, because: `unlistedRegistries is ${config.unlistedRegistries}` };
   const withCredentials = registriesWithCredentials(config);
   if (withCredentials.length > 0) return { policy: "deny", because: `there are credentials for ${withCredentials.join(", ")}` };
+  if (config.auth) return { policy: "deny", because: "clients are asked who they are" };
+  if (config.accessControl) return { policy: "deny", because: "there is an accessControl" };
   const proxy = proxyVariables.find((variable) => environment[variable]);
   if (proxy) return { policy: "deny", because: `${proxy} is set, and behind a proxy addresses cannot be checked` };
   return { policy: "public", because: "no registry has credentials" };

@@ -11,6 +11,8 @@ export interface KeySchema {
   readonly properties?: Readonly<Record<string, KeySchema>>;
   readonly items?: KeySchema;
   readonly anyOf?: readonly KeySchema[];
+  /** What every key of a map with keys of the user's own holds. */
+  readonly additionalProperties?: KeySchema | boolean;
 }
 
 export interface VocabularyKey {
@@ -38,7 +40,22 @@ export class Vocabulary {
 
   /** What is known of the key at `path`; undefined for an unknown one. */
   find(path: KeyPath): KeySchema | undefined {
-    return path.reduce<KeySchema | undefined>((schema, key) => (typeof key === "number" ? itemsOf(schema) : propertiesOf(schema)?.[key]), this.#top);
+    return path.reduce<KeySchema | undefined>((schema, key) => (typeof key === "number" ? itemsOf(schema) : inside(schema, key)), this.#top);
+  }
+
+  /** The keys that are known inside of what `schema` describes. */
+  keysOf(schema: KeySchema): readonly string[] {
+    return Object.keys(propertiesOf(schema) ?? {});
+  }
+
+  /** What is known of `key` inside of what `schema` describes. */
+  insideOf(schema: KeySchema, key: string): KeySchema | undefined {
+    return inside(schema, key);
+  }
+
+  /** What each item of the list that `schema` describes is. */
+  itemsOf(schema: KeySchema): KeySchema | undefined {
+    return itemsOf(schema);
   }
 
   /** The key that was probably meant by the unknown `path`: the nearest beside it, or one of exactly that name elsewhere. */
@@ -61,13 +78,26 @@ export class Vocabulary {
 }
 
 function* keysIn(schema: KeySchema, prefix: string): Generator<VocabularyKey> {
-  for (const [key, inside] of Object.entries(propertiesOf(schema) ?? {})) {
+  for (const [key, held] of Object.entries(propertiesOf(schema) ?? {})) {
     const name = `${prefix}${key}`;
-    yield { name, schema: inside };
-    yield* keysIn(inside, `${name}.`);
-    const items = itemsOf(inside);
+    yield { name, schema: held };
+    yield* keysIn(held, `${name}.`);
+    const items = itemsOf(held);
     if (items) yield* keysIn(items, `${name}[].`);
+    const each = eachOf(held);
+    if (each) yield* keysIn(each, `${name}.*.`);
   }
+}
+
+function inside(schema: KeySchema | undefined, key: string): KeySchema | undefined {
+  const properties = propertiesOf(schema);
+  return properties && Object.hasOwn(properties, key) ? properties[key] : eachOf(schema);
+}
+
+/** What every key of a map with keys of the user's own holds, where that has a shape. */
+function eachOf(schema: KeySchema | undefined): KeySchema | undefined {
+  const each = schema?.additionalProperties;
+  return typeof each === "object" && (each.properties || each.items || each.anyOf) ? each : undefined;
 }
 
 function propertiesOf(schema: KeySchema | undefined): KeySchema["properties"] {

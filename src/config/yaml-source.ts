@@ -17,6 +17,8 @@ export interface YamlSource {
   /** The line where a key stands, from 1; that of its nearest ancestor for what is not there. */
   readonly lineOf: (path: KeyPath) => number;
   readonly problems: readonly YamlProblem[];
+  /** Keys that are written without a value. */
+  readonly unset: readonly KeyPath[];
 }
 
 interface YamlProblem {
@@ -30,18 +32,19 @@ const depthMax = 32;
 /** Reads `text`; whatever is wrong with it is in `problems`. Keys without a value are left out: they are not set. Never throws. */
 export function readYaml(text: string, { environment }: { readonly environment: NodeJS.ProcessEnv }): YamlSource {
   const problem = findBracketProblem(text, depthMax);
-  if (problem) return { tree: emptyMap(), lineOf: () => 1, problems: [problem] };
+  if (problem) return { tree: emptyMap(), lineOf: () => 1, problems: [problem], unset: [] };
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: "error" });
   const reader = new TreeReader(document, lineCounter, environment);
   // The first only: those that follow are its consequences.
   const problems = document.errors.slice(0, 1).map((error) => problemOf(error, text, lineCounter));
   const tree = problems.length > 0 ? emptyMap() : reader.readTop();
-  return { tree, lineOf: (path) => reader.lineOf(path), problems: [...problems, ...reader.problems] };
+  return { tree, lineOf: (path) => reader.lineOf(path), problems: [...problems, ...reader.problems], unset: reader.unset };
 }
 
 class TreeReader {
   readonly problems: YamlProblem[] = [];
+  readonly unset: KeyPath[] = [];
   readonly #document: Document;
   readonly #lineCounter: LineCounter;
   readonly #environment: NodeJS.ProcessEnv;
@@ -114,6 +117,7 @@ class TreeReader {
       this.#lines.set(lineKey(keyPath), this.#lineAt(key));
       const found = this.#read(value, keyPath);
       if (found === undefined) delete read[name];
+      if (value instanceof Scalar && value.value === null) this.unset.push(keyPath);
       if (found !== undefined) read[name] = found;
     }
     return read;

@@ -309,15 +309,12 @@ describe("keys of what is not built yet", () => {
     ["pruneConfig: { dryrun: true }\n", ["config.yaml:1: not supported yet: pruneConfig.dryrun (line 1)"]],
     ["arch: arm64\n", ["config.yaml:1: not supported yet: arch (line 1)"]],
     ["platforms: [linux/arm64]\n", ["config.yaml:1: not supported yet: platforms (line 1)"]],
+    ["host: ::1\nadminApi: loopback\n", ["config.yaml:2: not supported yet: adminApi (line 2)"]],
     [
-      "externalUrl: https://x\nadminApi: loopback\n",
-      ["config.yaml:1: not supported yet: externalUrl (line 1)", "config.yaml:2: not supported yet: adminApi (line 2)"],
+      "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n  secureSession: true\n",
+      ["config.yaml:4: not supported yet: auth.apikey (line 4)", "config.yaml:5: not supported yet: auth.secureSession (line 5)"],
     ],
-    [
-      "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  failDelay: 5\n",
-      ["config.yaml:2: not supported yet: auth.htpasswd (line 2)", "config.yaml:4: not supported yet: auth.failDelay (line 4)"],
-    ],
-    ['{\n  "http": {\n    "accessControl": { "groups": {} }\n  }\n}\n', ["config.yaml:3: not supported yet: http.accessControl (line 3)"]],
+    ['{\n  "http": {\n    "auth": { "openid": { "providers": {} } }\n  }\n}\n', ["config.yaml:3: not supported yet: http.auth.openid (line 3)"]],
   ])("%j", async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems);
   });
