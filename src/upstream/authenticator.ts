@@ -78,10 +78,11 @@ export class Authenticator {
   /** What to send after a refusal; undefined when there is nothing better. Rejects as `first`. */
   async next(reply: Reply, sent: Authorization, name: string, signal: AbortSignal): Promise<Authorization | undefined> {
     const { credentials, tokens } = this.#options;
+    // What was shown unasked may be meant for the registry's token service: nothing is wrong with it, and another would fare no better.
+    const isForService = sent.shown?.kind === "basic" && reply.status === 401 && findBearer(challengesIn(reply)) !== undefined;
     if (sent.heldToken) tokens.drop(sent.heldToken.request, sent.heldToken.token);
-    else if (sent.shown && (await credentials.renew(sent.shown, name, signal))) return await this.first(name, signal);
-    // What was shown unasked may be meant for the registry's token service.
-    else if (sent.scheme !== "none" && !(sent.shown?.kind === "basic" && sent.shown.isShownUnasked && reply.status === 401)) return undefined;
+    else if (sent.shown && !isForService && (await credentials.renew(sent.shown, name, signal))) return await this.first(name, signal);
+    else if (sent.scheme !== "none" && !isForService && !(sent.shown?.kind === "basic" && sent.shown.isShownUnasked && reply.status === 401)) return undefined;
     const challenges = await this.#challengesFor(reply, sent, signal);
     const credential = await this.#credential(name, signal);
     const bearer = findBearer(challenges) ?? (reply.status === 401 ? undefined : this.#remembered(name));
@@ -110,7 +111,7 @@ export class Authenticator {
 
   /** The challenges of a refusal; some registries (gcr.io) only tell them at `/v2/`. */
   async #challengesFor(reply: Reply, sent: Authorization, signal: AbortSignal): Promise<readonly Challenge[]> {
-    const challenges = parseChallenges(reply.header("www-authenticate") ?? "");
+    const challenges = challengesIn(reply);
     if (challenges.length > 0 || (reply.status !== 401 && sent.heldToken)) return challenges;
     const { own, origins, userAgent } = this.#options;
     const ping = await origins.send({
@@ -122,7 +123,7 @@ export class Authenticator {
     });
     ping.body.discard();
     if (ping.status < 300) ping.passage.succeeded();
-    return ping.status === 401 ? parseChallenges(ping.header("www-authenticate") ?? "") : [];
+    return ping.status === 401 ? challengesIn(ping) : [];
   }
 
   /** The credential that holds now. What keeps one from coming is the operator's to know: the log has told it, with paths and accounts; clients hear that it is so. */
@@ -185,6 +186,10 @@ export class Authenticator {
       throw error;
     }
   }
+}
+
+function challengesIn(reply: Reply): readonly Challenge[] {
+  return parseChallenges(reply.header("www-authenticate") ?? "");
 }
 
 /** A token service does not take the credential. */

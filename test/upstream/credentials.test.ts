@@ -37,21 +37,39 @@ async function setUp(credential: Credential) {
   const bearerTokens = new BearerTokens({ ...common, tokenMs: 1_000, fetch: (request, until) => fetchToken(request, until, { ...common, origins }) });
   const authenticator = new Authenticator({
     own,
-    credentials: { ...anonymous, current: () => Promise.resolve(credential) },
+    credentials: {
+      ...anonymous,
+      current: () => Promise.resolve(credential),
+      renew() {
+        renewals++;
+        return Promise.resolve(false);
+      },
+    },
     realmHosts: () => [tokens.host],
     origins,
     tokens: bearerTokens,
     refused: { tell() {} },
     userAgent: "test",
   });
+  let renewals = 0;
   /** What is sent after the registry's 401. */
   const answer = async () => {
     const first = await authenticator.first("team/app", signal);
-    const reply = await origins.send({ url: new URL("/v2/team/app/manifests/latest", own), method: "GET", headers: {}, lane: "metadata", signal });
+    const headers = first.header === undefined ? {} : { authorization: first.header };
+    const reply = await origins.send({ url: new URL("/v2/team/app/manifests/latest", own), method: "GET", headers, lane: "metadata", signal });
     reply.body.discard();
     return authenticator.next(reply, first, "team/app", signal);
   };
-  return { fake, tokens, authenticator, answer, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return {
+    fake,
+    tokens,
+    authenticator,
+    answer,
+    get renewals() {
+      return renewals;
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
 }
 
 describe("a credential that is", () => {
@@ -60,6 +78,14 @@ describe("a credential that is", () => {
     expect(await set.authenticator.first("team/app", signal)).toMatchObject({ header: "Bearer mine", isPrivileged: true });
     expect(await set.answer()).toBeUndefined();
     expect(set.tokens.requests).toEqual([]);
+  });
+
+  test("shown unasked buys a token where the registry names who sells one, and no other is fetched for that", async () => {
+    await using set = await setUp({ kind: "basic", id: "one", user: "AWS", password: "p", isShownUnasked: true });
+    set.tokens.users.set("AWS", "p");
+    expect(await set.answer()).toMatchObject({ header: "Bearer token-1", isPrivileged: true });
+    expect(set.fake.log.map(({ headers }) => headers.authorization?.split(" ")[0])).toEqual(["Basic"]);
+    expect(set.renewals).toBe(0);
   });
 
   test("a refresh token buys by POST", async () => {
