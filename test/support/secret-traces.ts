@@ -2,6 +2,7 @@
  * Secret traces: whether anything that was secret in a run can be read anywhere afterwards: as it was, in a URL, or in base64, alone or
  * as part of something longer (`user:secret`).
  */
+import { randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { OurServer } from "./our-server.ts";
@@ -23,7 +24,11 @@ const secretLengthMin = 6;
 
 /** All that the process said, shows and wrote, the names of its files included. */
 async function tracesOf({ url, process: running, imagePath }: OurServer): Promise<readonly string[]> {
-  const pages = await Promise.all(["/metrics", "/readyz"].map(async (path) => (await fetch(url + path, { headers: { connection: "close" } })).text()));
+  const requestId = randomUUID();
+  const ask = async (path: string): Promise<string> => (await fetch(url + path, { headers: { connection: "close", "x-request-id": requestId } })).text();
+  const pages = await Promise.all(["/metrics", "/readyz"].map(ask));
+  await ask("/v2/");
+  await running.waitForOutput(new RegExp(requestId)); // Lines come in their order: all that was said before is here too.
   const entries = await readdir(imagePath, { recursive: true, withFileTypes: true });
   const files = await Promise.all(entries.filter((entry) => entry.isFile()).map((entry) => readFile(join(entry.parentPath, entry.name), "latin1")));
   return [running.output, ...pages, ...files, ...entries.map(({ name }) => name)];
