@@ -340,14 +340,22 @@ async function proveMany(): Promise<readonly Claim[]> {
 }
 
 async function proveBusy(): Promise<readonly Claim[]> {
-  const fills = await runFastFills({ blobs: 48, blobBytes: 64 * mebibyte, atOnce: 16, perSecond: 200, calmMs: 5_000 });
+  const common = { blobBytes: 64 * mebibyte, atOnce: 16, perSecond: 200, calmMs: 5_000 };
+  const fills = await runFastFills({ ...common, blobs: 32, bytesPerSecond: (100 * mebibyte) / common.atOnce });
+  // As fast as this machine can: registry, clients and we share its cores, and what is measured is who gets one next.
+  const unbridled = await runFastFills({ ...common, blobs: 48 });
   const { blobs, waiting } = await runDeadResolver({ waiting: 16, eachMs: 5_000 });
   const shown = ({ medianMs, p99Ms, worstMs, answers }: Times): string =>
     `${p99Ms.toFixed(1)} (median ${medianMs.toFixed(1)}, worst ${worstMs.toFixed(1)}, of ${answers})`;
   return [
     { what: "99th percentile in ms of a cached manifest alone", measured: shown(fills.calm), holds: true },
-    { what: "beside 16 cold downloads, at most 10", measured: shown(fills.meanwhile), holds: fills.meanwhile.p99Ms <= 10 },
+    { what: "beside 16 cold downloads over lines of 100 MiB/s together, at most 10", measured: shown(fills.meanwhile), holds: fills.meanwhile.p99Ms <= 10 },
     { what: "MiB a second that those came at", measured: Math.round(fills.bytesPerSecond / mebibyte), holds: true },
+    {
+      what: `beside 16 that came as fast as the machine can, ${Math.round(unbridled.bytesPerSecond / mebibyte)} MiB/s`,
+      measured: shown(unbridled.meanwhile),
+      holds: true,
+    },
     ...blobs.map(({ sizeBytes, calm, meanwhile }): Claim => {
       const ratio = meanwhile.medianMs / calm.medianMs;
       const what = `median of a cached blob of ${sizeBytes} bytes with a dead resolver, at most 2 x its ${calm.medianMs.toFixed(2)} ms`;

@@ -22,6 +22,8 @@ export interface FastFillsOptions {
   readonly blobBytes: number;
   /** Downloads at once. */
   readonly atOnce: number;
+  /** What the registry sends on each connection; absent: all that it can. */
+  readonly bytesPerSecond?: number;
   readonly perSecond: number;
   readonly calmMs: number;
 }
@@ -34,10 +36,10 @@ export interface FastFillsResult {
 }
 
 /** A cached manifest, alone and beside cold blobs of a fast upstream, each with a client. Needs nginx and curl. */
-export async function runFastFills({ blobs, blobBytes, atOnce, perSecond, calmMs }: FastFillsOptions): Promise<FastFillsResult> {
+export async function runFastFills({ blobs, blobBytes, atOnce, bytesPerSecond = 0, perSecond, calmMs }: FastFillsOptions): Promise<FastFillsResult> {
   await using folder = await temporaryFolder();
   const digests = await writeOrigin(join(folder.path, "origin"), { blobs, blobBytes });
-  const origin = await startOrigin(join(folder.path, "origin"));
+  const origin = await startOrigin(join(folder.path, "origin"), bytesPerSecond);
   await using _ = origin.process;
   const config = { logFile: join(folder.path, "log"), tagTtl: "-1", registries: [{ name: origin.host, scheme: "http", aliases: ["up"] }] };
   await using server = await startOurServer({ folder: folder.path, config });
@@ -75,7 +77,7 @@ async function writeOrigin(folder: string, { blobs, blobBytes }: { blobs: number
 }
 
 /** nginx: it costs the machine least. */
-async function startOrigin(folder: string): Promise<{ readonly host: string; readonly process: RunningProcess }> {
+async function startOrigin(folder: string, bytesPerSecond: number): Promise<{ readonly host: string; readonly process: RunningProcess }> {
   const port = await freePort();
   const configFile = join(folder, "nginx.conf");
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${join(folder, name)};`);
@@ -83,7 +85,7 @@ async function startOrigin(folder: string): Promise<{ readonly host: string; rea
     configFile,
     `user root; daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr crit;
 events { worker_connections 256; }
-http { ${paths.join(" ")} access_log off; sendfile on; server { listen 127.0.0.1:${port}; root ${folder}; default_type application/octet-stream; } }
+http { ${paths.join(" ")} access_log off; sendfile on; limit_rate ${bytesPerSecond}; server { listen 127.0.0.1:${port}; root ${folder}; default_type application/octet-stream; } }
 `,
   );
   const nginx = await startProcess({ command: findProgram("nginx") ?? "nginx", args: ["-c", configFile, "-p", folder, "-e", "stderr"], ready: { port } });
