@@ -26,7 +26,7 @@ export interface PrivateUpstream extends AsyncDisposable {
   /** Its credential is wrong. */
   readonly bad: FakeUpstream;
   /** Everything secret that there was so far. */
-  secrets(): readonly string[];
+  readonly secrets: () => readonly string[];
 }
 
 export interface CredentialKind {
@@ -35,7 +35,7 @@ export interface CredentialKind {
   readonly cure: string;
   /** A wrong one is found out before the registry is asked anything. */
   readonly isFoundOutBefore: boolean;
-  start(): Promise<PrivateUpstream>;
+  readonly start: () => Promise<PrivateUpstream>;
 }
 
 /** What a kind adds to two registries. */
@@ -43,9 +43,9 @@ interface Setting {
   readonly right: object;
   readonly wrong: object;
   readonly env?: Readonly<Record<string, string>>;
-  secrets(): readonly string[];
+  readonly secrets: () => readonly string[];
   /** To be done before anything can be pulled, when the server runs. */
-  ready?(server: OurServer): Promise<void>;
+  readonly ready?: (server: OurServer) => Promise<void>;
 }
 
 interface Place<Upstream = FakeUpstream> {

@@ -10,8 +10,19 @@ export interface DockerRegistryOptions {
   readonly proxyOf?: string;
   /** Listen there again, after a kill. */
   readonly port?: number;
+  /** Who may pull, and push: its own `auth`. Default: everybody. */
+  readonly auth?: { readonly htpasswd: { readonly realm: string; readonly path: string } } | { readonly token: TokenAuth };
   /** Without an access log: it costs something, and benchmarks should not pay. */
   readonly isQuiet?: boolean;
+}
+
+/** Where it sends clients for a token, and whose signatures it trusts. */
+export interface TokenAuth {
+  readonly realm: string;
+  readonly service: string;
+  readonly issuer: string;
+  /** A file of certificates. */
+  readonly rootcertbundle: string;
 }
 
 export interface DockerRegistry extends AsyncDisposable {
@@ -25,13 +36,14 @@ export interface DockerRegistry extends AsyncDisposable {
 }
 
 /** Starts one and waits until it listens. */
-export async function startDockerRegistry({ folder, proxyOf, port, isQuiet = false }: DockerRegistryOptions): Promise<DockerRegistry> {
+export async function startDockerRegistry({ folder, proxyOf, port, auth, isQuiet = false }: DockerRegistryOptions): Promise<DockerRegistry> {
   const ownPort = port ?? (await freePort());
   const config = {
     version: 0.1,
     log: { level: "error", accesslog: { disabled: isQuiet } },
     storage: { filesystem: { rootdirectory: join(folder, "storage") }, maintenance: { uploadpurging: { enabled: false } } },
     http: { addr: `127.0.0.1:${ownPort}` },
+    ...(auth ? { auth } : {}),
     ...(proxyOf === undefined ? {} : { proxy: { remoteurl: proxyOf } }),
   };
   const configFile = join(folder, "docker-registry.yml");

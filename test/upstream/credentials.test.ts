@@ -55,7 +55,7 @@ async function setUp(credential: Credential) {
   /** What is sent after the registry's 401. */
   const answer = async () => {
     const first = await authenticator.first("team/app", signal);
-    const headers = first.header === undefined ? {} : { authorization: first.header };
+    const headers: Record<string, string> = first.header === undefined ? {} : { authorization: first.header };
     const reply = await origins.send({ url: new URL("/v2/team/app/manifests/latest", own), method: "GET", headers, lane: "metadata", signal });
     reply.body.discard();
     return authenticator.next(reply, first, "team/app", signal);
