@@ -1,0 +1,20 @@
+/** Principal: who asks, once that is certain. */
+
+export interface Principal {
+  /** Exactly as the method that admitted it knows it; never empty. */
+  readonly name: string;
+  /** Groups that the method itself knows of: a directory's, a token's. Those of the configuration are added where policies decide. */
+  readonly groups: readonly string[];
+  readonly method: "htpasswd" | "ldap" | "mtls" | "bearer" | "oidc" | "token" | "apikey" | "session";
+  /** What a token permits, when one was shown: policies can only narrow it. */
+  readonly access?: readonly TokenAccess[];
+  /** The claims of a workload's token, for conditions. */
+  readonly claims?: Readonly<Record<string, unknown>>;
+}
+
+/** One entry of a token's `access` claim. Docker token authentication, "JWT claims". */
+export interface TokenAccess {
+  readonly type: string;
+  readonly name: string;
+  readonly actions: readonly string[];
+}
