@@ -37,7 +37,7 @@ export class HotAnswers<T> {
     const hot = this.#answers.get(repository);
     if (hot?.name !== name) return undefined;
     const nowMs = this.#clock.elapsed();
-    for (const file of hot.files) if (nowMs >= file.trustedUntilMs) return undefined;
+    for (const file of hot.files) if (!file.isTrusted(nowMs)) return undefined;
     return hot.answer;
   }
 

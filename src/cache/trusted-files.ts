@@ -1,6 +1,7 @@
 /**
- * TrustedFiles: small files held in memory. What is held is trusted for a second, then one `stat` confirms it: a busy record
- * costs one `stat` a second, and what a command, `rsync` or `rm` changed shows within a second.
+ * TrustedFiles: small files held in memory. What is held is trusted for a second, and one `stat` confirms it: a busy record costs
+ * about one `stat` a second, and what a command, `rsync` or `rm` changed shows within a second. Who asks when that second is nearly
+ * over starts the `stat` and does not wait for it, so that a disk that is busy with other things holds up nobody.
  */
 import { open, stat } from "node:fs/promises";
 import type { Stats } from "node:fs";
@@ -9,6 +10,8 @@ import type { Clock } from "../oci/clock.ts";
 import { isAbsence, type DiskReads } from "./disk-reads.ts";
 
 const trustMs = 1_000;
+/** How long before trust ends it is renewed. */
+const renewAheadMs = 250;
 /** What an entry costs beside its bytes, roughly: its path, its buffer's own, and what is made of it (an answer, its headers, its body as text). */
 const entryBytes = 3_072;
 
@@ -27,14 +30,37 @@ export interface TrustedFilesOptions<T> {
 
 /** A file's meaning, and until when it may be believed without looking again. */
 export interface TrustedFile {
-  /** By `elapsed`; moved on when the file is confirmed, and to the past when it is written or removed by us. */
-  readonly trustedUntilMs: number;
+  /** Whether it may be believed at `nowMs` (by `elapsed`). Asking counts as use, and begins to look at the file when that is due. */
+  isTrusted(nowMs: number): boolean;
 }
 
-interface Entry<T> extends TrustedFile {
+class Entry<T> implements TrustedFile {
   readonly value: T;
   readonly signature: string;
-  trustedUntilMs: number;
+  readonly #renew: (entry: Entry<T>) => void;
+  /** Moved on when the file is confirmed, and to the past when it is another, or gone. */
+  #untilMs: number;
+
+  constructor({ value, signature, untilMs, renew }: { value: T; signature: string; untilMs: number; renew: (entry: Entry<T>) => void }) {
+    this.value = value;
+    this.signature = signature;
+    this.#untilMs = untilMs;
+    this.#renew = renew;
+  }
+
+  isTrusted(nowMs: number): boolean {
+    if (nowMs >= this.#untilMs) return false;
+    if (nowMs >= this.#untilMs - renewAheadMs) this.#renew(this);
+    return true;
+  }
+
+  trust(untilMs: number): void {
+    this.#untilMs = untilMs;
+  }
+
+  distrust(): void {
+    this.#untilMs = -Infinity;
+  }
 }
 
 export class TrustedFiles<T> {
@@ -53,14 +79,14 @@ export class TrustedFiles<T> {
   /** The file's meaning: at once from memory when it was confirmed within the last second; undefined when it is absent or cannot be read. */
   find(path: string): T | undefined | Promise<T | undefined> {
     const entry = this.#entries.get(path);
-    if (entry && this.#options.clock.elapsed() < entry.trustedUntilMs) return entry.value;
+    if (entry?.isTrusted(this.#options.clock.elapsed())) return entry.value;
     return this.#loading.get(path) ?? this.#look(path, entry);
   }
 
   /** What `find` would answer at once, as a thing that can be asked later whether it still holds; undefined when `find` would look. */
   findTrusted(path: string): TrustedFile | undefined {
     const entry = this.#entries.get(path);
-    return entry && this.#options.clock.elapsed() < entry.trustedUntilMs ? entry : undefined;
+    return entry?.isTrusted(this.#options.clock.elapsed()) ? entry : undefined;
   }
 
   /** The file's meaning as it is now, without keeping it in memory. */
@@ -70,10 +96,20 @@ export class TrustedFiles<T> {
 
   /** The file has been written or removed by us: read it anew, whoever is reading it just now. */
   forget(path: string): void {
-    const entry = this.#entries.peek(path);
-    if (entry) entry.trustedUntilMs = -Infinity;
-    this.#entries.delete(path);
+    this.#drop(path, this.#entries.peek(path));
     this.#loading.delete(path);
+  }
+
+  #drop(path: string, entry: Entry<T> | undefined): void {
+    entry?.distrust();
+    this.#entries.delete(path);
+  }
+
+  /** Looks at the file of an entry that is still believed; who asks meanwhile does not wait. What is no longer held is not kept alive by it. */
+  #renew(path: string, entry: Entry<T>): void {
+    if (this.#loading.has(path) || this.#entries.get(path) !== entry) return;
+    // What is wrong with the file is met again, and told, by the next who has to wait for it.
+    this.#look(path, entry).catch(() => {});
   }
 
   #look(path: string, entry: Entry<T> | undefined): Promise<T | undefined> {
@@ -86,34 +122,36 @@ export class TrustedFiles<T> {
   }
 
   async #confirm(path: string, entry: Entry<T>, isCurrent: () => boolean): Promise<T | undefined> {
+    const untilMs = this.#options.clock.elapsed() + trustMs;
+    // Written while we looked: who asked before may have the old, nobody later.
+    const confirmed = (): T => {
+      if (isCurrent()) entry.trust(untilMs);
+      return entry.value;
+    };
     try {
       const isSame = signatureOf(await stat(path)) === entry.signature;
-      if (isSame) return this.#trusted(entry, isCurrent);
-      if (isCurrent()) this.#entries.delete(path);
+      if (isSame) return confirmed();
+      if (isCurrent()) this.#drop(path, entry);
       return await this.#load(path, isCurrent);
     } catch (error) {
       if (!isAbsence(error)) {
         // A disk that says nothing has not said that anything changed.
         this.#options.reads.note(path, error);
-        return this.#trusted(entry, isCurrent);
+        return confirmed();
       }
-      if (isCurrent()) this.#entries.delete(path);
+      if (isCurrent()) this.#drop(path, entry);
       return undefined;
     }
   }
 
-  /** Written while we looked: who asked before may have the old, nobody later. */
-  #trusted(entry: Entry<T>, isCurrent: () => boolean): T {
-    if (isCurrent()) entry.trustedUntilMs = this.#options.clock.elapsed() + trustMs;
-    return entry.value;
-  }
-
   async #load(path: string, isCurrent: () => boolean): Promise<T | undefined> {
+    const untilMs = this.#options.clock.elapsed() + trustMs;
     const read = await this.#read(path);
     if (!read) return undefined;
     // Written while we read: what we have may be what was there before.
     if (!isCurrent()) return read.value;
-    const entry = { value: read.value, signature: signatureOf(read.file), trustedUntilMs: this.#options.clock.elapsed() + trustMs };
+    const renew = (due: Entry<T>): void => this.#renew(path, due);
+    const entry = new Entry({ value: read.value, signature: signatureOf(read.file), untilMs, renew });
     this.#entries.set(path, entry, this.#options.memoryBytesMax === undefined ? {} : { size: read.file.size + entryBytes });
     return read.value;
   }

@@ -65,9 +65,7 @@ describe("what is at hand", () => {
   test("is not believed for longer than a second without a look at the disk", async () => {
     await using all = await arrange();
     const { rig, repository, blob, clock, pullAll } = all;
-    await clock.advance(999);
-    expect(rig.cache.manifestAtHand(repository, one)).toBeDefined();
-    await clock.advance(1);
+    await clock.advance(1_000);
     expect(rig.cache.manifestAtHand(repository, one)).toBeUndefined();
     expect(rig.cache.manifestAtHand(repository, byDigest)).toBeUndefined();
     expect(rig.cache.blobAtHand(repository, blob)).toBeUndefined();
