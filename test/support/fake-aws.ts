@@ -79,6 +79,7 @@ export class FakeAws extends RecordingServer {
   /** Takes this SSO session's word for any account and role that exist. */
   ssoToken: string | undefined;
   readonly #clock: Clock;
+  readonly #signers: Clock;
   readonly #principals = new Map<string, Principal>();
   readonly #roles = new Map<string, Role>();
   readonly #tokens = new Map<string, RegistryToken>();
@@ -86,9 +87,11 @@ export class FakeAws extends RecordingServer {
   #metadataToken: string | undefined;
   #made = 0;
 
-  constructor({ tls, clock = systemClock }: { tls?: TlsFiles | undefined; clock?: Clock } = {}) {
+  /** `clock` is what tokens live by, and what signatures are dated by unless those have their own (`signers`): the SDK knows only the machine's. */
+  constructor({ tls, clock = systemClock, signers = clock }: { tls?: TlsFiles | undefined; clock?: Clock; signers?: Clock } = {}) {
     super({ tls });
     this.#clock = clock;
+    this.#signers = signers;
   }
 
   /** A user with keys of its own. `allowed`: what it may do; default: everything here. */
@@ -263,7 +266,7 @@ export class FakeAws extends RecordingServer {
     if (!principal) return { code: "UnrecognizedClientException", message: "The security token included in the request is invalid." };
     if (claim.service !== service) return { code: "InvalidSignatureException", message: `Credential should be scoped to correct service: '${service}'.` };
     if (!isSignedWith(principal.secretAccessKey, request, claim)) return { code: "InvalidSignatureException", message: signatureMessage(request) };
-    const offMs = this.#clock.now() - claim.atMs;
+    const offMs = this.#signers.now() - claim.atMs;
     if (Math.abs(offMs) > skewMsMax) {
       return { code: "InvalidSignatureException", message: offMs > 0 ? "Signature expired: it is too old" : "Signature not yet current: it is too new" };
     }

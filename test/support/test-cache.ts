@@ -3,7 +3,7 @@ import { CachingRegistry } from "../../src/cache/caching-registry.ts";
 import type { FreshnessOptions, FreshnessRules } from "../../src/cache/freshness.ts";
 import { systemClock, type Clock } from "../../src/oci/clock.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
-import { silentLog } from "../../src/oci/log.ts";
+import { silentLog, type Log } from "../../src/oci/log.ts";
 import type { BlobCall, BlobContent, Call, Registry } from "../../src/oci/registry.ts";
 import type { RangeSpec } from "../../src/oci/ranges.ts";
 import { parseRegistryHost, parseRepositoryPath, repositoryOf, type Repository } from "../../src/oci/repository.ts";
@@ -19,6 +19,9 @@ export interface TestCacheOptions {
   /** A folder with an existing store. */
   readonly root?: string;
   readonly clock?: Clock;
+  /** The upstreams' own, for what they hold and give up; without it they go by the system's. */
+  readonly upstreamClock?: Clock;
+  readonly log?: Log;
   readonly rules?: Partial<FreshnessRules>;
   readonly freshness?: Partial<FreshnessOptions>;
   readonly fillsMax?: number;
@@ -37,7 +40,16 @@ const defaultRules: FreshnessRules = { tagTtlMs: () => 60_000, staleIfErrorMs: I
 
 /** Starts one. With the system's clock unless told otherwise: sockets do not wait for a test's. */
 export async function startTestCache(options: TestCacheOptions): Promise<TestCache> {
-  const { clock = systemClock, rules = {}, freshness = {}, fillsMax = 16, pullTimeoutMs = 10_000, wrap = (upstream) => upstream } = options;
+  const {
+    clock = systemClock,
+    rules = {},
+    freshness = {},
+    fillsMax = 16,
+    pullTimeoutMs = 10_000,
+    upstreamClock = systemClock,
+    log = silentLog,
+    wrap = (upstream) => upstream,
+  } = options;
   const store = await openTestStore({
     ...(options.root === undefined ? {} : { root: options.root }),
     ...(clock instanceof TestClock ? { clock } : { systemClock: true }),
@@ -46,7 +58,7 @@ export async function startTestCache(options: TestCacheOptions): Promise<TestCac
     const given = typeof upstream === "string" ? { host: upstream } : upstream;
     return { scheme: "http" as const, ...given, host: parseRegistryHost(given.host) };
   });
-  const upstreams = new Upstreams({ registries, unlisted: "deny", pullTimeoutMs, clock: systemClock, log: silentLog });
+  const upstreams = new Upstreams({ registries, unlisted: "deny", pullTimeoutMs, clock: upstreamClock, log });
   const cache = new CachingRegistry({
     upstream: wrap(upstreams),
     store,
