@@ -9,6 +9,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { selectKey, type KeyHint, type TokenKey } from "./token-key.ts";
 import { readForeignKeySet, type KeySearch, type TokenKeys } from "./token-keys.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** After a fetch for an unknown id, the next one waits this long. */
 export const unknownIdCooldownMs = 30_000;
@@ -31,13 +32,13 @@ export interface RemoteKeysOptions {
 
 interface Held {
   readonly keys: readonly TokenKey[];
+  readonly generation: number;
   readonly atMs: number;
 }
 
 export class RemoteKeys implements TokenKeys {
   readonly roots = [];
   readonly #options: RemoteKeysOptions;
-  #generation = 0;
   #held: Held | undefined;
   #pending: Promise<void> | undefined;
   #failure: { readonly reason: string; readonly atMs: number } | undefined;
@@ -48,45 +49,32 @@ export class RemoteKeys implements TokenKeys {
   }
 
   get generation(): number {
-    return this.#generation;
+    return this.#held?.generation ?? 0;
   }
 
   async find(hint: KeyHint, signal: AbortSignal): Promise<KeySearch> {
     const { clock, background, source } = this.#options;
     const heldBefore = this.#usable();
-    if (!heldBefore) await this.#refresh(signal);
+    if (!heldBefore) await untilAborted(this.#fetchOnce(), signal);
     const held = this.#usable();
     if (!held) return { kind: "unavailable", reason: `the keys of ${source} cannot be had: ${this.#failure?.reason ?? "not yet"}` };
     const found = select(held, hint);
     if (found) {
       if (clock.elapsed() - held.atMs > keySetFreshMs) background.run("token keys", this.#fetchOnce());
-      return { kind: "found", key: found };
+      return { kind: "found", key: found, generation: held.generation };
     }
     // Fetched for this very token: asking again would tell nothing new.
     if (!heldBefore || hint.id === undefined) return { kind: "unknown" };
     if (!this.#pending && clock.elapsed() - this.#unknownIdAtMs < unknownIdCooldownMs) return { kind: "unknown" };
     this.#unknownIdAtMs = clock.elapsed();
-    await this.#refresh(signal);
+    await untilAborted(this.#fetchOnce(), signal);
     const renewed = this.#usable();
     const key = renewed && select(renewed, hint);
-    return key ? { kind: "found", key } : { kind: "unknown" };
+    return key ? { kind: "found", key, generation: renewed.generation } : { kind: "unknown" };
   }
 
   #usable(): Held | undefined {
     return this.#held && this.#options.clock.elapsed() - this.#held.atMs < keySetStaleMs ? this.#held : undefined;
-  }
-
-  /** Waits for a fetch, but no longer than the signal says: the fetch belongs to all who wait. */
-  async #refresh(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      await Promise.race([this.#fetchOnce(), aborted]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
   }
 
   /** Never rejects: a failure is noted. */
@@ -103,8 +91,7 @@ export class RemoteKeys implements TokenKeys {
       const keys = readForeignKeySet(await load());
       if (keys.length === 0)
         throw new Error("the key set holds no key that could have signed a token: providers that sign with a shared secret (HS256) cannot be used");
-      this.#held = { keys, atMs: clock.elapsed() };
-      this.#generation++;
+      this.#held = { keys, generation: this.generation + 1, atMs: clock.elapsed() };
       this.#failure = undefined;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

@@ -16,7 +16,8 @@ export interface TokenKeys {
 }
 
 export type KeySearch =
-  | { readonly kind: "found"; readonly key: KeyObject }
+  /** `generation`: the one in which it was trusted. */
+  | { readonly kind: "found"; readonly key: KeyObject; readonly generation: number }
   | { readonly kind: "unknown" }
   /** Nobody can tell just now: the keys are elsewhere, and that is away. */
   | { readonly kind: "unavailable"; readonly reason: string };
@@ -39,7 +40,7 @@ export class FixedKeys implements TokenKeys {
 
   find(hint: KeyHint): Promise<KeySearch> {
     const key = selectKey(this.#keys, hint, { acceptsUnknownId: true });
-    return Promise.resolve(key ? { kind: "found", key } : { kind: "unknown" });
+    return Promise.resolve(key ? { kind: "found", key, generation: this.generation } : { kind: "unknown" });
   }
 }
 

@@ -53,7 +53,9 @@ interface Remembered {
   readonly startsAtMs: number;
 }
 
-type FreshVerdict = Exclude<TokenVerdict, { kind: "good" }> | ({ readonly kind: "good" } & Pick<Remembered, "claims" | "expiresAtMs" | "startsAtMs">);
+type FoundKey = Extract<KeySearch, { kind: "found" }>;
+
+type FreshVerdict = Exclude<TokenVerdict, { kind: "good" }> | ({ readonly kind: "good" } & Omit<Remembered, "untilMs">);
 
 /** Why a key search ended without a key; how it gets out of jose's callback. */
 class NoKey extends Error {
@@ -73,30 +75,46 @@ export class TokenVerifier {
     this.#options = options;
   }
 
-  /** Judges a token in compact form. Rejects with the signal's reason only. A token that was good costs one hash the next time. */
+  /** The claims of a token that was good a moment ago and still is: the same object each time. Costs one hash. */
+  recall(token: string): Claims | undefined {
+    return token.length > tokenLengthMax ? undefined : this.#recall(hash("sha256", token, "base64"));
+  }
+
+  /** Judges a token in compact form. Rejects with the signal's reason only. */
   async verify(token: string, signal: AbortSignal): Promise<TokenVerdict> {
     if (token.length > tokenLengthMax) return { kind: "bad", reason: `a token of ${token.length} characters: at most ${tokenLengthMax}` };
-    const { keys, clock } = this.#options;
     const id = hash("sha256", token, "base64");
-    const known = this.#remembered.get(id);
-    if (known?.generation === keys.generation && clock.elapsed() < known.untilMs && isCurrent(known, clock.now()))
-      return { kind: "good", claims: known.claims };
-    this.#remembered.delete(id);
-    // As it is before: what stops being trusted meanwhile is not remembered.
-    const { generation } = keys;
+    const known = this.#recall(id);
+    if (known) return { kind: "good", claims: known };
     const verdict = await this.#verifyAnew(token, signal);
     if (verdict.kind !== "good") return verdict;
-    const { claims, expiresAtMs, startsAtMs } = verdict;
-    this.#remembered.set(id, { claims, generation, untilMs: clock.elapsed() + rememberedMs, expiresAtMs, startsAtMs }, { size: token.length });
-    return { kind: "good", claims };
+    const { kind, ...verified } = verdict;
+    this.#remembered.set(id, { ...verified, untilMs: this.#options.clock.elapsed() + rememberedMs }, { size: token.length });
+    return { kind, claims: verified.claims };
+  }
+
+  #recall(id: string): Claims | undefined {
+    const { keys, clock } = this.#options;
+    const known = this.#remembered.get(id);
+    if (!known) return undefined;
+    if (known.generation === keys.generation && clock.elapsed() < known.untilMs && isCurrent(known, clock.now())) return known.claims;
+    this.#remembered.delete(id);
+    return undefined;
   }
 
   async #verifyAnew(token: string, signal: AbortSignal): Promise<FreshVerdict> {
     const { audiences, issuer, clock } = this.#options;
     // Loaded with the first token: without any, nobody pays for it.
     const { jwtVerify, errors } = await import("jose");
+    // The generation in which its key was trusted: what stops being trusted meanwhile is not remembered for long.
+    let generation = 0;
+    const keyFor = async (header: JWTHeaderParameters): Promise<KeyObject> => {
+      const found = await this.#keyFor(header, signal);
+      generation = found.generation;
+      return found.key;
+    };
     try {
-      const { payload } = await jwtVerify(token, (header) => this.#keyFor(header, signal), {
+      const { payload } = await jwtVerify(token, keyFor, {
         algorithms: [...tokenAlgorithms],
         audience: [...audiences],
         ...(issuer === undefined ? {} : { issuer }),
@@ -109,7 +127,7 @@ export class TokenVerifier {
       const issuedAtMs = (payload.iat ?? payload.nbf ?? clock.now() / 1_000) * 1_000;
       if (issuedAtMs > clock.now() + leewayMs) return { kind: "bad", reason: "issued in the future" };
       if (expiresAtMs - Math.min(issuedAtMs, clock.now()) > tokenLifeMsMax) return { kind: "bad", reason: "lives longer than 24 hours" };
-      return { kind: "good", claims: payload, expiresAtMs, startsAtMs };
+      return { kind: "good", claims: payload, generation, expiresAtMs, startsAtMs };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof NoKey) return verdictWithoutKey(error);
@@ -120,24 +138,16 @@ export class TokenVerifier {
     }
   }
 
-  async #keyFor(header: JWTHeaderParameters, signal: AbortSignal): Promise<KeyObject> {
+  async #keyFor(header: JWTHeaderParameters, signal: AbortSignal): Promise<FoundKey> {
     const { keys, clock } = this.#options;
     const { alg, kid, typ, x5c } = header;
-    if (
-      typ !== undefined &&
-      !tokenTypes.has(
-        String(typ)
-          .toLowerCase()
-          .replace(/^application\//, ""),
-      )
-    )
-      throw untrusted("a token of another kind (typ)");
+    if (!isTokenType(typ)) throw untrusted("a token of another kind (typ)");
     if (kid !== undefined && (typeof kid !== "string" || kid.length > keyIdLengthMax)) throw untrusted("a key id that is none (kid)");
     const embedded = objectOf(header.jwk);
     const chain = x5c ?? embedded?.["x5c"];
-    if (chain !== undefined) return chainKey(chain, alg);
+    if (chain !== undefined) return { kind: "found", key: chainKey(chain, alg), generation: keys.generation };
     const search = await keys.find({ algorithm: alg, id: embedded ? embeddedId(embedded) : kid }, signal);
-    if (search.kind === "found") return search.key;
+    if (search.kind === "found") return search;
     throw new NoKey(search);
 
     function chainKey(encoded: unknown, algorithm: string): KeyObject {
@@ -151,6 +161,12 @@ export class TokenVerifier {
       throw untrusted("a certificate whose key is not for this algorithm (x5c)");
     }
   }
+}
+
+function isTokenType(typ: unknown): boolean {
+  if (typ === undefined) return true;
+  const written = typeof typ === "string" ? typ.toLowerCase() : "";
+  return tokenTypes.has(written.replace(/^application\//, ""));
 }
 
 /** The name under which a key that a token brings along would be trusted. */

@@ -74,6 +74,11 @@ export class RegistryNames {
     return [...this.#listed.keys()];
   }
 
+  /** Other words for a registry, in the order of the configuration. */
+  aliasesOf(host: RegistryHost): readonly string[] {
+    return this.#listed.get(host)?.aliases ?? [];
+  }
+
   /** The host that `word` is, aliases aside. */
   #hostOf(word: string): RegistryHost | undefined {
     const host = findRegistryHost(word);
