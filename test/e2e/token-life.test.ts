@@ -40,7 +40,7 @@ async function setUp() {
     status,
     pull: (path: string) => pullManifest(cache, repositoryAt(upstream.host, path), "1"),
     /** An image that nobody has pulled before. */
-    newImage() {
+    newImage: (): string => {
       const path = `team/app-${++images}`;
       upstream.putImage(path, "1");
       return path;
@@ -61,7 +61,7 @@ async function setUp() {
       }
     },
     /** Resolves when the credential stands so, and the stand-in has seen that many calls in all. */
-    async until(state: string, calls: number) {
+    until: async (state: string, calls: number): Promise<void> => {
       const seen = await lookUntil(
         () => Promise.resolve([status()?.state, aws.asked.length]),
         ([stateNow, callsNow]) => stateNow === state && callsNow === calls,
