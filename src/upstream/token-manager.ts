@@ -35,6 +35,8 @@ const backoffMsMax = 300_000;
 /** A registry that refuses everything must not make us fetch without end. */
 const forcedEveryMs = 30_000;
 const jitter = 0.1;
+/** Who is silent after a failure may be silent for long: so long in each try somebody waits for it, to be in time where it is back. */
+const retryPatienceMs = 1_000;
 
 interface Held {
   /** Undefined: the provider says that there is none, and that is good for a while too. */
@@ -57,6 +59,9 @@ export class TokenManager implements CredentialSource {
   readonly #lifetime = new AbortController();
   #state: State = { kind: "none" };
   #failures = 0;
+  /** Of the last fetch; undefined when that brought something. */
+  #lastError: OciError | undefined;
+  #beganAtMs = -Infinity;
   #forcedAtMs = -Infinity;
   #cancelTimer: () => void = () => {};
 
@@ -76,8 +81,8 @@ export class TokenManager implements CredentialSource {
       if (this.#options.clock.now() >= held.refreshAtMs) this.#refreshIfDue();
       return held.credential;
     }
-    const fetch = this.#underWay() ?? this.#fetchUnlessTooSoon();
-    return (await untilAborted(fetch, signal)).credential;
+    this.#refuseIfTooSoon();
+    return (await this.#patiently(this.#underWay() ?? this.#refresh(), signal)).credential;
   }
 
   async renew(credential: Credential, _name: string, signal: AbortSignal): Promise<boolean> {
@@ -127,22 +132,34 @@ export class TokenManager implements CredentialSource {
     return "fetch" in this.#state ? this.#state.fetch : undefined;
   }
 
+  /** Waits for a fetch; where the one before it failed, for its beginning only, and then rejects as that did. */
+  async #patiently(fetch: Promise<Held>, signal: AbortSignal): Promise<Held> {
+    const { clock } = this.#options;
+    const error = this.#lastError;
+    if (!error) return untilAborted(fetch, signal);
+    const limitMs = this.#beganAtMs + retryPatienceMs - clock.elapsed();
+    if (limitMs <= 0) throw error;
+    using budget = startBudget({ clock, limitMs, signal, late: () => error });
+    return await untilAborted(fetch, budget.signal);
+  }
+
   /** Its timer should have done this: the machine slept. */
   #refreshIfDue(): void {
     const state = this.#state;
     if (state.kind === "held" || (state.kind === "failing" && this.#options.clock.elapsed() >= state.retryAtMs)) void this.#refresh();
   }
 
-  #fetchUnlessTooSoon(): Promise<Held> {
+  /** Throws what the last fetch failed with, until the next is due. */
+  #refuseIfTooSoon(): void {
     const state = this.#state;
-    if (state.kind === "failing" && this.#options.clock.elapsed() < state.retryAtMs) return Promise.reject(state.error);
-    return this.#refresh();
+    if (state.kind === "failing" && this.#options.clock.elapsed() < state.retryAtMs) throw state.error;
   }
 
   /** Begins a fetch; its failure is told here, and given to those who wait. */
   #refresh(): Promise<Held> {
     this.#cancelTimer();
     const held = "held" in this.#state ? this.#state.held : undefined;
+    this.#beganAtMs = this.#options.clock.elapsed();
     const fetch = this.#fetch(held);
     this.#state = held ? { kind: "refreshing", held, fetch } : { kind: "fetching", fetch };
     this.#options.background.run(
@@ -161,6 +178,7 @@ export class TokenManager implements CredentialSource {
       if (isNews)
         log.info({ credential: provider.description, expiresAt: instant(held.expiresAtMs) }, held.credential ? "credential fetched" : "no credential there");
       this.#failures = 0;
+      this.#lastError = undefined;
       this.#wakeIn(held.refreshAtMs - clock.now());
       return held;
     } catch (caught) {
@@ -196,6 +214,7 @@ export class TokenManager implements CredentialSource {
     const { clock, log, provider } = this.#options;
     const delayMs = this.#jittered(Math.min(backoffMsMax, backoffMsMin * 2 ** this.#failures));
     this.#failures += 1;
+    this.#lastError = error;
     this.#state = { kind: "failing", held, error, retryAtMs: clock.elapsed() + delayMs };
     if (this.#lifetime.signal.aborted) return;
     log.warn(

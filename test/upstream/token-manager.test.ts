@@ -172,6 +172,30 @@ describe("a credential", () => {
       expect(error).toMatchObject({ code: "UPSTREAM_TIMEOUT", message: "a provider: no credential within 8000 ms" });
   });
 
+  test("whose provider hangs again after it has failed is waited for a second in each try, and then nobody waits", async () => {
+    using set = setUp();
+    set.provider.failure = away;
+    await expect(set.current()).rejects.toBe(away);
+    const gate = Promise.withResolvers<void>();
+    set.provider.gate = gate.promise;
+    await set.clock.advance(5_000);
+    let isTold = false;
+    const early = set.current().catch((error: unknown) => {
+      isTold = true;
+      return error;
+    });
+    await set.clock.advance(999);
+    expect(isTold).toBe(false);
+    await set.clock.advance(1);
+    expect(await early).toBe(away);
+    await expect(set.current()).rejects.toBe(away);
+    set.provider.failure = undefined;
+    gate.resolve();
+    await set.clock.advance(0);
+    expect(await set.current()).toBe("token 2");
+    expect(set.provider.fetchedAt).toEqual([0, 5_000]);
+  });
+
   test("is not waited for by one whose client has left", async () => {
     using set = setUp();
     set.provider.gate = new Promise(() => {});
