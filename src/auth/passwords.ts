@@ -1,0 +1,152 @@
+/**
+ * Passwords: Basic authentication against a password file and a directory, with a memory in front, so that a request costs no hash, and
+ * budgets, so that guessing ends.
+ */
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import type { Authenticator, Evidence, Login, Verdict } from "./authenticator.ts";
+import { basicHeader, readBasic } from "./basic.ts";
+import type { Htpasswd } from "./htpasswd.ts";
+import { KeyedDigest } from "./keyed-digest.ts";
+import { budgetAddress, LoginBudgets, type Attempt } from "./login-budgets.ts";
+import { PasswordChain, type ChainVerdict, type Directory } from "./password-chain.ts";
+import type { Principal } from "./principal.ts";
+import { RememberedLogins } from "./remembered-logins.ts";
+import { untilAborted } from "./until-aborted.ts";
+
+const flightsMax = 4_096;
+
+export interface PasswordsOptions {
+  readonly htpasswd: Htpasswd | undefined;
+  readonly directory: Directory | undefined;
+  /** `auth.failBudget`. */
+  readonly budget: { readonly perUser: number; readonly perAddress: number };
+  readonly clock: Clock;
+  readonly background: Background;
+}
+
+export type LoginVerdict =
+  | { readonly kind: "admitted"; readonly principal: Principal }
+  | { readonly kind: "refused"; readonly reason: string }
+  /** The password was not looked at. */
+  | { readonly kind: "throttled"; readonly reason: string; readonly retryAfterMs: number }
+  | { readonly kind: "unavailable"; readonly reason: string };
+
+export class Passwords implements Authenticator {
+  readonly method;
+  readonly #budgets: LoginBudgets;
+  /** What the file said is wrong while the directory was away: that counts nobody out, but it must end too. */
+  readonly #guesses: LoginBudgets;
+  readonly #chain: PasswordChain;
+  readonly #remembered: RememberedLogins;
+  readonly #digests = new KeyedDigest();
+  /** Logins under way, by address and digest, and what of them is verified, by digest: however many show the same, it is asked once. */
+  readonly #flights = new Map<string, Promise<LoginVerdict>>();
+  readonly #verifications = new Map<string, Promise<ChainVerdict>>();
+  readonly #closing = new AbortController();
+
+  constructor({ htpasswd, directory, budget, clock, background }: PasswordsOptions) {
+    this.method = htpasswd ? ("htpasswd" as const) : ("ldap" as const);
+    this.#budgets = new LoginBudgets({ ...budget, clock });
+    this.#guesses = new LoginBudgets({ ...budget, clock });
+    this.#chain = new PasswordChain({ htpasswd, directory, clock, background });
+    this.#remembered = new RememberedLogins({ clock });
+    for (const backend of [htpasswd, directory]) backend?.onChange((isAffected) => this.#remembered.forget(isAffected));
+  }
+
+  recall({ authorization: [header, ...more] }: Evidence): Principal | undefined {
+    return header === undefined || more.length > 0 ? undefined : this.#remembered.find(this.#digests.of(header));
+  }
+
+  async authenticate(evidence: Evidence, signal: AbortSignal): Promise<Verdict> {
+    const shown = readBasic(evidence.authorization);
+    switch (shown.kind) {
+      case "none":
+        return { kind: "none" };
+      case "unreadable":
+        return { kind: "refused", reason: shown.reason };
+      case "login": {
+        const verdict = await this.check(shown.login, evidence.client, signal);
+        return verdict.kind === "throttled" ? { kind: "refused", reason: verdict.reason } : verdict;
+      }
+      default:
+        return shown satisfies never;
+    }
+  }
+
+  /** The same for a login that came otherwise. `client` is an address. Rejects only with the signal's reason. */
+  async check(login: Login, client: string, signal: AbortSignal): Promise<LoginVerdict> {
+    const digest = this.#digests.of(basicHeader(login));
+    const principal = this.#remembered.find(digest);
+    if (principal) return { kind: "admitted", principal };
+    const key = `${budgetAddress(client)} ${digest}`;
+    if (!this.#flights.has(key) && this.#flights.size >= flightsMax) return { kind: "unavailable", reason: "too many logins at once" };
+    return await untilAborted(
+      shared(this.#flights, key, () => this.#login(login, client, digest)),
+      signal,
+    );
+  }
+
+  /** Ends what is under way: it is "unavailable". */
+  close(): void {
+    this.#closing.abort(new Error("the server stops"));
+  }
+
+  async #login(login: Login, client: string, digest: string): Promise<LoginVerdict> {
+    const { user } = login;
+    const attempt = this.#budgets.enter({ client, user, digest });
+    if ("retryAfterMs" in attempt) return { kind: "throttled", reason: `too many wrong passwords for ${JSON.stringify(user)} from ${client}`, ...attempt };
+    const guess = this.#guesses.enter({ client, user, digest });
+    const slot = this.#remembered.begin();
+    const verdict = await this.#verify(login, digest, {
+      rank: attempt.rank,
+      skipsFile: !isAttempt(guess),
+      onLate: (principal) => slot.renew(digest, principal),
+    });
+    if (isAttempt(guess)) settleGuess(guess, verdict);
+    switch (verdict.kind) {
+      case "right":
+        attempt.right();
+        slot.remember(digest, user, verdict.principal);
+        return { kind: "admitted", principal: verdict.principal };
+      case "wrong":
+        attempt.wrong();
+        return { kind: "refused", reason: "wrong password, or no such user" };
+      case "unavailable":
+        attempt.abstained();
+        return { kind: "unavailable", reason: verdict.reason };
+      default:
+        return verdict satisfies never;
+    }
+  }
+
+  /** Never rejects. */
+  async #verify(login: Login, digest: string, how: { rank: number; skipsFile: boolean; onLate: (principal: Principal) => void }): Promise<ChainVerdict> {
+    const { signal } = this.#closing;
+    try {
+      return await shared(this.#verifications, `${digest} ${how.skipsFile}`, () => this.#chain.verify({ login, signal, ...how }));
+    } catch (error) {
+      return { kind: "unavailable", reason: error instanceof Error ? error.message : String(error), isGuess: false };
+    }
+  }
+}
+
+function isAttempt(entered: Attempt | { readonly retryAfterMs: number }): entered is Attempt {
+  return "right" in entered;
+}
+
+function settleGuess(guess: Attempt, verdict: ChainVerdict): void {
+  if (verdict.kind === "right") guess.right();
+  else if (verdict.kind === "unavailable" && verdict.isGuess) guess.wrong();
+  else guess.abstained();
+}
+
+/** The running work for `key`, or a new one. */
+function shared<T>(running: Map<string, Promise<T>>, key: string, begin: () => Promise<T>): Promise<T> {
+  const known = running.get(key);
+  if (known) return known;
+  const work = begin().finally(() => running.delete(key));
+  running.set(key, work);
+  work.catch(() => {}); // Everybody may have left by then; who is still there hears of it.
+  return work;
+}
