@@ -143,6 +143,13 @@ export class AccessPolicy {
     return adminPolicy.conditions.every((condition) => condition.evaluate(this.#conditionFacts({ principal, facts }, what)) === true);
   }
 
+  /** Whether a decision may be another one for the next request, though all names are the same. */
+  get hasConditions(): boolean {
+    const { repositories, adminPolicy } = this.#rules;
+    const policies = [...repositories.flatMap((entry) => entry.policies), ...(adminPolicy ? [adminPolicy] : [])];
+    return policies.some(({ conditions }) => conditions.length > 0);
+  }
+
   /** What there is for people without a name: nothing, something beside what others are given, or all that is given to anybody. */
   anonymousReach(): "none" | "some" | "only" {
     const { repositories, adminPolicy } = this.#rules;

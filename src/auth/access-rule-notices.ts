@@ -32,7 +32,7 @@ function noticesOfActions({ fetch, repositories, adminPolicy }: AccessRules): re
   const idle = lists.find(({ actions }) => withoutMeaning.some((action) => actions.has(action)));
   const fetching = lists.find(({ actions }) => actions.has("fetch"));
   return [
-    ...(idle ? [notice(idle.path, `says more than read, as others may: ${withoutMeaning.join(", ")} mean nothing yet, since nothing can be pushed here`)] : []),
+    ...(idle ? [notice(idle.path, `gives more than read: ${withoutMeaning.join(", ")} mean nothing yet, for nothing can be pushed here`)] : []),
     ...(fetching && fetch === "readers" ? [notice(fetching.path, "has the action fetch, which means nothing while accessControl.fetch is readers")] : []),
     ...(!fetching && fetch === "byAction"
       ? [notice(["accessControl", "fetch"], "is byAction, and nobody has the action fetch: only what is held is served")]

@@ -40,6 +40,11 @@ export type AccessReading =
 const actions: readonly Action[] = ["read", "create", "update", "delete", "detectManifestCollision", "fetch"];
 const writing: readonly Action[] = ["create", "update", "delete"];
 
+/** The action that is written so; undefined for any other word. */
+export function findAction(word: string): Action | undefined {
+  return actions.find((action) => action === word);
+}
+
 /** Reads all of it and finds everything that is wrong. The language of conditions is loaded only when there is one. */
 export async function readAccessRules(written: WrittenAccessControl, names: RegistryNames): Promise<AccessReading> {
   const policies = [...Object.values(written.repositories).flatMap((entry) => entry.policies), ...(written.adminPolicy ? [written.adminPolicy] : [])];
@@ -151,7 +156,7 @@ class RulesReader {
   #readActions(written: readonly string[], path: AccessPath): ReadonlySet<Action> {
     const read = new Set<Action>();
     for (const [at, word] of written.entries()) {
-      const action = actions.find((known) => known === word);
+      const action = findAction(word);
       if (action) read.add(action);
       if (!action) this.#refuse([...path, at], `${JSON.stringify(word)} is not an action: ${actions.join(", ")} are`);
     }

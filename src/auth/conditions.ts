@@ -81,7 +81,7 @@ function describeRequest(environment: Environment): Environment {
 function compile({ expression, message }: WrittenCondition, environment: Environment, watch: Watch): Condition {
   if (expression.length > expressionLengthMax) throw new Error(`an expression of ${expression.length} characters: at most ${expressionLengthMax}`);
   const parsed = parse(expression, environment);
-  checkRegularExpressions(parsed.ast);
+  checkCalls(parsed.ast);
   const words = new Set(expression.match(/[A-Za-z_]\w*/g));
   const isSlow = slowWords.some((word) => words.has(word));
   // `req` by any other road than a field could lead to them.
@@ -112,18 +112,22 @@ function parse(expression: string, environment: Environment): ParseResult {
 }
 
 /** Functions and macros whose time is not in proportion to the expression's length: they run under a watch. */
-const slowWords = ["all", "exists", "exists_one", "map", "filter", "bind", "matches", "split", "join", "json", "replace"];
+const slowWords = ["all", "exists", "exists_one", "map", "filter", "bind", "matches", "join", "replace"];
+/** A list of all characters of a text that was doubled thirty times ends the process. */
+const unstoppableCalls = ["split", "json", "bytes"];
 const referenceWords = ["reference", "referenceType", "tag", "digest", "method"];
 
-/** A regular expression that is written out is tried at once; throws for one that is none. */
-function checkRegularExpressions(node: unknown): void {
-  if (Array.isArray(node)) return node.forEach(checkRegularExpressions);
+/** Throws for a regular expression that is none, where it is written out, and for calls that nothing can stop once they have begun. */
+function checkCalls(node: unknown): void {
+  if (Array.isArray(node)) return node.forEach(checkCalls);
   if (typeof node !== "object" || node === null || !("op" in node) || !("args" in node)) return;
-  if (node.op === "rcall" && Array.isArray(node.args) && node.args[0] === "matches") {
-    const pattern = literalOf(Array.isArray(node.args[2]) ? node.args[2][0] : undefined);
+  if ((node.op === "rcall" || node.op === "call") && Array.isArray(node.args)) {
+    const [name, , ...others] = node.args as readonly unknown[];
+    if (unstoppableCalls.some((call) => call === name)) throw new Error(`${String(name)}() is not for conditions`);
+    const pattern = name === "matches" ? literalOf(others.flat()[0]) : undefined;
     if (pattern !== undefined) new RegExp(pattern);
   }
-  checkRegularExpressions(node.args);
+  checkCalls(node.args);
 }
 
 function literalOf(node: unknown): string | undefined {

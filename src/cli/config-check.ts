@@ -2,9 +2,10 @@
 import type { Config } from "../config/config.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { findExposed } from "../config/exposed-files.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { findMissing } from "../config/named-files.ts";
 import { resolveUnlisted } from "../config/unlisted-registries.ts";
+import { RegistryNames } from "../oci/registry-names.ts";
 import type { CredentialTrial } from "../wiring.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 
@@ -27,13 +28,26 @@ export async function configCheck({ flags, io, online = false, json = false }: C
   const { config } = loaded;
   const missing = await findMissing(config, environment);
   if (online && missing.length > 0) throw new ConfigError(missing);
-  const notices = [...loaded.notices, ...missing, ...(online && config.airGapped ? ["airGapped is true, so no registry is asked"] : [])];
+  const notices = [
+    ...loaded.notices,
+    ...(await checkAccess(loaded)),
+    ...missing,
+    ...(online && config.airGapped ? ["airGapped is true, so no registry is asked"] : []),
+  ];
   for (const notice of notices) io.writeError(`ociregistry: notice: ${notice}\n`);
   for (const warning of await findExposed(loaded)) io.writeError(`ociregistry: warning: ${warning}\n`);
   const trials = online && !config.airGapped ? await tryAll(config, environment) : undefined;
   if (json) io.writeOut(`${JSON.stringify(resultOf(config, environment, trials), undefined, 2)}\n`);
   else for (const line of linesOf(config, environment, trials)) io.writeOut(`${line}\n`);
   return trials?.some(({ verdict }) => isFailure(verdict)) ? exitCodes.failed : exitCodes.done;
+}
+
+/** What is to be said about `accessControl`. Throws `ConfigError` for one that cannot be used. */
+async function checkAccess({ config, describe }: LoadedConfig): Promise<readonly string[]> {
+  if (!config.accessControl) return [];
+  const { readAccess } = await import("../access.ts");
+  const access = await readAccess(config, new RegistryNames({ defaultNs: config.defaultNs, registries: config.registries }), describe);
+  return access?.notices ?? [];
 }
 
 /** Imported when it is needed: the whole program has to be loaded for it. */

@@ -1,6 +1,7 @@
 /** The command line: which command was meant, its flags, and what its end means for the exit code. */
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../config/package-version.ts";
+import type { AuthCheckOptions } from "./auth-check.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { errorLines, isMisuse } from "./error-lines.ts";
 import { addFlags, flagsOf, globalFlags, normalizeSwitches, serveFlags } from "./flag-table.ts";
@@ -67,12 +68,33 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     return configSchema({ io });
   });
 
+  const auth = program.command("auth").description("Who may do what.");
+  configureCommand(auth, io);
+  const authCheck = define(auth, "check", "Say what somebody may do, and which rule says so.", authCheckExamples, async (command) => {
+    const { authCheck: runCheck } = await import("./auth-check.ts");
+    return runCheck({ flags: flagsOf(command), io, ...command.opts<AuthCheckFlags>() });
+  });
+  authCheck
+    .requiredOption("--repository <NAME>", "which, as policies name it or with its registry")
+    .option("--action <ACTION>", "to do what", "read")
+    .option("--user <NAME>", "who; nobody in particular unless given")
+    .option("--groups <GROUPS>", "groups of the user's own method, with commas; may be repeated", collect)
+    .option("--reference <TAG>", "for conditions: the tag or digest that is asked for")
+    .option("--client <ADDRESS>", "for conditions: where the request comes from")
+    .option("--json", "print JSON");
+
   define(program, "version", "Print the version.", ["ociregistry version"], async () => {
     const { version } = await import("./version.ts");
     return version({ io });
   });
   program.addHelpText("after", examplesText(programExamples));
   return program;
+}
+
+type AuthCheckFlags = Omit<AuthCheckOptions, "flags" | "io">;
+
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
 }
 
 function configureCommand(command: Command, io: CommandIo): void {
@@ -115,4 +137,8 @@ const serveExamples = [
 ];
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
+const authCheckExamples = [
+  "ociregistry auth check --config-file config.yaml --repository library/alpine --user alice --groups dev",
+  "ociregistry auth check --config-file config.yaml --repository quay.io/team/app --action fetch --json",
+];
 const schemaExamples = ["ociregistry config schema > ociregistry.schema.json"];

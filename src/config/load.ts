@@ -31,6 +31,8 @@ export interface LoadedConfig {
   readonly notices: readonly string[];
   /** Secrets stand in the file itself. */
   readonly holdsSecrets: boolean;
+  /** The line for something that is found out about a key later. */
+  readonly describe: (finding: Finding) => string;
 }
 
 const configFileBytesMax = 1_048_576;
@@ -81,7 +83,7 @@ export function readConfig(
   const config = configOf(parsed.data, { configFile });
   // One that came out of a variable is not in the file.
   const holdsSecrets = namedSecrets(config).some(({ source }) => source.kind === "given" && text.includes(source.secret.reveal()));
-  return { config, notices, holdsSecrets };
+  return { config, notices, holdsSecrets, describe: (finding) => origins.line(finding) };
 }
 
 async function readConfigFile(configFile: string): Promise<string> {
