@@ -138,7 +138,8 @@ export async function startProgram({ config, reload, environment, clock = system
       rules = next;
       logging.setLevel(next.config.logLevel);
       upstreams?.reconfigure(next.upstream);
-      cache.reconfigure(next.freshness);
+      // Which upstream there is was settled at the start: the rules go by that, whatever the file says meanwhile.
+      cache.reconfigure({ ...next.freshness, airGapped: config.airGapped });
       cache.forgetDenials();
       log.info({ reason, registries: next.config.registries.length }, "configuration reloaded");
     } catch (error) {

@@ -48,6 +48,10 @@ test("what is held is served without a warning, the rest is 404, and nobody is d
   expect((await fetch(`${server.url}/v2/other.test/team/app/tags/list`)).status).toBe(404);
   expect(await (await get(`referrers/${unknownDigest}`)).json()).toMatchObject({ manifests: [] });
   expect(await (await fetch(`${server.url}/readyz`)).json()).toMatchObject({ status: "ready" });
+  await writeFile(server.configFile, (await readFile(server.configFile, "utf8")).replace('"airGapped":true', '"airGapped":false'));
+  await server.process.waitForOutput(/"settings":\["airGapped"\].*\n.*"msg":"configuration reloaded"/);
+  const afterwards = await get("manifests/1");
+  expect([afterwards.status, afterwards.headers.get("warning")], "until the next start").toEqual([200, null]);
   expect(canary.connections).toBe(0);
 });
 
