@@ -2,6 +2,7 @@
  * Htpasswd: users and passwords of a file. Whether a name stands in it is told by nothing: a stranger's password is hashed too, against
  * somebody's hash, always the same for one name.
  */
+import { createHash } from "node:crypto";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import type { Login, PasswordBackend, PasswordVerdict } from "./authenticator.ts";
@@ -60,6 +61,12 @@ export class Htpasswd implements PasswordBackend, AsyncDisposable {
     this.#decoys = [...file.hashes.values()];
     this.#tell(file);
     for (const listener of this.#listeners) listener((user) => before.get(user)?.text !== file.hashes.get(user)?.text);
+  }
+
+  /** Of a user that is there: another text once the password is, which tells nothing of it. */
+  stampOf(user: string): string | undefined {
+    const known = this.#hashes.get(user);
+    return known && createHash("sha256").update(known.text).digest("base64url");
   }
 
   onChange(listener: ChangeListener): void {

@@ -1,0 +1,54 @@
+/** Private files: what nobody but this user may read. Whole or not there, also after a kill, and for other processes of the same folder. */
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Entries of a folder that are looked at; who fills it with more is not helped. */
+const entriesMax = 10_000;
+
+/** Writes `folder/name`, for its owner's eyes, dated `atMs`; makes the folder, if need be, likewise. Throws the system's error and leaves nothing. */
+export async function writePrivate(folder: string, name: string, { text, atMs }: { text: string; atMs: number }): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const temporary = join(folder, `.${randomUUID()}.tmp`);
+  try {
+    {
+      await using file = await open(temporary, "wx", 0o600);
+      await file.writeFile(text);
+      await file.utimes(atMs / 1_000, atMs / 1_000);
+      await file.sync();
+    }
+    await rename(temporary, join(folder, name));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** The names of a folder's files; none when it is not there. Throws the system's error for another reason. */
+export async function listPrivate(folder: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => !name.startsWith(".")).slice(0, entriesMax);
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
+}
+
+/** The file's text; undefined when it is not there. Throws the system's error for another reason. */
+export async function readPrivate(folder: string, name: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(folder, name), "utf8");
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a file; one that is not there is as good as removed. */
+export async function removePrivate(folder: string, name: string): Promise<void> {
+  await rm(join(folder, name), { force: true });
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
