@@ -90,7 +90,7 @@ function checkMtls({ auth: { mtls }, serverTlsConfig }: ParsedConfig): readonly 
 
 function problemOfPattern(pattern: string): string | undefined {
   try {
-    new RegExp(pattern, "u");
+    new RegExp(pattern);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
