@@ -1,8 +1,10 @@
 /** The app: every URL that clients see. A handler parses, makes one call, and answers; errors become answers in one place. */
 import { Hono, type Context } from "hono";
+import type { Wanted } from "../auth/visit.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
+import type { Reference } from "../oci/reference.ts";
 import type { Registry } from "../oci/registry.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
@@ -13,10 +15,12 @@ import { BufferPool } from "./buffer-pool.ts";
 import { TrustedProxies } from "./client-address.ts";
 import { bugAnswer, errorAnswer } from "./errors.ts";
 import { Exchange, type Asked, type NodeBindings } from "./exchange.ts";
-import { answerCatalog, answerReferrers, answerTags } from "./lists.ts";
+import { answerCatalog, answerReferrers, answerTags, type Sees } from "./lists.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import { ManifestAnswers } from "./manifests.ts";
 import { answerLiveness, answerMetrics, answerReadiness, livenessPaths, metricsPath, readinessPath, type ProbeOptions } from "./probes.ts";
 import { RouteFinder } from "./route-finder.ts";
+import type { Route } from "./routes.ts";
 
 /** An app as `listen` takes it and tests ask it by `app.request`. */
 export type App = HonoApp & {
@@ -38,7 +42,7 @@ export interface ExchangeSettings extends ProbeOptions {
   readonly trustedProxies?: readonly string[];
 }
 
-export interface AppOptions extends ExchangeSettings {
+export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly registry: Registry;
   readonly holdings: Holdings;
   /** What clients' words for registries mean now; the same object until a reload makes another. */
@@ -62,39 +66,42 @@ type Servant = (asked: Asked) => Response | Promise<Response>;
  * Throws an Error for a `trustedProxies` entry that is none.
  */
 export function createApp(options: AppOptions): App {
-  const app = createProbeApp(options);
+  const guard = new Guard(options);
+  const app = createProbeApp(options, guard);
   const serve = servant(options);
-  const serveApi = serve("other", apiHandler(options));
+  const serveApi = serve("other", apiHandler(options, guard));
   app.all("/", routed(serve("other", async (exchange) => onlyReading(exchange) ?? textAnswer(200, welcome(options.version, exchange.header("host"))))));
   app.all("*", routed(serveApi));
   return Object.assign(app, { serveApi: (bindings: NodeBindings) => serveApi({ bindings }) });
 }
 
-/** An app of nothing but the probes and `/metrics`, for the extra plain-HTTP ports. */
-export function createProbeApp(options: ExchangeSettings): App {
+/** An app of nothing but the probes and `/metrics`, for the extra plain-HTTP ports: who opens these opens them to whoever reaches them. */
+export function createProbeApp(options: ExchangeSettings, guard?: Guard): App {
   const app: HonoApp = new Hono();
   const serve = servant(options);
   for (const path of livenessPaths) app.all(path, routed(serve("probe", async (exchange) => onlyReading(exchange) ?? answerLiveness())));
   app.all(readinessPath, routed(serve("probe", async (exchange) => onlyReading(exchange) ?? answerReadiness(options))));
-  app.all(metricsPath, routed(serve("probe", async (exchange) => onlyReading(exchange) ?? (await answerMetrics(options)))));
+  const metrics = async (exchange: Exchange): Promise<Answer> => onlyReading(exchange) ?? (await answerMetrics(options));
+  app.all(metricsPath, routed(serve("probe", async (exchange) => (guard ? guard.pass({ kind: "metrics" }, exchange, metrics) : metrics(exchange)))));
   app.notFound(routed(serve("other", async (exchange) => unknownPath(exchange))));
   return app;
 }
 
-/** Every request of the API passes here, once its names are understood and before anything is looked up: the place of a gate. */
-function apiHandler(options: AppOptions): Handler {
+/** Every request of the API passes here: once its names are understood and before anything is looked up, the gate is asked. */
+function apiHandler(options: AppOptions, guard: Guard): Handler {
   const { registry, holdings, log, clock, stallTimeoutMinMs = 10_000 } = options;
   const stallTimeoutMs = Math.max(options.stallTimeoutMs, stallTimeoutMinMs);
   const pool = options.bufferPool ?? new BufferPool({ clock });
   const manifests = new ManifestAnswers(registry);
   const blobs = new BlobAnswers({ registry, log, pool, stallTimeoutMs });
   const routes = new RouteFinder();
-  return (exchange) => {
+  const find = (exchange: Exchange): Route | undefined =>
+    routes.find(exchange.target, exchange.header("x-registry"), { names: options.names(), unlisted: options.unlisted() });
+  /** What becomes of a request that was let in; `route` undefined for what is no path of the API. */
+  const serve = (route: Route | undefined, exchange: Exchange, sees: Sees | undefined): Answer | Promise<Answer | Response> => {
     const refusal = onlyReading(exchange);
     if (refusal) return refusal;
-    const route = routes.find(exchange.target, exchange.header("x-registry"), { names: options.names(), unlisted: options.unlisted() });
     if (!route) return unknownPath(exchange);
-    exchange.understood(route);
     switch (route.kind) {
       case "manifest":
         return manifests.answer(route, exchange);
@@ -105,13 +112,57 @@ function apiHandler(options: AppOptions): Handler {
       case "referrers":
         return answerReferrers(route, exchange, registry);
       case "catalog":
-        return answerCatalog(route, holdings);
+        return answerCatalog(route, holdings, sees);
+      case "upload":
+        return unknownPath(exchange);
       case "ping":
         return ping;
       default:
         return route satisfies never;
     }
   };
+  return (exchange) => {
+    if (!guard.isClosed) {
+      const route = isReading(exchange) ? find(exchange) : undefined;
+      if (route) exchange.understood(route);
+      return serve(route, exchange, undefined);
+    }
+    let route: Route | undefined;
+    try {
+      route = find(exchange);
+    } catch (error) {
+      // Who may not be here at all does not learn which names mean something.
+      return guard.pass({ kind: "presence" }, exchange, () => Promise.reject(error));
+    }
+    if (route) exchange.understood(route);
+    return guard.pass(wantedOf(route, exchange), exchange, (passed, admitted) => serve(route, passed, guard.sees(passed, admitted)));
+  };
+}
+
+/** What a route needs: a new one does not compile without an answer. */
+function wantedOf(route: Route | undefined, { method }: Exchange): Wanted {
+  if (!route) return { kind: "presence" };
+  switch (route.kind) {
+    case "ping":
+    case "catalog":
+      return { kind: route.kind };
+    case "manifest":
+    case "blob":
+    case "tags":
+    case "referrers":
+    case "upload": {
+      const { repository, writtenName } = route;
+      const action = method === "GET" || method === "HEAD" ? "read" : method === "DELETE" ? "delete" : "create";
+      return { kind: "repository", action, repository, writtenName, reference: referenceOf(route) };
+    }
+    default:
+      return route satisfies never;
+  }
+}
+
+function referenceOf(route: Route): Reference | undefined {
+  if (route.kind === "manifest") return route.reference;
+  return "digest" in route ? { kind: "digest", digest: route.digest } : undefined;
 }
 
 const ping: Answer = { status: 200, headers: ["Content-Type", "application/json", "Content-Length", "2", ...apiVersionHeader], body: "{}" };
@@ -150,6 +201,10 @@ function routed(serve: Servant): (context: Context<{ Bindings: NodeBindings }>) 
 }
 
 const targetLoggedMax = 512;
+
+function isReading({ method }: Exchange): boolean {
+  return method === "GET" || method === "HEAD";
+}
 
 function onlyReading({ method }: Exchange): Answer | undefined {
   if (method === "GET" || method === "HEAD") return undefined;

@@ -1,5 +1,6 @@
 /** Exchange: one request on its way to its answer. What is known of it collects here; when the answer has gone, it is told. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Admitted } from "../auth/gate.ts";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../oci/clock.ts";
@@ -8,6 +9,7 @@ import type { Answered, Call } from "../oci/registry.ts";
 import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
 import type { Answer } from "./answer.ts";
 import { clientAddress, type TrustedProxies } from "./client-address.ts";
+import { ExchangeVisit } from "./exchange-visit.ts";
 import type { Route } from "./routes.ts";
 
 /** What `listen` gives each request; under `app.request` there is none of it. */
@@ -35,6 +37,8 @@ export interface ExchangeOptions {
 
 const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
 const clientLeftStatus = 499;
+/** What is for one user must be shown to no other by whatever caches in between. */
+const guardedHeaders = ["Cache-Control", "private", "Vary", "Authorization"];
 
 export class Exchange {
   readonly method: string;
@@ -49,6 +53,8 @@ export class Exchange {
   #kind: RequestKind;
   #route: Route | undefined;
   #abort: AbortController | undefined;
+  #admitted: Admitted | undefined;
+  #isGuarded = false;
   #isTold = false;
 
   constructor(asked: Asked, kind: RequestKind, options: ExchangeOptions) {
@@ -75,7 +81,23 @@ export class Exchange {
   /** From now on the exchange is known by what it asks for. */
   understood(route: Route): void {
     this.#route = route;
-    this.#kind = route.kind;
+    this.#kind = route.kind === "upload" ? "other" : route.kind;
+  }
+
+  /** The request as a gate sees it. From now on the answer is for this client alone. */
+  visit(): ExchangeVisit {
+    this.#isGuarded = true;
+    return new ExchangeVisit(this, this.#incoming, this.#asked.bindings.peer, this.#options.proxies);
+  }
+
+  /** A gate let it in. */
+  admitted(admitted: Admitted): void {
+    this.#admitted = admitted;
+  }
+
+  /** The address of the client, as far as proxies are trusted. */
+  get client(): string {
+    return clientAddress(this.#asked.bindings.peer ?? this.#incoming?.socket.remoteAddress, this.header("x-forwarded-for"), this.#options.proxies);
   }
 
   /** Aborted when the client leaves before its answer has gone. */
@@ -100,12 +122,16 @@ export class Exchange {
 
   /** What goes with every call on a registry for this request. */
   call(): Call {
-    return { signal: this.signal, requestId: this.requestId, purpose: "pull", mayFetch: true };
+    const call = { signal: this.signal, requestId: this.requestId, purpose: "pull", mayFetch: this.#admitted?.mayFetch ?? true } as const;
+    const user = this.#admitted?.principal?.name;
+    return user === undefined ? call : { ...call, principal: user };
   }
 
   /** Headers that every answer to this request carries, after those of the answer itself. */
   withOwnHeaders(headers: readonly string[]): string[] {
     const own = [...headers, "X-Request-Id", this.requestId];
+    if (this.#isGuarded) own.push(...guardedHeaders);
+    if (this.#admitted?.challenge !== undefined) own.push("WWW-Authenticate", this.#admitted.challenge);
     if (this.#route?.ns !== undefined) own.push("OCI-Namespace", this.#route.ns);
     if (this.#options.draining() || this.#hasBody()) own.push("Connection", "close");
     return own;
@@ -141,8 +167,8 @@ export class Exchange {
       sentBytes,
       durationMs: this.#options.clock.elapsed() - this.#startedMs,
       outcome,
-      client: clientAddress(this.#asked.bindings.peer ?? this.#incoming?.socket.remoteAddress, this.header("x-forwarded-for"), this.#options.proxies),
-      principal: undefined,
+      client: this.client,
+      principal: this.#admitted?.principal?.name,
     });
   }
 

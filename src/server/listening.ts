@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { systemClock, type Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import type { App } from "./app.ts";
@@ -77,6 +78,7 @@ export async function listen(options: ListeningOptions): Promise<Listener> {
   server.on("checkExpectation", answerRequest);
   server.on("clientError", (error, socket) => (latestAnswers.isUnderWay(socket) ? socket.destroy() : refuseConnection(error, socket)));
   server.on("drop", () => log.warn({ connectionsMax }, "connection refused: too many"));
+  if (tls?.clientAuth === "request") server.on("secureConnection", (socket: TLSSocket) => refuseInvalidCertificate(socket, log));
   if (proxyProtocol) peers.guard(server, { clock, timeoutMs: headersTimeoutMs });
   const unused = new UnusedConnections(server);
   const { host, port } = await bind(server, options);
@@ -121,6 +123,13 @@ function requestListener(app: App, peers: ProxiedPeers, latestAnswers: LatestAns
 /** The listener is only ever given to HTTP/1.1 servers. */
 function http1(env: object): HttpBindings {
   return env as HttpBindings;
+}
+
+/** Without a certificate a client is as good as any other; one that cannot be trusted is told so by its connection's end, as in a failed handshake. */
+function refuseInvalidCertificate(socket: TLSSocket, log: Log): void {
+  if (socket.authorized || socket.getPeerCertificate().raw === undefined) return;
+  log.info({ client: socket.remoteAddress, problem: String(socket.authorizationError) }, "client certificate refused");
+  socket.destroy();
 }
 
 async function bind(server: Server, { host, port }: Pick<ListeningOptions, "host" | "port">): Promise<{ host: string; port: number }> {

@@ -3,7 +3,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import type { Answered, Referrers, Registry } from "../oci/registry.ts";
-import { repositoryName } from "../oci/repository.ts";
+import { repositoryName, type Repository } from "../oci/repository.ts";
 import type { Holdings } from "../oci/views.ts";
 import { jsonAnswer, warningHeaders, type Answer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
@@ -44,14 +44,36 @@ export async function answerReferrers(route: Extract<Route, { kind: "referrers" 
   );
 }
 
-/** Repositories that are held, as `host/path`. */
-export async function answerCatalog(route: Extract<Route, { kind: "catalog" }>, holdings: Holdings): Promise<Answer> {
+/** Whether whoever asks may know that a repository is here. */
+export type Sees = (repository: Repository) => boolean;
+
+/** Repositories that are held and may be seen, as `host/path`; `n` counts those that may be seen. */
+export async function answerCatalog(route: Extract<Route, { kind: "catalog" }>, holdings: Holdings, sees: Sees | undefined): Promise<Answer> {
   const size = pageSize(route.query) ?? catalogPageSize;
   if (size === 0) return jsonAnswer(200, { repositories: [] });
   const last = route.query.get("last") ?? "";
-  const { repositories, next } = await holdings.listRepositories({ ...(last === "" ? {} : { last }), limit: size });
+  const page = { ...(last === "" ? {} : { last }), limit: size };
+  const { repositories, next } = sees ? await listVisible(holdings, page, sees) : await holdings.listRepositories(page);
   return jsonAnswer(200, { repositories: repositories.map(repositoryName) }, { headers: linkHeader(route, next, size), outcome: "hit" });
 }
+
+/** A page of what may be seen: what may not is passed over, and more is looked at in its place. */
+async function listVisible(holdings: Holdings, { last, limit }: { readonly last?: string; readonly limit: number }, sees: Sees): Promise<RepositoryPage> {
+  const visible: Repository[] = [];
+  for (let after = last; ; ) {
+    const { repositories, next } = await holdings.listRepositories({ ...(after === undefined ? {} : { last: after }), limit: pageSizeMax });
+    for (const repository of repositories) {
+      if (!sees(repository)) continue;
+      const previous = visible.at(-1);
+      if (visible.length === limit && previous) return { repositories: visible, next: repositoryName(previous) };
+      visible.push(repository);
+    }
+    if (next === undefined) return { repositories: visible };
+    after = next;
+  }
+}
+
+type RepositoryPage = Awaited<ReturnType<Holdings["listRepositories"]>>;
 
 /** `n`, at most `pageSizeMax`; undefined when it is absent. Throws `REQUEST_INVALID`. */
 function pageSize(query: URLSearchParams): number | undefined {

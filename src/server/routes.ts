@@ -24,11 +24,22 @@ export type Route = RouteSpelling &
   (
     | { readonly kind: "ping" }
     | { readonly kind: "catalog" }
-    | { readonly kind: "manifest"; readonly repository: Repository; readonly reference: Reference }
-    | { readonly kind: "blob"; readonly repository: Repository; readonly digest: Digest }
-    | { readonly kind: "referrers"; readonly repository: Repository; readonly digest: Digest }
-    | { readonly kind: "tags"; readonly repository: Repository; /** The name as written in the path. */ readonly writtenName: string }
+    | (NamedRoute &
+        (
+          | { readonly kind: "manifest"; readonly reference: Reference }
+          | { readonly kind: "blob"; readonly digest: Digest }
+          | { readonly kind: "referrers"; readonly digest: Digest }
+          | { readonly kind: "tags" }
+          /** Where blobs would be pushed to. */
+          | { readonly kind: "upload" }
+        ))
   );
+
+interface NamedRoute {
+  readonly repository: Repository;
+  /** The name as written in the path. */
+  readonly writtenName: string;
+}
 
 /**
  * The route of `target` (`/path?query`, as it came over the wire), or undefined when it is no path of the API. `xRegistry` is
@@ -63,16 +74,18 @@ function kindWithoutName(rest: readonly string[]): "ping" | "catalog" | undefine
 function matchFromRight(rest: readonly string[], registryWords: readonly string[], rules: NamingRules, spelling: RouteSpelling): Route | undefined {
   const verb = rest.at(-2) ?? "";
   const last = rest.at(-1) ?? "";
-  const segments = rest.slice(0, -2);
+  const uploadsAt = verb === "blobs" && last === "uploads" ? -2 : verb === "uploads" && rest.at(-3) === "blobs" ? -3 : undefined;
+  const segments = rest.slice(0, uploadsAt ?? -2);
   const isList = verb === "tags" && last === "list";
-  if (segments.length === 0 || !(isList || verb === "manifests" || verb === "blobs" || verb === "referrers")) {
+  if (segments.length === 0 || !(uploadsAt !== undefined || isList || verb === "manifests" || verb === "blobs" || verb === "referrers")) {
     refuseForgottenOverridePath(rest, registryWords, rules);
     return undefined;
   }
-  const repository = resolveRepository({ registryWords, segments }, rules);
-  if (isList) return { kind: "tags", repository, writtenName: segments.join("/"), ...spelling };
-  if (verb === "manifests") return { kind: "manifest", repository, reference: parseReference(last), ...spelling };
-  return { kind: verb === "blobs" ? "blob" : "referrers", repository, digest: parseDigest(last), ...spelling };
+  const named = { repository: resolveRepository({ registryWords, segments }, rules), writtenName: segments.join("/"), ...spelling };
+  if (uploadsAt !== undefined) return { kind: "upload", ...named };
+  if (isList) return { kind: "tags", ...named };
+  if (verb === "manifests") return { kind: "manifest", ...named, reference: parseReference(last) };
+  return { kind: verb === "blobs" ? "blob" : "referrers", ...named, digest: parseDigest(last) };
 }
 
 /** What precedes `/v2` (a registry, or nothing) and what follows it, decoded once; undefined when there is no `/v2` where one may be. */

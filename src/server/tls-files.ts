@@ -8,8 +8,10 @@ export interface ListeningTls {
   readonly key: string;
   /** Whose client certificates count; needed unless `clientAuth` is "none". */
   readonly ca?: string;
-  /** "request": a certificate may be absent or invalid (`authorized` tells). "verify": no handshake without a valid one. */
+  /** "request": a certificate may be absent; who shows an invalid one is cut off. "verify": no handshake without a valid one. */
   readonly clientAuth?: "none" | "request" | "verify";
+  /** Revocation lists, one for each authority of a client's chain. */
+  readonly crl?: string;
 }
 
 /** Options for `https.createServer`. Throws an Error that names the file and what is wrong with it. */
@@ -25,12 +27,13 @@ export async function readTlsOptions(tls: ListeningTls): Promise<TlsOptions> {
 }
 
 /** What `setSecureContext` takes. Throws an Error that names the file and what is wrong with it. */
-export async function readSecureContext({ cert, key, ca, clientAuth = "none" }: ListeningTls): Promise<SecureContextOptions> {
+export async function readSecureContext({ cert, key, ca, crl, clientAuth = "none" }: ListeningTls): Promise<SecureContextOptions> {
   if (clientAuth !== "none" && ca === undefined) throw new Error(`serverTlsConfig: clientAuth "${clientAuth}" needs a ca`);
   const context: SecureContextOptions = {
     cert: await readPem("cert", cert),
     key: await readPem("key", key),
     ...(ca === undefined ? {} : { ca: await readPem("ca", ca) }),
+    ...(crl === undefined ? {} : { crl: await readPem("crl", crl) }),
     minVersion: "TLSv1.2",
   };
   try {

@@ -165,7 +165,9 @@ function canonicalTarget(route: Extract<Route, { readonly repository: unknown }>
       ? `manifests/${referenceName(route.reference)}`
       : route.kind === "tags"
         ? "tags/list"
-        : `${route.kind === "blob" ? "blobs" : "referrers"}/${route.digest}`;
+        : route.kind === "upload"
+          ? "blobs/uploads/"
+          : `${route.kind === "blob" ? "blobs" : "referrers"}/${route.digest}`;
   // A host is written before the name where it can be known for one; before a name that begins with v2 it would be a forgotten override_path.
   const isInPath = names.looksLikeHost(registry) && !name.startsWith("v2/");
   return `/v2/${isInPath ? `${registry}/` : ""}${name}/${what}?ns=${registry}`;

@@ -29,7 +29,7 @@ function shown(target: string, options: { xRegistry?: string; rules?: NamingRule
     const route = find(target, options);
     if (!route) return "nothing";
     if (!("repository" in route)) return route.kind;
-    const what = route.kind === "manifest" ? referenceName(route.reference) : route.kind === "tags" ? "" : route.digest;
+    const what = route.kind === "manifest" ? referenceName(route.reference) : "digest" in route ? route.digest : "";
     return `${route.kind} ${repositoryName(route.repository)} ${what}`.trim();
   } catch (error) {
     if (error instanceof OciError) return error.code;

@@ -1,0 +1,98 @@
+/** Guard: the gate in front of every handler. Who is let in goes on; who is not gets the one kind of answer that clients understand. */
+import type { Admission, Admitted, Gate, Refused } from "../auth/gate.ts";
+import type { Wanted } from "../auth/visit.ts";
+import type { AccessRecord } from "../oci/access-record.ts";
+import type { Answer } from "./answer.ts";
+import { jsonAnswer } from "./answer.ts";
+import type { Exchange } from "./exchange.ts";
+import type { ExchangeVisit } from "./exchange-visit.ts";
+import type { Sees } from "./lists.ts";
+
+export interface GuardOptions {
+  /** Who is let in; the same object until a reload makes another. Undefined: everybody is. */
+  readonly gate?: () => Gate | undefined;
+  readonly audit?: Audit;
+}
+
+/** Told what gates decide. */
+interface Audit {
+  refused(record: AccessRecord): void;
+  /** Most requests are let in: a record is made only if it is wanted. */
+  admitted(record: () => AccessRecord): void;
+}
+
+type Served = Answer | Promise<Answer | Response>;
+
+const unavailableRetryAfter = "5";
+
+export class Guard {
+  readonly #options: GuardOptions;
+
+  constructor(options: GuardOptions) {
+    this.#options = options;
+  }
+
+  /** False: everybody is let in, and nobody is looked at. */
+  get isClosed(): boolean {
+    return this.#options.gate?.() !== undefined;
+  }
+
+  /** Lets the request through to `serve`, at once when the gate decides at once, or answers it. */
+  pass<Result extends Served>(wanted: Wanted, exchange: Exchange, serve: (exchange: Exchange, admitted: Admitted | undefined) => Result): Result | Served {
+    const gate = this.#options.gate?.();
+    if (!gate) return serve(exchange, undefined);
+    const visit = exchange.visit();
+    const admission = gate.admit(wanted, visit);
+    if (admission instanceof Promise) return admission.then((decided) => this.#go(decided, wanted, exchange, visit, serve));
+    return this.#go(admission, wanted, exchange, visit, serve);
+  }
+
+  /** What the one who was let in may know of; undefined: of everything. */
+  sees(exchange: Exchange, admitted: Admitted | undefined): Sees | undefined {
+    const gate = this.#options.gate?.();
+    if (!gate || !admitted) return undefined;
+    const visit = exchange.visit();
+    return (repository) => gate.sees(admitted, repository, visit);
+  }
+
+  #go<Result extends Served>(
+    admission: Admission,
+    wanted: Wanted,
+    exchange: Exchange,
+    visit: ExchangeVisit,
+    serve: (exchange: Exchange, admitted: Admitted) => Result,
+  ): Result | Served {
+    const { audit } = this.#options;
+    if (admission.kind === "refused") {
+      audit?.refused(recordOf(admission, wanted, exchange, visit));
+      return refusalAnswer(admission);
+    }
+    audit?.admitted(() => recordOf(admission, wanted, exchange, visit));
+    exchange.admitted(admission);
+    return serve(exchange, admission);
+  }
+}
+
+/** Every refusal has a body that clients can read; every 401, of a HEAD too, says how one logs in. */
+function refusalAnswer({ status, message, challenge }: Refused): Answer {
+  const code = status === 401 ? "UNAUTHORIZED" : status === 403 ? "DENIED" : "UNAVAILABLE";
+  const headers = [...(challenge === undefined ? [] : ["WWW-Authenticate", challenge]), ...(status === 503 ? ["Retry-After", unavailableRetryAfter] : [])];
+  return jsonAnswer(status, { errors: [{ code, message }] }, { headers });
+}
+
+function recordOf(admission: Admission, wanted: Wanted, { requestId, method, client }: Exchange, visit: ExchangeVisit): AccessRecord {
+  const { principal, rule } = admission;
+  return {
+    requestId,
+    method,
+    client,
+    action: wanted.kind === "repository" ? wanted.action : wanted.kind,
+    repository: wanted.kind === "repository" ? wanted.repository : undefined,
+    user: principal?.name,
+    by: principal?.method,
+    isAllowed: admission.kind === "admitted",
+    showedCredential: visit.authorization.length > 0 || visit.certificate !== undefined,
+    rule,
+    reason: admission.kind === "refused" ? admission.reason : undefined,
+  };
+}
