@@ -16,7 +16,7 @@ import type { Log } from "./oci/log.ts";
 import { RegistryNames } from "./oci/registry-names.ts";
 import type { RegistryHost } from "./oci/repository.ts";
 import type { Secret } from "./oci/secret.ts";
-import type { CredentialOptions, ScopedAuth, UpstreamAuth, UpstreamOptions, UpstreamRegistryOptions } from "./upstream/upstream-options.ts";
+import type { CredentialOptions, ProxyOptions, ScopedAuth, UpstreamAuth, UpstreamOptions, UpstreamRegistryOptions } from "./upstream/upstream-options.ts";
 
 export interface Rules {
   readonly config: Config;
@@ -41,11 +41,7 @@ export async function readRules(config: Config, { environment, clock, log }: { e
       registries: isDefaultListed ? listed : [...listed, { host: names.defaultHost }],
       unlisted,
       pullTimeoutMs: config.pullTimeoutMs,
-      proxy: {
-        httpsProxy: environment["HTTPS_PROXY"] || environment["https_proxy"],
-        httpProxy: environment["HTTP_PROXY"] || environment["http_proxy"],
-        noProxy: environment["NO_PROXY"] || environment["no_proxy"],
-      },
+      proxy: proxiesOf(environment),
       clock,
       log,
       userAgent: `ociregistry/${packageVersion()}`,
@@ -120,6 +116,15 @@ function freshnessOf(config: Config, names: RegistryNames): FreshnessOptions {
         whenGoneMs: own?.whenGoneMs ?? config.whenGoneMs,
       };
     },
+  };
+}
+
+/** The proxies that an environment names, in their usual variables. */
+export function proxiesOf(environment: NodeJS.ProcessEnv): ProxyOptions {
+  return {
+    httpsProxy: environment["HTTPS_PROXY"] || environment["https_proxy"],
+    httpProxy: environment["HTTP_PROXY"] || environment["http_proxy"],
+    noProxy: environment["NO_PROXY"] || environment["no_proxy"],
   };
 }
 

@@ -13,9 +13,11 @@ import { packageVersion } from "./config/package-version.ts";
 import { registriesWithCredentials, resolveUnlisted } from "./config/unlisted-registries.ts";
 import { Background } from "./oci/background.ts";
 import { systemClock, type Clock } from "./oci/clock.ts";
+import { Guards, methodsOf, type PreparedGuards } from "./guards.ts";
 import { silentLog, type Log } from "./oci/log.ts";
 import type { Registry } from "./oci/registry.ts";
 import type { Status } from "./oci/views.ts";
+import { Audit } from "./operations/audit.ts";
 import { FileChanges } from "./operations/file-changes.ts";
 import { createLogging } from "./operations/logging.ts";
 import { meteredRegistry } from "./operations/metered-registry.ts";
@@ -51,6 +53,8 @@ export interface Program {
 
 /** How often certificates and password files are looked at. */
 const filesEveryMs = 5_000;
+/** How often the file of passwords is: whoever is taken out of it is out soon. */
+const passwordsEveryMs = 750;
 /** Longer than a credential and an answer may take together. */
 const trialMs = 20_000;
 const helloWorldFiles = join(import.meta.dirname, "..", "assets", "hello-world");
@@ -66,6 +70,9 @@ const reloadable: ReadonlySet<keyof Config> = new Set([
   "staleIfErrorMs",
   "whenDeniedMs",
   "whenGoneMs",
+  "auth",
+  "accessControl",
+  "externalUrl",
 ]);
 
 /** Starts everything. Dials nobody, reads nothing of the store. Throws an Error in one line: a busy port, a folder that cannot be read, a missing file. */
@@ -75,7 +82,11 @@ export async function startProgram({ config, reload, environment, clock = system
   const background = new Background(log);
   const files = new FileChanges({ everyMs: filesEveryMs, clock, onChange: (path) => background.run("reload", takeOver(`${path} changed`)) });
   await files.watch(pathsNamed(config));
+  const passwords = new FileChanges({ everyMs: passwordsEveryMs, clock, onChange: () => background.run("reading passwords", guards.reloadPasswords()) });
+  await passwords.watch(passwordPaths(config));
   let rules = await readRules(config, { environment, clock, log });
+  const guards: Guards = new Guards({ environment, clock, log, background, names: () => rules.names });
+  await guards.adopt(await guards.prepare(config, rules.names));
 
   const store = await Store.open({ root: config.imagePath, clock, log, background });
   const { writable, reason: storeProblem } = store.status();
@@ -124,6 +135,8 @@ export async function startProgram({ config, reload, environment, clock = system
     trustedProxies: config.trustedProxies,
     stallTimeoutMs: config.pullTimeoutMs,
     version: packageVersion(),
+    gate: () => guards.gate,
+    audit: new Audit({ log, isDebug: () => logging.isDebug() }),
   };
   const listeners = await listenAll(config, app, log);
 
@@ -132,10 +145,13 @@ export async function startProgram({ config, reload, environment, clock = system
       logging.reopen();
       const nextConfig = await reload();
       await files.watch(pathsNamed(nextConfig));
+      await passwords.watch(passwordPaths(nextConfig));
       const next = await readRules(nextConfig, { environment, clock, log });
-      await Promise.all(listeners.map((listener) => listener.reload()));
+      const prepared = await guards.prepare(nextConfig, next.names);
+      await reloadListeners(listeners, guards, prepared);
       tellUnchangeable(config, next.config, log);
       rules = next;
+      await guards.adopt(prepared);
       logging.setLevel(next.config.logLevel);
       upstreams?.reconfigure(next.upstream);
       // Which upstream there is was settled at the start: the rules go by that, whatever the file says meanwhile.
@@ -157,10 +173,12 @@ export async function startProgram({ config, reload, environment, clock = system
     async stop(reason) {
       log.info({ reason }, "stopping");
       files.close();
+      passwords.close();
       totals.close();
       await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
       await cache.close();
       await upstreams?.close();
+      await guards.close();
       await background.settled();
       await store.close();
       log.info({}, "stopped");
@@ -193,7 +211,7 @@ async function listenAll(config: Config, app: AppOptions, log: Log): Promise<rea
     app: createApp(app),
     port: config.port,
     proxyProtocol: config.proxyProtocol,
-    ...(config.serverTls ? { tls: listeningTls(config.serverTls) } : {}),
+    ...(config.serverTls ? { tls: listeningTls(config.serverTls, config.auth?.mtls?.crlPath) } : {}),
   });
   const listeners: [Listener, ...Listener[]] = [main];
   try {
@@ -206,12 +224,28 @@ async function listenAll(config: Config, app: AppOptions, log: Log): Promise<rea
   }
 }
 
-function listeningTls({ cert, key, ca, clientAuth }: NonNullable<Config["serverTls"]>): ListeningTls {
-  return { cert, key, clientAuth, ...(ca === undefined ? {} : { ca }) };
+function listeningTls({ cert, key, ca, clientAuth }: NonNullable<Config["serverTls"]>, crlPath: string | undefined): ListeningTls {
+  return { cert, key, clientAuth, ...(ca === undefined ? {} : { ca }), ...(crlPath === undefined ? {} : { crl: crlPath }) };
 }
 
+/** A certificate that cannot be read keeps all as it was. */
+async function reloadListeners(listeners: readonly Listener[], guards: Guards, prepared: PreparedGuards): Promise<void> {
+  try {
+    await Promise.all(listeners.map((listener) => listener.reload()));
+  } catch (error) {
+    await guards.discard(prepared);
+    throw error;
+  }
+}
+
+/** What is read again with the whole configuration when it changes. */
 function pathsNamed(config: Config): readonly string[] {
-  return namedFiles(config).map(({ path }) => path);
+  const apart = new Set(passwordPaths(config));
+  return namedFiles(config).flatMap(({ path }) => (apart.has(path) ? [] : [path]));
+}
+
+function passwordPaths({ auth }: Config): readonly string[] {
+  return auth?.htpasswd ? [auth.htpasswd.path] : [];
 }
 
 /** What an operator wants to know at the start, in a line or two. */
@@ -221,8 +255,11 @@ function tellStart(config: Config, rules: Rules, environment: NodeJS.ProcessEnv,
     { unlistedRegistries: policy, because, defaultRegistry: rules.names.defaultHost },
     policy === "deny" ? "only listed registries are served" : "any registry at a public address is served",
   );
+  const methods = methodsOf(config);
+  if (methods.length === 0) log.info({}, "open: everybody who can reach this port may pull");
+  else log.info({ methods, accessControl: config.accessControl !== undefined }, "guarded: clients are asked who they are");
   const withCredentials = registriesWithCredentials(config);
-  if (withCredentials.length === 0) return;
+  if (withCredentials.length === 0 || methods.length > 0) return;
   log.warn({ registries: withCredentials }, "everybody who can reach this port reads what these credentials can read: clients are not authenticated");
 }
 

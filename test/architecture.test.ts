@@ -18,7 +18,8 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   config: ["oci"],
   "access.ts": ["oci", "auth", "config"],
   "rules.ts": ["oci", "cache", "upstream", "config"],
-  "wiring.ts": ["access.ts", "rules.ts", "oci", "server", "cache", "upstream", "auth", "operations", "transfer", "web", "config"],
+  "guards.ts": ["access.ts", "rules.ts", "oci", "auth", "upstream", "config"],
+  "wiring.ts": ["access.ts", "guards.ts", "rules.ts", "oci", "server", "cache", "upstream", "auth", "operations", "transfer", "web", "config"],
   cli: ["access.ts", "wiring.ts", "config", "oci"],
   "main.ts": ["cli"],
 };

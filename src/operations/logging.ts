@@ -18,6 +18,8 @@ export interface Logging {
   readonly log: Log;
   /** Writes the line of an answered request. */
   readonly logRequest: (record: RequestRecord) => void;
+  /** Whether debug is written. */
+  readonly isDebug: () => boolean;
   /** From now on only this and worse is written. */
   readonly setLevel: (level: LoggingOptions["level"]) => void;
   /** Opens `file` anew after it was moved away (SIGHUP). Throws, and goes on with the old one, when it cannot be opened. */
@@ -56,6 +58,7 @@ export function createLogging({ level, file, format = "auto" }: LoggingOptions):
     logRequest(record) {
       if (log.isLevelEnabled(requestLevel(record))) stream.write(requestLine(record, timestamp()));
     },
+    isDebug: () => log.isLevelEnabled("debug"),
     setLevel: (word) => {
       log.level = word;
     },
