@@ -14,9 +14,10 @@ const scopeLengthMax = 1_024;
 
 /** Reads the values of all `scope` parameters, each a list between blanks. Undefined when one is none, or there are too many. */
 export function parseScopes(values: readonly string[]): readonly Scope[] | undefined {
-  const written = values.flatMap((value) => value.split(" ")).filter((scope) => scope !== "");
-  if (written.length > scopesMax) return undefined;
-  const scopes = written.map(parseScope);
+  // Some clients ask twice for what was refused.
+  const written = new Set(values.flatMap((value) => value.split(" ")).filter((scope) => scope !== ""));
+  if (written.size > scopesMax) return undefined;
+  const scopes = [...written].map(parseScope);
   return scopes.every((scope) => scope !== undefined) ? scopes : undefined;
 }
 

@@ -134,6 +134,13 @@ describe("a token", () => {
     expect(await at.judge((await at.get("?scope=registry:catalog:*")).body["token"])).toEqual({ kind: "anonymous", access: [] });
   });
 
+  test("for what was asked twice says it once, and a scope may have a class and a port", async () => {
+    await using at = await setup();
+    const { body } = await at.get("?scope=repository:public/app:pull&scope=repository:public/app:pull%20repository(plugin):public/b:pull,pull");
+    expect(await at.judge(body["token"])).toEqual({ kind: "anonymous", access: [pull("public/app"), pull("public/b")] });
+    expect((await at.get("?scope=repository:127.0.0.1:5000/public/app:pull")).status).toBe(200);
+  });
+
   test("carries the groups that count", async () => {
     await using at = await setup({ groups: ["ops"] });
     expect(await at.judge((await at.get("", alice)).body["token"])).toMatchObject({ principal: { groups: ["ops"] } });
@@ -233,7 +240,9 @@ describe("a refusal", () => {
     const put = await fetch(at.service.realm, { method: "PUT" });
     expect([put.status, put.headers.get("allow")]).toEqual([405, "GET, POST"]);
     expect((await at.get("?service=other", alice)).status).toBe(400);
-    expect((await at.get(`?${"scope=repository:a:pull&".repeat(65)}`, alice)).body["error"]).toBe("invalid_scope");
+    expect((await at.get(`?${Array.from({ length: 65 }, (_, index) => `scope=repository:a${index}:pull`).join("&")}`, alice)).body["error"]).toBe(
+      "invalid_scope",
+    );
     expect((await at.get("?service=registry.test&service=other", alice)).status).toBe(400);
   });
 
