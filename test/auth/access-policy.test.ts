@@ -148,6 +148,17 @@ describe("zot's decisions", () => {
     expect(policy.isListed(asked)).toBe(false);
   });
 
+  test.each([
+    ["the one with fewer wildcards", ["team/a?", "team/ab"], "team/ab"],
+    ["the one with fewer wildcards, in any order", ["team/ab", "team/a?"], "team/ab"],
+    ["the first by its letters", ["team/a?", "team/?b"], "team/?b"],
+    ["the first by its letters, in any order", ["team/?b", "team/a?"], "team/?b"],
+  ])("of two patterns of one length %s decides", async (_, patterns, deciding) => {
+    const policy = policyOf(await rulesOf({ repositories: Object.fromEntries(patterns.map((pattern) => [pattern, {}])) }));
+    const { rule } = policy.decide({ principal: principal("a"), repository: repository("team/ab"), action: "read", facts });
+    expect(rule).toBe(`repositories["${deciding}"].defaultPolicy`);
+  });
+
   test("groups are told apart by every letter", async () => {
     const policy = policyOf(await rulesOf({ repositories: { "**": { policies: [{ groups: ["Ops"], actions: ["read"] }] } } }));
     const may = (group: string): boolean => policy.decide({ principal: principal("x", [group]), repository: repository("a"), action: "read", facts }).isAllowed;
