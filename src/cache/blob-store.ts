@@ -17,8 +17,8 @@ import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 /** Blobs up to this size are answered from memory when they are asked for often. */
 export const smallBytesMax = 64 * 1024;
 
-const memoryBytesMax = 32 * 1024 * 1024;
-const memoryEntriesMax = 20_000;
+const memoryBytesMax = 24 * 1024 * 1024;
+const memoryEntriesMax = 8_192;
 /** A file that nobody reads any more stays open for so long: its next reader is often near. */
 const lingerMs = 1_000;
 /** A file that could not be read is tried again after so long: not every disk that fails is lost. */

@@ -17,7 +17,7 @@ export class Provenance {
 
   constructor({ layout, clock, reads }: { layout: Layout; clock: Clock; reads: DiskReads }) {
     this.#layout = layout;
-    this.#marks = new TrustedFiles({ clock, reads, fileBytesMax: Number.MAX_SAFE_INTEGER, entriesMax: 20_000, parse: () => true });
+    this.#marks = new TrustedFiles({ clock, reads, fileBytesMax: Number.MAX_SAFE_INTEGER, entriesMax: 8_192, parse: () => true });
   }
 
   /** Whether clients of `host` may be given these bytes from disk. */

@@ -37,7 +37,7 @@ export interface ManifestRecord {
 }
 
 const recordBytesMax = 64 * 1024;
-const entriesMax = 10_000;
+const entriesMax = 4_096;
 /** Times that only moved are written down together, this often. */
 const noteEveryMs = 30_000;
 const notesMax = 10_000;
