@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
 import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
 import { runDeadResolver, runFastFills } from "../test/e2e/busy.ts";
+import { compareHeld, type Down } from "../test/e2e/cached-without-credentials.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
 import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts";
@@ -17,6 +18,7 @@ import { runSoak, type SoakSample } from "../test/e2e/soak.ts";
 import { createTestAuthority } from "../test/support/certificates.ts";
 import { startFakeDns } from "../test/support/fake-dns.ts";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
+import { requestsPerSecond } from "./measures.ts";
 
 interface Claim {
   readonly what: string;
@@ -38,6 +40,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
   fuzz: proveFuzz,
   many: proveMany,
   busy: proveBusy,
+  credentials: proveCredentials,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -295,8 +298,11 @@ function soakLine({ atMs, residentBytes, heapBytes, externalBytes, openFiles, th
 /** The medians of the middle and of the last third. */
 function thirdsOf(values: readonly number[]): readonly [middle: number, last: number] {
   const third = Math.floor(values.length / 3);
-  const median = (some: readonly number[]): number => some.toSorted((one, other) => one - other)[Math.floor(some.length / 2)] ?? NaN;
-  return [median(values.slice(third, 2 * third)), median(values.slice(2 * third))];
+  return [medianOf(values.slice(third, 2 * third)), medianOf(values.slice(2 * third))];
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? NaN;
 }
 
 function listed(items: readonly string[]): string {
@@ -363,4 +369,29 @@ async function proveBusy(): Promise<readonly Claim[]> {
     }),
     { what: "downloads that waited for the resolver, 16", measured: waiting, holds: waiting === 16 },
   ];
+}
+
+/** A cached manifest has nothing to do with tokens: as many without one as with one. */
+async function proveCredentials(): Promise<readonly Claim[]> {
+  const claims: Claim[] = [];
+  for (const how of ["away", "silent"] as const satisfies readonly Down[]) {
+    const { up, down } = await compareHeld({
+      how,
+      rounds: 25,
+      async measure(url, { process: server }) {
+        const beforeSeconds = await server.cpuSeconds();
+        const perSecond = await requestsPerSecond(url, { connections: 8, seconds: 1 });
+        return { perSecond, perCpuSecond: perSecond / ((await server.cpuSeconds()) - beforeSeconds) };
+      },
+    });
+    // Round by round: what else the machine does meanwhile meets both.
+    const ratioOf = (pick: (rate: (typeof up)[number]) => number): number =>
+      medianOf(down.map((rate, round) => pick(rate) / pick(up[round] ?? { perSecond: NaN, perCpuSecond: NaN })));
+    const [byClock, byCpu] = [ratioOf(({ perSecond }) => perSecond), ratioOf(({ perCpuSecond }) => perCpuSecond)];
+    const answering = Math.round(medianOf(up.map(({ perSecond }) => perSecond)));
+    const what = `cached manifests with a token provider that is ${how} / that answers`;
+    claims.push({ what: `${what}: a second (of ${answering})`, measured: byClock.toFixed(3), holds: true });
+    claims.push({ what: `${what}: a second of processor time, at least 0.95`, measured: byCpu.toFixed(3), holds: byCpu >= 0.95 });
+  }
+  return claims;
 }

@@ -155,6 +155,13 @@ export class RunningProcess implements AsyncDisposable {
     return kibibytes(await readFile(`/proc/${this.pid}/status`, "utf8"), "VmHWM") * 1024;
   }
 
+  /** Processor time that it has used so far, in seconds, to a hundredth. */
+  async cpuSeconds(): Promise<number> {
+    const stat = await readFile(`/proc/${this.pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100; // User and system time in USER_HZ, which is 100 wherever Linux runs.
+  }
+
   async threads(): Promise<number> {
     return (await readdir(`/proc/${this.pid}/task`)).length;
   }
