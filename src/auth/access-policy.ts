@@ -5,6 +5,7 @@
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import type { Condition, ConditionFacts } from "./conditions.ts";
 import type { Glob } from "./glob.ts";
+import { byPrecedence } from "./glob-precedence.ts";
 import { globMatches, policyName } from "./policy-names.ts";
 import type { Principal } from "./principal.ts";
 
@@ -45,6 +46,9 @@ export interface MetricsRules {
   readonly anonymousPolicy: ReadonlySet<Action>;
 }
 
+/** What there is for people without a name: nothing, something beside what others are given, or all that is given to anybody. */
+type AnonymousReach = "none" | "some" | "only";
+
 /** What conditions may look at and only the request knows. */
 export type RequestFacts = Omit<ConditionFacts, "action" | "repository" | "user" | "groups" | "isAdmin" | "claims">;
 
@@ -82,12 +86,16 @@ interface Case extends AccessQuestion {
   readonly conditionFacts: () => ConditionFacts;
 }
 
+const noGroups: ReadonlySet<string> = new Set();
 const notGranted = { reason: undefined, failedCondition: undefined };
 
 export class AccessPolicy {
+  /** Whether a decision may be another one for the next request, though all names are the same. */
+  readonly hasConditions: boolean;
+  readonly #anonymousReach: AnonymousReach;
   readonly #rules: AccessRules;
   readonly #defaultHost: RegistryHost;
-  /** The longest pattern first; of equals the one with fewer wildcards, then by its bytes. */
+  /** The first that matches decides. */
   readonly #ordered: readonly RepositoryRules[];
   // Servers ask with the same objects again and again; trying every pattern each time would cost more than the rest of an answer.
   readonly #entries = new WeakMap<Repository, RepositoryRules | "none">();
@@ -96,7 +104,9 @@ export class AccessPolicy {
   constructor(rules: AccessRules, defaultHost: RegistryHost) {
     this.#rules = rules;
     this.#defaultHost = defaultHost;
-    this.#ordered = rules.repositories.toSorted(byPrecedence);
+    this.#ordered = rules.repositories.toSorted((one, other) => byPrecedence(one.glob, other.glob));
+    this.hasConditions = policiesOf(rules).some(({ conditions }) => conditions.length > 0);
+    this.#anonymousReach = anonymousReachOf(rules);
   }
 
   /** Decides. Never throws: a condition that fails grants nothing. */
@@ -121,7 +131,7 @@ export class AccessPolicy {
 
   /** The groups of the principal's own method and those of the configuration. */
   groupsOf(principal: Principal | undefined): ReadonlySet<string> {
-    if (!principal) return new Set();
+    if (!principal) return noGroups;
     const known = this.#groups.get(principal);
     if (known) return known;
     const groups = new Set(principal.groups);
@@ -143,19 +153,8 @@ export class AccessPolicy {
     return adminPolicy.conditions.every((condition) => condition.evaluate(this.#conditionFacts({ principal, facts }, what)) === true);
   }
 
-  /** Whether a decision may be another one for the next request, though all names are the same. */
-  get hasConditions(): boolean {
-    const { repositories, adminPolicy } = this.#rules;
-    const policies = [...repositories.flatMap((entry) => entry.policies), ...(adminPolicy ? [adminPolicy] : [])];
-    return policies.some(({ conditions }) => conditions.length > 0);
-  }
-
-  /** What there is for people without a name: nothing, something beside what others are given, or all that is given to anybody. */
-  anonymousReach(): "none" | "some" | "only" {
-    const { repositories, adminPolicy } = this.#rules;
-    if (repositories.every(({ anonymousPolicy }) => anonymousPolicy.size === 0)) return "none";
-    const givesOthers = ({ policies, defaultPolicy }: RepositoryRules): boolean => defaultPolicy.size > 0 || policies.some(({ actions }) => actions.size > 0);
-    return repositories.some(givesOthers) || (adminPolicy?.actions.size ?? 0) > 0 ? "some" : "only";
+  anonymousReach(): AnonymousReach {
+    return this.#anonymousReach;
   }
 
   #decide(question: AccessQuestion, { isListing }: Pick<Case, "isListing">): Decision {
@@ -226,14 +225,13 @@ function names({ users, groups }: Policy, { name }: Principal, own: ReadonlySet<
   return users.has(name) || [...own].some((group) => groups.has(group));
 }
 
-function byPrecedence({ glob: { pattern: one } }: RepositoryRules, { glob: { pattern: other } }: RepositoryRules): number {
-  const byLength = Buffer.byteLength(other) - Buffer.byteLength(one);
-  if (byLength !== 0) return byLength;
-  const byWildcards = wildcards(one) - wildcards(other);
-  if (byWildcards !== 0) return byWildcards;
-  return one < other ? -1 : 1;
+function policiesOf({ repositories, adminPolicy }: AccessRules): readonly Policy[] {
+  return [...repositories.flatMap(({ policies }) => policies), ...(adminPolicy ? [adminPolicy] : [])];
 }
 
-function wildcards(pattern: string): number {
-  return pattern.replaceAll(/[^*?[\]{}]/g, "").length;
+function anonymousReachOf(rules: AccessRules): AnonymousReach {
+  const { repositories } = rules;
+  if (repositories.every(({ anonymousPolicy }) => anonymousPolicy.size === 0)) return "none";
+  const givesOthers = repositories.some(({ defaultPolicy }) => defaultPolicy.size > 0) || policiesOf(rules).some(({ actions }) => actions.size > 0);
+  return givesOthers ? "some" : "only";
 }
