@@ -103,6 +103,23 @@ test("an entry's own end counts also in a token that is remembered", async () =>
   expect(await tokens.judge(token, signal)).toMatchObject({ principal: { access: [] } });
 });
 
+test("who was admitted is recalled as the same principal, while the token lives, and nobody else is", async () => {
+  const own = new TestClock();
+  const fresh = new TokenVerifier({ keys: parseTokenKeys(publicPem(key)), issuer: undefined, audiences: ["registry"], clock: own });
+  const by = new BearerAuthenticator({ issuers: [new AccessTokens({ verifier: fresh, clock: own, method: "bearer" })], otherSchemes: "left" });
+  const evidence = shown(`Bearer ${signToken(key, { ...good, exp: own.now() / 1_000 + 30 })}`);
+  expect(by.recall(evidence)).toBeUndefined();
+  const verdict = await ask(evidence, by);
+  const recalled = by.recall(evidence);
+  expect(verdict).toEqual({ kind: "admitted", principal: recalled });
+  expect(by.recall(evidence)).toBe(recalled);
+  expect(by.recall(shown())).toBeUndefined();
+  expect(by.recall(shown(evidence.authorization[0]?.replace("Bearer ", "") ?? ""))).toBeUndefined();
+  expect(by.recall(shown(...evidence.authorization, ...evidence.authorization))).toBeUndefined();
+  await own.advance(90_000);
+  expect(by.recall(evidence)).toBeUndefined();
+});
+
 test("a challenge is one header with quoted values, whatever is in them", () => {
   expect(bearerChallenge({ realm: "https://auth.test/token", service: "registry" })).toBe('Bearer realm="https://auth.test/token",service="registry"');
   const scope = repositoryScope("team/app");

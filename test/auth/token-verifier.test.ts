@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
-import { createPrivateKey, createPublicKey } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 import { libtrustFingerprint, thumbprint } from "../../src/auth/key-ids.ts";
@@ -250,6 +251,11 @@ describe.runIf(requirePrograms("openssl"))("a certificate within a token", () =>
     expect(await verifyWith(trusted.certificate, signToken(below, current, { x5c: [below.x5c, plain.x5c] }))).toMatchObject({ kind: "bad" });
   });
 
+  test("is refused when nothing but its signature shows that the trusted authority did not issue it", async () => {
+    const forged = await forgedLeaf();
+    expect(await verifyWith(trusted.certificate, signToken(forged, current, { x5c: [forged.x5c] }))).toMatchObject({ kind: "bad" });
+  });
+
   test("does not lend its trust to another key", async () => {
     expect(await verifyWith(trusted.certificate, signToken(foreign, current, { x5c: [own.x5c] }))).toMatchObject({ kind: "bad" });
   });
@@ -273,6 +279,21 @@ describe.runIf(requirePrograms("openssl"))("a certificate within a token", () =>
     await run("openssl", ["x509", "-req", "-in", `${base}.csr`, ...issuer, "-out", `${base}.pem`]);
     const below = leaf(await readFile(`${base}.key`, "utf8"), await readFile(`${base}.pem`, "utf8"));
     return [leaf(plain.key, plain.certificate), below];
+  }
+
+  /** A certificate in the name of the trusted authority that names no key of its issuer. */
+  async function forgedLeaf(): Promise<Leaf> {
+    await using folder = await temporaryFolder();
+    const evil = await createTestAuthority(folder.path);
+    const base = join(folder.path, "forged");
+    const request = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch", "-subj", "/CN=forged"];
+    await run("openssl", [...request, "-keyout", `${base}.key`, "-out", `${base}.csr`]);
+    await writeFile(`${base}.ext`, "subjectKeyIdentifier=none\nauthorityKeyIdentifier=none\n");
+    const issuer = ["-CA", evil.certificateFile, "-CAkey", join(folder.path, "authority.key"), "-set_serial", "9", "-days", "2", "-extfile", `${base}.ext`];
+    await run("openssl", ["x509", "-req", "-in", `${base}.csr`, ...issuer, "-out", `${base}.pem`]);
+    const [key, certificate] = [await readFile(`${base}.key`, "utf8"), await readFile(`${base}.pem`, "utf8")];
+    expect(new X509Certificate(certificate).checkIssued(new X509Certificate(trusted.certificate))).toBe(true);
+    return leaf(key, certificate);
   }
 
   function leaf(pem: string, certificate: string): Leaf {
