@@ -13,6 +13,8 @@ import { parseRepositoryPath, repositoryName, repositoryOf, type RegistryHost, t
 export interface Access {
   readonly rules: AccessRules;
   readonly policy: AccessPolicy;
+  /** Whether a decision may be another a moment later: some policy looks at more than names. */
+  readonly hasConditions: boolean;
   readonly notices: readonly string[];
 }
 
@@ -29,7 +31,12 @@ export async function readAccess(
   const reading = await readAccessRules(accessControl, names);
   if (reading.kind === "refused") throw new ConfigError(reading.problems.map(describe));
   const { rules, notices } = reading;
-  return { rules, policy: new AccessPolicy(rules, names.defaultHost), notices: notices.map(describe) };
+  return { rules, policy: new AccessPolicy(rules, names.defaultHost), hasConditions: hasConditions(rules), notices: notices.map(describe) };
+}
+
+function hasConditions({ repositories, adminPolicy }: AccessRules): boolean {
+  const policies = [...repositories.flatMap((entry) => entry.policies), ...(adminPolicy ? [adminPolicy] : [])];
+  return policies.some(({ conditions }) => conditions.length > 0);
 }
 
 /** What people ask before anybody is refused. */

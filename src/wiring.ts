@@ -13,7 +13,7 @@ import { packageVersion } from "./config/package-version.ts";
 import { registriesWithCredentials, resolveUnlisted } from "./config/unlisted-registries.ts";
 import { Background } from "./oci/background.ts";
 import { systemClock, type Clock } from "./oci/clock.ts";
-import { Guards, methodsOf, type PreparedGuards } from "./guards.ts";
+import { Guards, tellGuards, type PreparedGuards } from "./guards.ts";
 import { silentLog, type Log } from "./oci/log.ts";
 import type { Registry } from "./oci/registry.ts";
 import type { Status } from "./oci/views.ts";
@@ -86,7 +86,8 @@ export async function startProgram({ config, reload, environment, clock = system
   await passwords.watch(passwordPaths(config));
   let rules = await readRules(config, { environment, clock, log });
   const guards: Guards = new Guards({ environment, clock, log, background, names: () => rules.names });
-  await guards.adopt(await guards.prepare(config, rules.names));
+  const guarded = await guards.prepare(config, rules.names);
+  await guards.adopt(guarded);
 
   const store = await Store.open({ root: config.imagePath, clock, log, background });
   const { writable, reason: storeProblem } = store.status();
@@ -136,6 +137,7 @@ export async function startProgram({ config, reload, environment, clock = system
     stallTimeoutMs: config.pullTimeoutMs,
     version: packageVersion(),
     gate: () => guards.gate,
+    tokens: () => guards.answerTokenRequest,
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
   };
   const listeners = await listenAll(config, app, log);
@@ -165,6 +167,7 @@ export async function startProgram({ config, reload, environment, clock = system
 
   const [main] = listeners;
   tellStart(config, rules, environment, log);
+  tellGuards(guarded, log);
   log.info({ host: main.host, port: main.port, imagePath: config.imagePath }, "listening");
   return {
     host: main.host,
@@ -255,11 +258,8 @@ function tellStart(config: Config, rules: Rules, environment: NodeJS.ProcessEnv,
     { unlistedRegistries: policy, because, defaultRegistry: rules.names.defaultHost },
     policy === "deny" ? "only listed registries are served" : "any registry at a public address is served",
   );
-  const methods = methodsOf(config);
-  if (methods.length === 0) log.info({}, "open: everybody who can reach this port may pull");
-  else log.info({ methods, accessControl: config.accessControl !== undefined }, "guarded: clients are asked who they are");
   const withCredentials = registriesWithCredentials(config);
-  if (withCredentials.length === 0 || methods.length > 0) return;
+  if (withCredentials.length === 0 || config.auth) return;
   log.warn({ registries: withCredentials }, "everybody who can reach this port reads what these credentials can read: clients are not authenticated");
 }
 

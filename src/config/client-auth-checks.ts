@@ -132,7 +132,7 @@ function ldapNotices(ldap: ParsedClientAuth["ldap"]): readonly Finding[] {
   ];
 }
 
-function bearerNotices({ bearer, htpasswd, ldap }: ParsedClientAuth): readonly Finding[] {
+function bearerNotices({ bearer, htpasswd, ldap, tokenService }: ParsedClientAuth): readonly Finding[] {
   if (!bearer) return [];
   const path = ["auth", "bearer"];
   const { realm } = bearer;
@@ -140,7 +140,7 @@ function bearerNotices({ bearer, htpasswd, ldap }: ParsedClientAuth): readonly F
     ...(realm !== undefined && realmOf(realm) !== realm
       ? [notice([...path, "realm"], `auth.bearer.realm: taken as ${realmOf(realm)}, where Keycloak answers`)]
       : []),
-    ...(htpasswd || ldap ? [notice(path, "auth.bearer replaces passwords: htpasswd and ldap are not asked")] : []),
+    ...((htpasswd || ldap) && tokenService !== "builtin" ? [notice(path, "auth.bearer replaces passwords: htpasswd and ldap are not asked")] : []),
   ];
 }
 

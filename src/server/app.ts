@@ -20,6 +20,7 @@ import { Guard, type GuardOptions } from "./guard.ts";
 import { ManifestAnswers } from "./manifests.ts";
 import { answerLiveness, answerMetrics, answerReadiness, livenessPaths, metricsPath, readinessPath, type ProbeOptions } from "./probes.ts";
 import { RouteFinder } from "./route-finder.ts";
+import { answerTokens, tokenPaths, type TokenAnswer } from "./tokens.ts";
 import type { Route } from "./routes.ts";
 
 /** An app as `listen` takes it and tests ask it by `app.request`. */
@@ -55,6 +56,8 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly stallTimeoutMinMs?: number;
   readonly version: string;
   readonly bufferPool?: BufferPool;
+  /** The token service that answers here, while there is one. It asks itself who asks. */
+  readonly tokens?: () => TokenAnswer | undefined;
 }
 
 type Handler = (exchange: Exchange) => Answer | Promise<Answer | Response>;
@@ -69,8 +72,14 @@ export function createApp(options: AppOptions): App {
   const guard = new Guard(options);
   const app = createProbeApp(options, guard);
   const serve = servant(options);
-  const serveApi = serve("other", apiHandler(options, guard));
+  const api = apiHandler(options, guard);
+  const serveApi = serve("other", api);
   app.all("/", routed(serve("other", async (exchange) => onlyReading(exchange) ?? textAnswer(200, welcome(options.version, exchange.header("host"))))));
+  const tokens = serve("other", (exchange) => {
+    const answer = options.tokens?.();
+    return answer ? answerTokens(exchange, answer) : api(exchange);
+  });
+  for (const path of tokenPaths) app.all(path, routed(tokens));
   app.all("*", routed(serveApi));
   return Object.assign(app, { serveApi: (bindings: NodeBindings) => serveApi({ bindings }) });
 }

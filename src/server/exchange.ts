@@ -78,15 +78,25 @@ export class Exchange {
     return Array.isArray(value) ? value.join(", ") : value;
   }
 
+  /** The request with its body, where it came by fetch. */
+  get request(): Request | undefined {
+    return this.#asked.request;
+  }
+
   /** From now on the exchange is known by what it asks for. */
   understood(route: Route): void {
     this.#route = route;
     this.#kind = route.kind === "upload" ? "other" : route.kind;
   }
 
-  /** The request as a gate sees it. From now on the answer is for this client alone. */
-  visit(): ExchangeVisit {
+  /** A gate decides about it: the answer is for this client alone. */
+  guarded(): ExchangeVisit {
     this.#isGuarded = true;
+    return this.visit();
+  }
+
+  /** The request as a gate sees it. */
+  visit(): ExchangeVisit {
     return new ExchangeVisit(this, this.#incoming, this.#asked.bindings.peer, this.#options.proxies);
   }
 

@@ -41,7 +41,7 @@ export class Guard {
   pass<Result extends Served>(wanted: Wanted, exchange: Exchange, serve: (exchange: Exchange, admitted: Admitted | undefined) => Result): Result | Served {
     const gate = this.#options.gate?.();
     if (!gate) return serve(exchange, undefined);
-    const visit = exchange.visit();
+    const visit = exchange.guarded();
     const admission = gate.admit(wanted, visit);
     if (admission instanceof Promise) return admission.then((decided) => this.#go(decided, wanted, exchange, visit, serve));
     return this.#go(admission, wanted, exchange, visit, serve);

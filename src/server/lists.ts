@@ -60,7 +60,7 @@ export async function answerCatalog(route: Extract<Route, { kind: "catalog" }>, 
 /** A page of what may be seen: what may not is passed over, and more is looked at in its place. */
 async function listVisible(holdings: Holdings, { last, limit }: { readonly last?: string; readonly limit: number }, sees: Sees): Promise<RepositoryPage> {
   const visible: Repository[] = [];
-  for (let after = last; ; ) {
+  for (let after = last; ;) {
     const { repositories, next } = await holdings.listRepositories({ ...(after === undefined ? {} : { last: after }), limit: pageSizeMax });
     for (const repository of repositories) {
       if (!sees(repository)) continue;

@@ -199,7 +199,7 @@ describe("30 spellings of one name give one decision", () => {
 
   test("there are 30", () => expect(spellings).toHaveLength(30));
 
-  test.each(spellings)("%s %j", async (path, headers = {}) => {
+  test.each(spellings.map(([path, headers = {}]) => ({ path, headers })))("$path $headers", async ({ path, headers }) => {
     const ask = async (method: string, authorization?: string): Promise<number> =>
       (await guarded.get(path, { method, headers, ...(authorization === undefined ? {} : { authorization }) })).status;
     for (const method of ["GET", "HEAD"]) {

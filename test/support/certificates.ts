@@ -8,7 +8,7 @@ import type { TlsFiles } from "./recording-server.ts";
 const run = promisify(execFile);
 
 export interface IssueOptions {
-  /** DNS names and IP addresses it is for. */
+  /** DNS names and IP addresses it is for; `URI:...` for a URI. */
   readonly names?: readonly string[];
   readonly commonName?: string;
   /** Already over. */
@@ -39,7 +39,7 @@ export async function createTestAuthority(folder: string): Promise<TestAuthority
     certificateFile,
     async issue({ names = ["localhost", "127.0.0.1", "::1"], commonName = "localhost", isExpired = false } = {}) {
       const base = join(folder, `issued-${++issued}`);
-      const extensions = `subjectAltName=${names.map((name) => `${isAddress(name) ? "IP" : "DNS"}:${name}`).join(",")}\nextendedKeyUsage=serverAuth,clientAuth\n`;
+      const extensions = `subjectAltName=${names.map((name) => (name.startsWith("URI:") ? name : `${isAddress(name) ? "IP" : "DNS"}:${name}`)).join(",")}\nextendedKeyUsage=serverAuth,clientAuth\n`;
       await writeFile(`${base}.ext`, extensions);
       await run("openssl", ["req", ...newKey, "-keyout", `${base}.key`, "-out", `${base}.csr`, "-subj", `/CN=${commonName}`]);
       const authority = ["-CA", certificateFile, "-CAkey", keyFile, "-set_serial", String(issued + 1)];

@@ -1,0 +1,126 @@
+/**
+ * ClientMethods: from `auth` to the methods that a gate asks. A library is loaded when its method is configured, and a file is read
+ * where it is needed, so that everything that can be wrong is found before anything is taken over.
+ */
+import type { Authenticator } from "./auth/authenticator.ts";
+import type { TokenIssuer } from "./auth/bearer.ts";
+import type { ChallengeOptions } from "./auth/challenges.ts";
+import { FailDelay } from "./auth/fail-delay.ts";
+import type { GateOptions } from "./auth/gate.ts";
+import type { Htpasswd } from "./auth/htpasswd.ts";
+import type { Ldap, LdapService } from "./auth/ldap.ts";
+import type { Passwords } from "./auth/passwords.ts";
+import type { ClientAuthConfig, LdapConfig } from "./config/client-auth-config.ts";
+import type { Config } from "./config/config.ts";
+import { readLdapCredentials } from "./config/ldap-credentials.ts";
+import { readNamedFile } from "./config/named-file.ts";
+import { readSecret } from "./config/named-secrets.ts";
+import type { Background } from "./oci/background.ts";
+import type { Clock } from "./oci/clock.ts";
+import type { Log } from "./oci/log.ts";
+import { openOwnTokens, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
+import { inWords, openTokenIssuers } from "./token-issuers.ts";
+
+export interface ClientMethodsOptions extends OwnTokensOptions {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly background: Background;
+}
+
+/** How clients are known: what lives longer than one set of rules. */
+export interface ClientMethods extends Pick<GateOptions, "headerMethods" | "certificates" | "challenge" | "failDelay"> {
+  readonly htpasswd: Htpasswd | undefined;
+  /** Our own token service, if there is one. */
+  readonly answerTokenRequest: TokenAnswer | undefined;
+  close(): Promise<void>;
+}
+
+type Auth = Pick<Config, "externalUrl" | "statePath"> & { readonly auth: ClientAuthConfig };
+
+/** Dials nobody. Throws `ConfigError`. Close them. */
+export async function openClientMethods({ auth, externalUrl, statePath }: Auth, options: ClientMethodsOptions): Promise<ClientMethods> {
+  const { clock } = options;
+  const failDelay = new FailDelay({ delayMs: auth.failDelayMs, clock });
+  const bearer = auth.bearer && (await openTokenIssuers(auth.bearer, options));
+  const isOwn = auth.tokenService === "builtin";
+  if (bearer && !isOwn) {
+    // Tokens of others replace passwords and certificates, as in zot.
+    const { realm, traditional } = auth.bearer ?? {};
+    const challenge: ChallengeOptions = { kind: "bearer", realm: () => realm, service: traditional?.service ?? "" };
+    const headerMethods = [await bearerOf(bearer.issuers, "refused")];
+    return { headerMethods, certificates: undefined, challenge, failDelay, htpasswd: undefined, answerTokenRequest: undefined, close: () => bearer.close() };
+  }
+  const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
+  const directory = auth.ldap && (await openDirectory(auth.ldap, options));
+  const passwords = htpasswd || directory ? await openPasswords(auth, { htpasswd, directory }, options) : undefined;
+  const own = isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, htpasswd, failDelay }, options) : undefined;
+  const issuers = [...(bearer?.issuers ?? []), ...(own ? [own.issuer] : [])];
+  return {
+    headerMethods: [...(issuers.length > 0 ? [await bearerOf(issuers, "left")] : []), ...(passwords ? [passwords] : [])],
+    certificates: await openCertificates(auth),
+    challenge: own?.challenge ?? { kind: "basic", realm: auth.realm },
+    failDelay,
+    htpasswd,
+    answerTokenRequest: own?.answer,
+    async close() {
+      passwords?.close();
+      directory?.close();
+      await Promise.all([bearer?.close(), htpasswd?.[Symbol.asyncDispose]()]);
+    },
+  };
+}
+
+/** What methods are made from: two configurations of one fingerprint are served by the same. The password file is followed by itself. Throws `ConfigError`. */
+export async function fingerprintOf({ auth, externalUrl, statePath }: Auth, { environment }: Pick<ClientMethodsOptions, "environment">): Promise<string> {
+  const { ldap, bearer } = auth;
+  const paths = [
+    ldap?.caCertPath,
+    ldap?.bind?.kind === "file" ? ldap.bind.path : undefined,
+    bearer?.traditional?.certPath,
+    ...(bearer?.oidc.map(({ certificateAuthorityPath }) => certificateAuthorityPath) ?? []),
+  ];
+  const texts = await Promise.all(paths.map(async (path) => (path === undefined ? "" : await readNamedFile("auth", path))));
+  const service = ldap && (await readService(ldap, environment));
+  return JSON.stringify([auth, externalUrl, statePath, texts, service?.dn, service?.password.reveal()]);
+}
+
+async function bearerOf(issuers: readonly TokenIssuer[], otherSchemes: "refused" | "left"): Promise<Authenticator> {
+  const { BearerAuthenticator } = await import("./auth/bearer.ts");
+  return new BearerAuthenticator({ issuers, otherSchemes });
+}
+
+async function openHtpasswd(path: string, { clock, log }: ClientMethodsOptions): Promise<Htpasswd> {
+  const { Htpasswd: Users } = await import("./auth/htpasswd.ts");
+  const text = await readNamedFile("auth.htpasswd.path", path);
+  return await inWords("auth.htpasswd.path", () => new Users({ text, path, clock, log }));
+}
+
+async function openDirectory(ldap: LdapConfig, { clock, log, environment }: ClientMethodsOptions): Promise<Ldap> {
+  const { address, caCertPath, bind: _, ...options } = ldap;
+  const { openLdap } = await import("./auth/ldap.ts");
+  const authority = caCertPath === undefined ? undefined : await readNamedFile("auth.ldap.caCert", caCertPath);
+  const service = await readService(ldap, environment);
+  return await inWords("auth.ldap", () => openLdap({ ...options, host: address, authority, service, clock, log }));
+}
+
+async function readService({ bind }: LdapConfig, environment: NodeJS.ProcessEnv): Promise<LdapService | undefined> {
+  if (!bind) return undefined;
+  if (bind.kind === "file") return readLdapCredentials("auth.ldap.credentialsFile", await readNamedFile("auth.ldap.credentialsFile", bind.path));
+  return { dn: bind.dn, password: await readSecret(bind.password, { name: "auth.ldap.bindPassword", environment }) };
+}
+
+async function openPasswords(
+  { failBudget }: ClientAuthConfig,
+  backends: { readonly htpasswd: Htpasswd | undefined; readonly directory: Ldap | undefined },
+  { clock, background }: ClientMethodsOptions,
+): Promise<Passwords> {
+  const { Passwords: Basic } = await import("./auth/passwords.ts");
+  return new Basic({ ...backends, budget: failBudget, clock, background });
+}
+
+async function openCertificates({ mtls }: ClientAuthConfig): Promise<Authenticator | undefined> {
+  if (!mtls) return undefined;
+  const { MtlsAuthenticator } = await import("./auth/mtls.ts");
+  return new MtlsAuthenticator(mtls);
+}
