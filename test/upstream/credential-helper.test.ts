@@ -264,7 +264,7 @@ describe("pulling with a helper", () => {
   test("that fails asks nobody anything, and shows its secret in no error and no line of the log", async () => {
     await using set = await setUp(`echo 'the secret is ${secret}' >&2; echo '${secret}'; exit 5`);
     const error = await failureOf(set.pull(), "UPSTREAM_UNAVAILABLE");
-    expect(error.message).toContain("exit code 5");
+    expect(error.message).toBe(`the credential for ${set.fake.host} cannot be had now: what is wrong with it stands in the log of this server`);
     expect(set.fake.requests).toEqual([]);
     expect(set.logged.join("\n")).toContain("exit code 5");
     expect(set.logged.join("\n") + shown(error)).not.toContain(secret);
