@@ -4,6 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../oci/clock.ts";
+import type { Log } from "../oci/log.ts";
 import type { HashingTask } from "./hashing-thread.ts";
 
 const waitingMax = 1_024;
@@ -24,16 +25,18 @@ interface Waiting {
 
 export class HashingQueue implements AsyncDisposable {
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #waiting = new Set<Waiting>();
   #thread: Worker | undefined;
   #running: Waiting | undefined;
   #isClosed = false;
 
-  constructor({ clock }: { clock: Clock }) {
+  constructor({ clock, log }: { clock: Clock; log: Log }) {
     this.#clock = clock;
+    this.#log = log;
   }
 
-  /** "busy": too many wait, for too long, or it was closed. Rejects with the signal's reason. */
+  /** "busy": too many wait, for too long, it was closed, or the thread failed. Rejects with the signal's reason. */
   matches(task: HashingTask, { rank, signal }: HashingOptions): Promise<"right" | "wrong" | "busy"> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error);
@@ -82,14 +85,16 @@ export class HashingQueue implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL("./hashing-thread.ts", import.meta.url), { name: "passwords" });
-    thread.unref();
+    const thread = new Worker(new URL("./hashing-thread.ts", import.meta.url), { name: "passwords", execArgv: [] });
     thread.on("message", (isRight: boolean) => this.#done(isRight ? "right" : "wrong"));
-    thread.on("error", () => {
-      // Whatever it was, the next password finds a new thread.
+    thread.on("error", (error) => {
+      this.#log.error({ error }, "thread that hashes passwords has failed");
+      // The next password finds a new one.
       this.#thread = undefined;
       this.#done("busy");
     });
+    // After its listeners, which would hold the process.
+    thread.unref();
     return thread;
   }
 

@@ -39,7 +39,7 @@ export class Htpasswd implements PasswordBackend, AsyncDisposable {
   /** Throws an Error that names the line at which `text` is broken. Dispose of it. */
   constructor(options: HtpasswdOptions) {
     this.#options = options;
-    this.#queue = new HashingQueue({ clock: options.clock });
+    this.#queue = new HashingQueue(options);
     const file = parseNamed(options.text, options.path);
     this.#hashes = file.hashes;
     this.#decoys = [...file.hashes.values()];
@@ -79,7 +79,7 @@ export class Htpasswd implements PasswordBackend, AsyncDisposable {
     const hash = known ?? this.#decoyFor(user);
     if (!hash || Buffer.byteLength(password) > (hash.kind === "bcrypt" ? bcryptBytesMax : shaCryptBytesMax)) return { kind: "wrong" };
     const outcome = await this.#queue.matches({ password, hash }, { rank, signal });
-    if (outcome === "busy") return { kind: "unavailable", reason: "too many passwords wait to be hashed" };
+    if (outcome === "busy") return { kind: "unavailable", reason: "the password was not hashed in time" };
     if (outcome === "wrong" || !known) return { kind: "wrong" };
     return { kind: "right", principal: { name: user, groups: [], method: "htpasswd" } };
   }

@@ -9,7 +9,6 @@ import type { Log } from "../oci/log.ts";
 import type { Secret } from "../oci/secret.ts";
 import type { Login, PasswordBackend, PasswordVerdict } from "./authenticator.ts";
 import { DirectoryBreaker } from "./directory-breaker.ts";
-import type { ChangeListener } from "./htpasswd.ts";
 import { LdapConnection, type LdapAddress, type LdapTransport } from "./ldap-connection.ts";
 import { groupsOf, identityOf } from "./ldap-entry.ts";
 import { LdapPool } from "./ldap-pool.ts";
@@ -50,9 +49,8 @@ export class Ldap implements PasswordBackend {
   readonly #options: LdapOptions;
   readonly #userFilter: Filter | undefined;
   readonly #breaker: DirectoryBreaker;
-  readonly #listeners: ChangeListener[] = [];
+  readonly #searchers: LdapPool;
   readonly #binders: LdapPool;
-  #searchers: LdapPool;
 
   /** Throws an Error when `userFilter` is none. */
   constructor(library: Library, options: LdapOptions) {
@@ -66,17 +64,6 @@ export class Ldap implements PasswordBackend {
     this.#breaker = new DirectoryBreaker({ clock, onChange });
     this.#binders = this.#pool(undefined);
     this.#searchers = this.#pool(options.service);
-  }
-
-  /** The service has another password. */
-  reload(service: LdapService | undefined): void {
-    this.#searchers.close();
-    this.#searchers = this.#pool(service);
-    for (const listener of this.#listeners) listener(() => true);
-  }
-
-  onChange(listener: ChangeListener): void {
-    this.#listeners.push(listener);
   }
 
   /** Within three seconds, at once while the directory is known to be away. Rejects with the signal's reason; what was asked is then still answered to nobody. */

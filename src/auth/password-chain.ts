@@ -7,7 +7,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { delay } from "../oci/clock.ts";
 import type { Login, PasswordBackend, PasswordVerdict } from "./authenticator.ts";
-import type { ChangeListener, Htpasswd } from "./htpasswd.ts";
+import type { Htpasswd } from "./htpasswd.ts";
 import type { Principal } from "./principal.ts";
 
 /** How long the verdict of the file waits for the groups of the directory. */
@@ -15,13 +15,9 @@ const groupsWaitMs = 100;
 const groupsLifeMs = 15 * 60_000;
 const groupsNamesMax = 10_000;
 
-export interface Directory extends PasswordBackend {
-  onChange(listener: ChangeListener): void;
-}
-
 export interface PasswordChainOptions {
   readonly htpasswd: Htpasswd | undefined;
-  readonly directory: Directory | undefined;
+  readonly directory: PasswordBackend | undefined;
   readonly clock: Clock;
   /** Owns what a directory answers too late. */
   readonly background: Background;

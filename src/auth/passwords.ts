@@ -4,12 +4,12 @@
  */
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
-import type { Authenticator, Evidence, Login, Verdict } from "./authenticator.ts";
+import type { Authenticator, Evidence, Login, PasswordBackend, Verdict } from "./authenticator.ts";
 import { basicHeader, readBasic } from "./basic.ts";
 import type { Htpasswd } from "./htpasswd.ts";
 import { KeyedDigest } from "./keyed-digest.ts";
 import { budgetAddress, LoginBudgets, type Attempt } from "./login-budgets.ts";
-import { PasswordChain, type ChainVerdict, type Directory } from "./password-chain.ts";
+import { PasswordChain, type ChainVerdict } from "./password-chain.ts";
 import type { Principal } from "./principal.ts";
 import { RememberedLogins } from "./remembered-logins.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -18,7 +18,7 @@ const flightsMax = 4_096;
 
 export interface PasswordsOptions {
   readonly htpasswd: Htpasswd | undefined;
-  readonly directory: Directory | undefined;
+  readonly directory: PasswordBackend | undefined;
   /** `auth.failBudget`. */
   readonly budget: { readonly perUser: number; readonly perAddress: number };
   readonly clock: Clock;
@@ -51,7 +51,7 @@ export class Passwords implements Authenticator {
     this.#guesses = new LoginBudgets({ ...budget, clock });
     this.#chain = new PasswordChain({ htpasswd, directory, clock, background });
     this.#remembered = new RememberedLogins({ clock });
-    for (const backend of [htpasswd, directory]) backend?.onChange((isAffected) => this.#remembered.forget(isAffected));
+    htpasswd?.onChange((isAffected) => this.#remembered.forget(isAffected));
   }
 
   recall({ authorization: [header, ...more] }: Evidence): Principal | undefined {

@@ -1,16 +1,22 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { hashSync } from "bcryptjs";
 import { HashingQueue } from "../../src/auth/hashing-queue.ts";
+import { KeptLog } from "../support/kept-log.ts";
+import { runProcess } from "../support/processes.ts";
 import { TestClock } from "../support/test-clock.ts";
 
 const never = new AbortController().signal;
 const hash = { kind: "bcrypt", text: hashSync("right", 4) } as const;
 let clock: TestClock;
+let log: KeptLog;
 let queue: HashingQueue;
 
 beforeEach(() => {
   clock = new TestClock();
-  queue = new HashingQueue({ clock });
+  log = new KeptLog();
+  queue = new HashingQueue({ clock, log });
 });
 afterEach(() => queue[Symbol.asyncDispose]());
 
@@ -55,8 +61,28 @@ test("nobody waits for longer than 20 s", async () => {
   expect(await queue.matches({ password: "right", hash }, { rank: 0, signal: never })).toBe("right");
 });
 
+test("a thread that fails is told of, and the next password finds another", async () => {
+  // No file has such a hash: bcrypt throws.
+  expect(await queue.matches({ password: "right", hash: { kind: "bcrypt", text: "x".repeat(60) } }, { rank: 0, signal: never })).toBe("busy");
+  expect(log.lines).toEqual([expect.stringContaining("error thread that hashes passwords has failed")]);
+  expect(await queue.matches({ password: "right", hash }, { rank: 0, signal: never })).toBe("right");
+});
+
 test("a closed queue is busy", async () => {
   const waiting = queue.matches({ password: "right", hash }, { rank: 0, signal: never });
   await queue[Symbol.asyncDispose]();
   expect([await waiting, await queue.matches({ password: "right", hash }, { rank: 0, signal: never })]).toEqual(["busy", "busy"]);
+});
+
+test("a thread that has nothing to do keeps no process", async () => {
+  const script = `
+    import { HashingQueue } from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, "../../src/auth/hashing-queue.ts")).href)};
+    import { systemClock } from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, "../../src/oci/clock.ts")).href)};
+    import { silentLog } from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, "../../src/oci/log.ts")).href)};
+    const hold = setInterval(() => {}, 1000);
+    const task = { password: "right", hash: ${JSON.stringify(hash)} };
+    console.log(await new HashingQueue({ clock: systemClock, log: silentLog }).matches(task, { rank: 0, signal: new AbortController().signal }));
+    clearInterval(hold);`;
+  const { code, stdout } = await runProcess(process.execPath, ["--input-type=module", "-e", script], { deadlineMs: 20_000 });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "right\n" });
 });

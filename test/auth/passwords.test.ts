@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { hashSync } from "bcryptjs";
-import type { Evidence, PasswordVerdict } from "../../src/auth/authenticator.ts";
+import type { Evidence, PasswordBackend, PasswordVerdict } from "../../src/auth/authenticator.ts";
 import { basicHeader } from "../../src/auth/basic.ts";
 import { Htpasswd } from "../../src/auth/htpasswd.ts";
 import { openLdap, type Ldap } from "../../src/auth/ldap.ts";
-import type { Directory } from "../../src/auth/password-chain.ts";
 import { Passwords, type LoginVerdict } from "../../src/auth/passwords.ts";
 import { Background } from "../../src/oci/background.ts";
 import type { Clock } from "../../src/oci/clock.ts";
@@ -45,7 +44,7 @@ function arrange({
   budget = { perUser: 30, perAddress: 600 },
 }: {
   lines?: readonly string[];
-  directory?: Directory;
+  directory?: PasswordBackend;
   clock?: Clock;
   budget?: { perUser: number; perAddress: number };
 }) {
@@ -328,16 +327,6 @@ describe.runIf(isAble)("a directory and a file", () => {
     hanging.goOn();
     await clock.advance(5_000);
     expect((await check("bob", "bob-secret")).kind).toBe("admitted");
-  });
-
-  test("a changed service forgets who was remembered", async () => {
-    const ldap = await open(systemClock);
-    const { passwords, check } = arrange({ directory: ldap, clock: systemClock });
-    await check("bob", "bob-secret");
-    const header = basicHeader({ user: "bob", password: "bob-secret" });
-    expect(passwords.recall(evidence(header))).toMatchObject({ name: "bob", method: "ldap" });
-    ldap.reload({ dn: searcher.dn, password: new Secret(searcher.password) });
-    expect(passwords.recall(evidence(header))).toBeUndefined();
   });
 });
 
