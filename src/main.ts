@@ -24,6 +24,11 @@ const io: CommandIo = {
   writeError(text) {
     process.stderr.write(text);
   },
+  async readHidden(prompt) {
+    const { readHiddenLine } = await import("./cli/hidden-line.ts");
+    return await readHiddenLine({ input: process.stdin, output: process.stderr, prompt });
+  },
+  isInteractive: process.stdin.isTTY === true,
   columns: process.stdout.columns ?? 80,
   onSignal(signal, listener) {
     process.on(signal, listener);

@@ -40,7 +40,7 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   "@azure/identity": ["upstream"],
   tldts: ["upstream"],
   "lru-cache": ["auth", "cache", "upstream"],
-  bcryptjs: ["auth"],
+  bcryptjs: ["auth", "cli"],
   ldapts: ["auth"],
   jose: ["auth"],
   "@marcbachmann/cel-js": ["auth"],

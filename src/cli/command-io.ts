@@ -8,6 +8,13 @@ export interface CommandIo {
   writeOut(text: string): void;
   /** The talk. */
   writeError(text: string): void;
+  /**
+   * A line that is not for other eyes: typed at the terminal after `prompt`, without being shown, or the first one of stdin when that is
+   * no terminal. Rejects when there is none, or none that ends.
+   */
+  readHidden(prompt: string): Promise<string>;
+  /** Somebody sits there, and may mistype. */
+  readonly isInteractive: boolean;
   /** How wide help may be. */
   readonly columns: number;
   /** Calls `listener` on every such signal, until the result is called. */

@@ -83,6 +83,18 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     .option("--client <ADDRESS>", "for conditions: where the request comes from")
     .option("--json", "print JSON");
 
+  const authHash = define(
+    auth,
+    "hash",
+    "Make a line of a password file, by bcrypt, from a password that is typed or comes by stdin.",
+    authHashExamples,
+    async (command) => {
+      const { authHash: runHash } = await import("./auth-hash.ts");
+      return runHash({ io, ...command.opts<{ user?: string }>() });
+    },
+  );
+  authHash.option("--user <NAME>", "whose line; only the hash unless given");
+
   define(program, "version", "Print the version.", ["ociregistry version"], async () => {
     const { version } = await import("./version.ts");
     return version({ io });
@@ -137,6 +149,7 @@ const serveExamples = [
 ];
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
+const authHashExamples = ["ociregistry auth hash --user alice >> htpasswd", "pass show registry/alice | ociregistry auth hash --user alice"];
 const authCheckExamples = [
   "ociregistry auth check --config-file config.yaml --repository library/alpine --user alice --groups dev",
   "ociregistry auth check --config-file config.yaml --repository quay.io/team/app --action fetch --json",

@@ -8,6 +8,10 @@ export class CapturedIo implements CommandIo {
   readonly columns = 80;
   /** Codes with which the process would have ended at once. */
   readonly exits: number[] = [];
+  /** What is typed when a hidden line is asked for, and what was asked. */
+  readonly hidden: string[] = [];
+  readonly prompts: string[] = [];
+  isInteractive = false;
   out = "";
   errors = "";
   readonly #signals = new EventEmitter();
@@ -22,6 +26,12 @@ export class CapturedIo implements CommandIo {
 
   writeError(text: string): void {
     this.errors += text;
+  }
+
+  readHidden(prompt: string): Promise<string> {
+    this.prompts.push(prompt);
+    const line = this.hidden.shift();
+    return line === undefined ? Promise.reject(new Error("nothing was given")) : Promise.resolve(line);
   }
 
   onSignal(signal: StopSignal, listener: () => void): () => void {
