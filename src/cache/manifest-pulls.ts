@@ -94,7 +94,7 @@ export class ManifestPulls {
     const answer = record && (await held.find(repository, record.digest));
     if (!record || !answer) return undefined;
     const found = { record, answer };
-    const files = [store.repositories.findTrustedTag(repository, tag), ...held.trustedFiles(repository, record.digest)];
+    const files = [store.repositories.findTrustedTag(repository, tag, record.digest), ...held.trustedFiles(repository, record.digest)];
     this.#hotTags.put(repository, tag, { answer: found, sizeBytes: answer.bytes.byteLength, files });
     return found;
   }

@@ -82,9 +82,9 @@ export class RepositoryStore {
     return checkedAtMs === undefined ? record : ({ ...record, checkedAtMs } as TagRecord);
   }
 
-  /** The file behind `findTag`, while it is trusted. */
-  findTrustedTag(repository: Repository, tag: Tag): TrustedFile | undefined {
-    return this.#tags.findTrusted(this.#layout.tag(repository, tag));
+  /** The file behind `findTag`, while it is trusted and says that the tag means `digest`. */
+  findTrustedTag(repository: Repository, tag: Tag, digest: Digest): TrustedFile | undefined {
+    return this.#tags.findTrusted(this.#layout.tag(repository, tag), (record) => record.digest === digest);
   }
 
   /** Writes a tag's new meaning. One that stays the same is not written: use `noteChecked`. */

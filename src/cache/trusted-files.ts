@@ -83,10 +83,13 @@ export class TrustedFiles<T> {
     return this.#loading.get(path) ?? this.#look(path, entry);
   }
 
-  /** What `find` would answer at once, as a thing that can be asked later whether it still holds; undefined when `find` would look. */
-  findTrusted(path: string): TrustedFile | undefined {
+  /**
+   * What `find` would answer at once, as a thing that can be asked later whether it still holds; undefined when `find` would look, or
+   * when that answer is not what `isMeant` means: who read the file a while ago may have read what was there before.
+   */
+  findTrusted(path: string, isMeant: (value: T) => boolean = () => true): TrustedFile | undefined {
     const entry = this.#entries.get(path);
-    return entry?.isTrusted(this.#options.clock.elapsed()) ? entry : undefined;
+    return entry?.isTrusted(this.#options.clock.elapsed()) && isMeant(entry.value) ? entry : undefined;
   }
 
   /** The file's meaning as it is now, without keeping it in memory. */

@@ -49,6 +49,17 @@ describe("a tag's record", () => {
     expect(await store.repositories.findTag(repository, tag)).toBeUndefined();
   });
 
+  test("does not vouch for what the tag meant before", async () => {
+    await using store = await openTestStore();
+    await store.repositories.putTag(repository, tag, { ...record, checkedAtMs: 1_000_000 });
+    const before = await store.repositories.findTag(repository, tag);
+    const next = digestOf(Buffer.from("the next manifest"));
+    await store.repositories.putTag(repository, tag, { ...record, digest: next, checkedAtMs: 1_000_000 });
+    await store.repositories.findTag(repository, tag);
+    expect(before && store.repositories.findTrustedTag(repository, tag, before.digest)).toBeUndefined();
+    expect(store.repositories.findTrustedTag(repository, tag, next)).toBeDefined();
+  });
+
   test("is not written again when only the time moved: times are noted together, as mtimes", async () => {
     await using store = await openTestStore();
     const path = store.layout.tag(repository, tag);

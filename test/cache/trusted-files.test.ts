@@ -73,6 +73,16 @@ describe("a file that is trusted", () => {
     expect(await all.files.find(all.path)).toBeUndefined();
   });
 
+  test("vouches for what is in it now, and not for what somebody read before it was written", async () => {
+    await using all = await arrange();
+    const before = await all.files.find(all.path);
+    await all.write("two");
+    await all.clock.advance(1_000);
+    await all.files.find(all.path);
+    expect(all.files.findTrusted(all.path, (now) => now === before)).toBeUndefined();
+    expect(all.files.findTrusted(all.path, (now) => now === "two")).toBeDefined();
+  });
+
   test("waits for a look when nobody asked for a second", async () => {
     await using all = await arrange();
     await all.write("two");
