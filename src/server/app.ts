@@ -144,7 +144,9 @@ function apiHandler(options: AppOptions, guard: Guard): Handler {
       return guard.pass({ kind: "presence" }, exchange, () => Promise.reject(error));
     }
     if (route) exchange.understood(route);
-    return guard.pass(wantedOf(route, exchange), exchange, (passed, admitted) => serve(route, passed, guard.sees(passed, admitted)));
+    return guard.pass(wantedOf(route, exchange), exchange, (passed, admitted) =>
+      serve(route, passed, route?.kind === "catalog" ? guard.sees(passed, admitted) : undefined),
+    );
   };
 }
 

@@ -27,7 +27,8 @@ export class ExchangeVisit implements Visit {
     this.#incoming = incoming;
     this.#peer = plainAddress(peer ?? incoming?.socket.remoteAddress ?? "");
     this.#proxies = proxies;
-    this.authorization = incoming ? authorizationIn(incoming.rawHeaders) : listOf(exchange.header("authorization"));
+    const first = exchange.header("authorization");
+    this.authorization = first === undefined ? none : incoming ? authorizationIn(incoming.rawHeaders) : [first];
   }
 
   get method(): string {
@@ -92,7 +93,3 @@ function authorizationIn(rawHeaders: readonly string[]): readonly string[] {
 }
 
 const none: readonly string[] = [];
-
-function listOf(value: string | undefined): readonly string[] {
-  return value === undefined ? none : [value];
-}

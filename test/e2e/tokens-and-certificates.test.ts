@@ -1,9 +1,10 @@
 /** Clients known by tokens of others, by tokens of our own, and by certificates: what they get over real sockets. */
-import { generateKeyPairSync } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { SignJWT, exportJWK, type JWTPayload } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestAuthority, type IssuedCertificate, type TestAuthority } from "../support/certificates.ts";
@@ -211,7 +212,7 @@ describe("client certificates", () => {
   function get(
     guarded: GuardedServer,
     path: string,
-    { client, authorization }: { client?: IssuedCertificate; authorization?: string } = {},
+    { client, authorization, headers = {} }: { client?: IssuedCertificate; authorization?: string; headers?: Record<string, string> } = {},
   ): Promise<number | "cut"> {
     return new Promise((resolve) => {
       const certificate = client ? { cert: client.certificate, key: client.key } : {};
@@ -222,7 +223,7 @@ describe("client certificates", () => {
           path,
           ca: authority.certificate,
           agent: false,
-          headers: authorization === undefined ? {} : { authorization },
+          headers: authorization === undefined ? headers : { ...headers, authorization },
           ...certificate,
         },
         (incoming) => {
@@ -279,9 +280,59 @@ describe("client certificates", () => {
     expect(await get(guarded, "/v2/open/app/manifests/1", { client: await authority.issue() })).toBe(401);
   });
 
+  test("certificate and rules are exchanged under load, and no request fails", async () => {
+    const rules = (user: string) => ({ repositories: { "team/**": { policies: [{ users: [user], actions: ["read"] }] } } });
+    const first = await authority.issue();
+    const files = { cert: join(folder.path, "live.pem"), key: join(folder.path, "live.key"), cacert: authority.certificateFile };
+    await copyFile(first.certificateFile, files.cert);
+    await copyFile(first.keyFile, files.key);
+    const config = { http: { tls: files }, accessControl: rules("x") };
+    await using guarded = await startGuardedServer({ repositories: ["team/app"], config });
+    const [x, y] = [await authority.issue({ commonName: "x" }), await authority.issue({ commonName: "y" })];
+    const path = "/v2/team/app/manifests/1";
+    expect([await get(guarded, path, { client: x }), await get(guarded, path, { client: y })]).toEqual([200, 403]);
+
+    const seen = new Set<number | "cut">();
+    let isOver = false;
+    const crowd = Array.from({ length: 16 }, async () => {
+      while (!isOver) seen.add(await get(guarded, "/v2/", { client: x }));
+    });
+    const second = await authority.issue();
+    await copyFile(second.certificateFile, files.cert);
+    await copyFile(second.keyFile, files.key);
+    const written = JSON.parse(await readFile(guarded.server.configFile, "utf8")) as object;
+    await writeFile(guarded.server.configFile, JSON.stringify({ ...written, accessControl: rules("y") }));
+    const endMs = performance.now() + 10_000;
+    while ((await get(guarded, path, { client: y })) !== 200 && performance.now() < endMs) continue;
+    expect([await get(guarded, path, { client: x }), await get(guarded, path, { client: y })]).toEqual([403, 200]);
+    expect(await shownSerial(guarded)).toBe(new X509Certificate(second.certificate).serialNumber);
+    isOver = true;
+    await Promise.all(crowd);
+    expect([...seen]).toEqual([200]);
+  });
+
+  function shownSerial(guarded: GuardedServer): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host: "127.0.0.1", port: guarded.server.port, ca: authority.certificate }, () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.destroy();
+      });
+      socket.on("error", reject);
+    });
+  }
+
+  test("a certificate on a revocation list is cut off", async () => {
+    const [good, bad] = [await authority.issue({ commonName: "x" }), await authority.issue({ commonName: "x" })];
+    const crlFile = await authority.revoke([bad]);
+    await using guarded = await startGuardedServer({ repositories: ["team/app"], config: { auth: { mtls: { crlFile } }, http: { tls: tls() } } });
+    expect([await get(guarded, "/v2/", { client: good }), await get(guarded, "/v2/", { client: bad })]).toEqual([200, "cut"]);
+  });
+
   test("what a header says of a certificate is nobody's word", async () => {
     await using guarded = await startGuardedServer({ repositories: ["team/app"], config: { http: { tls: tls() } } });
-    expect(await get(guarded, "/v2/", { authorization: "" })).toBe(401);
+    for (const name of ["x-ssl-client-cert", "x-forwarded-client-cert", "ssl-client-verify", "x-forwarded-user"]) {
+      expect(await get(guarded, "/v2/", { headers: { [name]: "CN=x" } })).toBe(401);
+    }
   });
 });
 

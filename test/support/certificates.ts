@@ -26,6 +26,8 @@ export interface TestAuthority {
   readonly certificateFile: string;
   /** Issues a certificate that servers and clients may use. Its files lie in the authority's folder. */
   issue(options?: IssueOptions): Promise<IssuedCertificate>;
+  /** Takes certificates back: the file of the revocation list that says so. */
+  revoke(certificates: readonly IssuedCertificate[]): Promise<string>;
 }
 
 /** Makes an authority in `folder`, which must exist. Needs openssl. */
@@ -47,6 +49,15 @@ export async function createTestAuthority(folder: string): Promise<TestAuthority
       await run("openssl", ["x509", "-req", "-in", `${base}.csr`, ...authority, "-days", days, "-extfile", `${base}.ext`, "-out", `${base}.pem`]);
       const files = { keyFile: `${base}.key`, certificateFile: `${base}.pem` };
       return { ...files, key: await readFile(files.keyFile, "utf8"), certificate: await readFile(files.certificateFile, "utf8") };
+    },
+    async revoke(certificates) {
+      const [config, index, list] = ["revocation.cnf", "revocation.txt", "revocation.pem"].map((name) => join(folder, name)) as [string, string, string];
+      await writeFile(index, "");
+      await writeFile(config, `[ca]\ndefault_ca=own\n[own]\ndatabase=${index}\ndefault_md=sha256\ndefault_crl_days=2\n`);
+      const command = ["ca", "-config", config, "-cert", certificateFile, "-keyfile", keyFile];
+      for (const { certificateFile: revoked } of certificates) await run("openssl", [...command, "-revoke", revoked]);
+      await run("openssl", [...command, "-gencrl", "-out", list]);
+      return list;
     },
   };
 }
