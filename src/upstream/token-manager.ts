@@ -35,6 +35,8 @@ const backoffMsMax = 300_000;
 /** A registry that refuses everything must not make us fetch without end. */
 const forcedEveryMs = 30_000;
 const jitter = 0.1;
+/** No date is later, by ECMA-262 21.4.1: a credential that ends then, or at no time at all, is one whose end nobody told. */
+const dateMsMax = 8.64e15;
 /** Who is silent after a failure may be silent for long: so long in each try somebody waits for it, to be in time where it is back. */
 const retryPatienceMs = 1_000;
 
@@ -193,7 +195,8 @@ export class TokenManager implements CredentialSource {
     const { clock, provider, fetchMs = 10_000 } = this.#options;
     const late = (): OciError => new OciError("UPSTREAM_TIMEOUT", `${provider.description}: no credential within ${fetchMs} ms`);
     using budget = startBudget({ clock, limitMs: fetchMs, signal: this.#lifetime.signal, late });
-    const { content, expiresAtMs } = await untilAborted(provider.fetch(budget.signal), budget.signal);
+    const { content, expiresAtMs: saidMs = Infinity } = await untilAborted(provider.fetch(budget.signal), budget.signal);
+    const expiresAtMs = Math.abs(saidMs) <= dateMsMax ? saidMs : undefined;
     const nowMs = clock.now();
     if (expiresAtMs !== undefined && expiresAtMs <= nowMs) {
       throw new OciError(

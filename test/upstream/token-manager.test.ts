@@ -214,6 +214,21 @@ describe("a credential", () => {
     });
   });
 
+  test.each([
+    ["ends after the last day that a date can be", Number.MAX_SAFE_INTEGER],
+    ["ends after more than a number can say", Number.POSITIVE_INFINITY],
+    ["ends at a time that is none", Number.NaN],
+  ])("that %s is kept as one whose end nobody told", async (_, lifeMs) => {
+    using set = setUp();
+    set.provider.lifeMs = lifeMs;
+    expect(await set.current()).toBe("token 1");
+    expect(await set.current()).toBe("token 1");
+    expect(set.manager.status()).toMatchObject({ state: "held", expiresAtMs: undefined });
+    await set.clock.advance(6 * hour);
+    expect(set.provider.fetchedAt).toEqual([0, 6 * hour]);
+    expect(set.lines.map(({ level, message }) => `${level} ${message}`)).toEqual(["info credential fetched"]);
+  });
+
   test("of a machine that slept for a day is renewed by the first who asks", async () => {
     const clock = new SleepyClock();
     using set = setUp({ testClock: clock });
