@@ -37,12 +37,14 @@ export interface CredentialContext {
   readonly userAgent: string;
 }
 
-/** The source of a registry's credential: its own, and those for some of its repositories. */
+/** The source of a registry's credential: its own, and those for some of its repositories. When it throws, nothing is left of it. */
 export function credentialsOf({ auth, scopedAuth = [] }: Pick<UpstreamRegistryOptions, "auth" | "scopedAuth">, context: CredentialContext): CredentialSource {
-  const own = auth ? credentialSource(auth.credential, context) : anonymous;
-  if (scopedAuth.length === 0) return own;
-  const scopes = scopedAuth.map(({ matches, auth: { credential } }) => ({ matches, source: credentialSource(credential, context) }));
-  return new ScopedCredentials(scopes, own);
+  using undo = new DisposableStack();
+  const open = (credential: CredentialOptions): CredentialSource => undo.adopt(credentialSource(credential, context), (source) => source.close());
+  const own = auth ? open(auth.credential) : anonymous;
+  const scopes = scopedAuth.map(({ matches, auth: { credential } }) => ({ matches, source: open(credential) }));
+  undo.move();
+  return scopes.length === 0 ? own : new ScopedCredentials(scopes, own);
 }
 
 function credentialSource(options: CredentialOptions, context: CredentialContext): CredentialSource {

@@ -81,22 +81,23 @@ export class Upstreams implements Registry {
 
   /**
    * Takes over new options; a registry whose own did not change keeps its connections, tokens and breakers. Those that go finish what
-   * they have begun. Throws an Error for an endpoint or a proxy that is no URL, or a certificate without its key, before anything is
-   * changed.
+   * they have begun. Throws an Error for an endpoint or a proxy that is no URL, or a certificate without its key: then nothing is
+   * changed, and nothing is left of what was built.
    */
   reconfigure(options: UpstreamOptions): void {
     const proxies = new Proxies(options.proxy);
     const addresses = listedAddresses(options.registries);
     const common = JSON.stringify([options.proxy, options.pullTimeoutMs, options.deadlines, options.userAgent]);
+    using undo = new DisposableStack();
+    const build = (registry: UpstreamRegistryOptions): UpstreamRegistry =>
+      undo.adopt(this.#build(registry, { options, proxies, isListed: true }), (built) => this.#discard(built));
     const listed = new Map<RegistryHost, Listed>();
     for (const registry of options.registries) {
       const fingerprint = `${common} ${fingerprintOf(registry)}`;
       const known = this.#listed.get(registry.host);
-      listed.set(
-        registry.host,
-        known?.fingerprint === fingerprint ? known : { registry: this.#build(registry, { options, proxies, isListed: true }), fingerprint },
-      );
+      listed.set(registry.host, known?.fingerprint === fingerprint ? known : { registry: build(registry), fingerprint });
     }
+    undo.move();
     const gone = [...this.#listed].filter(([host, { registry }]) => listed.get(host)?.registry !== registry);
     const strangersStay = options.unlisted === "public" && common === this.#common;
     this.#options = options;
@@ -146,6 +147,11 @@ export class Upstreams implements Registry {
     );
   }
 
+  /** Built beside something that could not be: nobody has asked it anything. */
+  #discard(built: UpstreamRegistry | Endpoint): void {
+    this.#background.run("discarding a registry", built.close());
+  }
+
   /** Connections to one place that the operator named, for what a credential takes beside the registry's own. */
   #connector({ proxies, deadlines }: { proxies: Proxies; deadlines: Deadlines }): Connect {
     const { clock } = this.#options;
@@ -172,9 +178,12 @@ export class Upstreams implements Registry {
 
   #build(registry: UpstreamRegistryOptions, context: BuildContext): UpstreamRegistry {
     const { clock, deadlines, pullTimeoutMs = defaultPullTimeoutMs } = context.options;
-    const build = this.#endpointBuilder(registry, context);
+    using undo = new DisposableStack();
+    const endpointAt = this.#endpointBuilder(registry, context);
+    const build = (place: Place): Endpoint => undo.adopt(endpointAt(place), (built) => this.#discard(built));
     const { mirrors, origin } = placesOf(registry);
     const [mirrorEndpoints, originEndpoint] = [mirrors.map(build), origin && build(origin)];
+    undo.move();
     return new UpstreamRegistry({
       host: registry.host,
       endpoints: originEndpoint ? [...mirrorEndpoints, originEndpoint] : mirrorEndpoints,
@@ -201,15 +210,14 @@ export class Upstreams implements Registry {
       userAgent,
     };
     const context = { managers: this.#managers, clock, log, background: this.#background, userAgent, connect: this.#connector({ proxies, deadlines }) };
-    return ({ host, url, source, access }) =>
-      new Endpoint({
-        ...common,
-        url,
-        source,
-        tls: access.tls,
-        credentials: credentialsOf(access, { ...context, host, origin: url, tls: access.tls }),
-        authOf: authOf(access),
-      });
+    return ({ host, url, source, access }) => {
+      const { tls } = access;
+      using undo = new DisposableStack();
+      const credentials = undo.adopt(credentialsOf(access, { ...context, host, origin: url, tls }), (opened) => opened.close());
+      const endpoint = new Endpoint({ ...common, url, source, tls, credentials, authOf: authOf(access) });
+      undo.move();
+      return endpoint;
+    };
   }
 }
 

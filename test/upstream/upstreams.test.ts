@@ -1,11 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/oci/clock.ts";
 import { silentLog } from "../../src/oci/log.ts";
-import type { UpstreamOptions } from "../../src/upstream/upstream-options.ts";
+import { parseRegistryHost } from "../../src/oci/repository.ts";
+import { Secret } from "../../src/oci/secret.ts";
+import type { UpstreamAuth, UpstreamOptions } from "../../src/upstream/upstream-options.ts";
+import { startFakeOauth2 } from "../support/fake-oauth2.ts";
 import { startFakeTokenService } from "../support/fake-token-service.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { passwordAuth } from "../support/password-auth.ts";
 import { seededBytes } from "../support/images.ts";
+import { TestClock } from "../support/test-clock.ts";
 import { call, failureOf, listedAs, readAll, reference, repositoryAt, startUpstreams } from "./asking.ts";
 
 const base: Omit<UpstreamOptions, "registries"> = { unlisted: "deny", clock: systemClock, log: silentLog, userAgent: "ociregistry/test" };
@@ -50,6 +54,30 @@ describe("new options", () => {
     await failureOf(upstreams.getManifest(repositoryAt(fake.host), reference(), call()), "DENIED");
     expect(upstreams.status()).toEqual([]);
     await fake.waitFor(() => fake.connections.open === 0, "its connections to end");
+  });
+
+  test("that are no use leave nothing behind: a credential of theirs is asked for no more", async () => {
+    await using idp = await startFakeOauth2();
+    await using fake = await startFakeUpstream();
+    idp.clients.set("robot", "right");
+    const clock = new TestClock();
+    await using upstreams = startUpstreams([], { ...base, clock });
+    const auth: UpstreamAuth = {
+      credential: { kind: "oauth2", tokenUrl: idp.tokenUrl, grant: "client-credentials", clientId: "robot", clientSecret: new Secret("right"), use: "bearer" },
+    };
+    const isBroken = { tls: { cert: "no certificate", key: "no key" } };
+    for (const registries of [
+      [listedAs(fake, { auth, ...isBroken })],
+      [listedAs(fake, { auth }), { host: parseRegistryHost("127.0.0.1:1"), ...isBroken }],
+      [listedAs(fake, { auth, endpoints: [{ url: "http://127.0.0.1:1", ...isBroken }] })],
+      [listedAs(fake, { endpoints: [{ url: "http://127.0.0.1:1", auth }], ...isBroken })],
+    ]) {
+      expect(() => upstreams.reconfigure({ ...base, clock, registries })).toThrow(Error);
+    }
+    await expect.poll(() => clock.waiting).toBe(0);
+    const { length } = idp.requests;
+    await clock.advance(24 * 3_600_000);
+    expect(idp.requests).toHaveLength(length);
   });
 
   test("that are no use change nothing", async () => {
