@@ -7,10 +7,11 @@ import type { Principal } from "../../src/auth/principal.ts";
 import { readConfig } from "../../src/config/load.ts";
 import { inquire } from "../../src/access.ts";
 import { parseRegistryHost, parseRepositoryPath, repositoryOf, type Repository } from "../../src/oci/repository.ts";
-import { decidingPattern, naiveAllows, naiveLists, type PlainQuestion, type PlainRules } from "./naive-policy.ts";
+import { arbitraryHosts, arbitraryQuestion, arbitraryRules } from "./arbitrary-rules.ts";
+import { decidingPattern, naiveAllows, naiveLists, type PlainRules } from "./naive-policy.ts";
 import { namesOf, rulesOf, uncheckedRules, type ConditionalPolicy } from "./written-rules.ts";
 
-const defaultHost = parseRegistryHost("registry.example");
+const defaultHost = parseRegistryHost(arbitraryHosts[0]);
 
 function repository(path: string, host: string = defaultHost): Repository {
   return repositoryOf(parseRegistryHost(host), parseRepositoryPath(path));
@@ -279,40 +280,10 @@ test("what there is for people without a name is nothing, something, or all ther
 });
 
 describe("a thousand and one policies", () => {
-  const names = ["alice", "bob", "carol", "Alice"];
-  const groupNames = ["dev", "ops", "Dev"];
-  const components = ["team", "prod", "app", "infra"];
-  const hosts = [defaultHost, "ghcr.io", "localhost:5000"];
-  const actionSet = fc
-    .subarray(["read", "create", "update", "delete", "detectManifestCollision", "fetch"])
-    .map((set) => (set.some((action) => ["create", "update", "delete"].includes(action)) && !set.includes("read") ? [...set, "read"] : set));
-  const people = fc.record({ users: fc.subarray(names), groups: fc.subarray(groupNames), actions: actionSet });
-  const component = fc.constantFrom(...components, "*", "**", "t*", "{team,prod}", "{app,infra,team}", "[a-p]*", "?eam", "*a*");
-  const pattern = fc
-    .tuple(fc.constantFrom("", "", "", "registry.example/", "ghcr.io/", "*.io/", "localhost:5000/"), fc.array(component, { minLength: 1, maxLength: 3 }))
-    .map(([host, parts]) => host + parts.join("/"));
-  const entry = fc.record({ policies: fc.array(people, { maxLength: 3 }), defaultPolicy: actionSet, anonymousPolicy: actionSet }, { requiredKeys: [] });
-  const rules = fc.record(
-    {
-      fetch: fc.constantFrom("readers" as const, "byAction" as const),
-      groups: fc.dictionary(fc.constantFrom(...groupNames), fc.record({ users: fc.subarray(names) })),
-      repositories: fc.dictionary(pattern, entry, { maxKeys: 6 }),
-      adminPolicy: people,
-    },
-    { requiredKeys: ["repositories"] },
-  );
-  const question: fc.Arbitrary<PlainQuestion> = fc.record({
-    user: fc.constantFrom("", ...names),
-    groups: fc.subarray(groupNames),
-    host: fc.constantFrom(...hosts),
-    path: fc.array(fc.constantFrom(...components, "steam"), { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/")),
-    action: fc.constantFrom("read", "read", "create", "update", "delete", "fetch"),
-  });
-
   test("are decided as by the second implementation, 10,000 times", async () => {
     const seen = { allowed: 0, denied: 0, matched: 0 };
     await fc.assert(
-      fc.asyncProperty(rules, question, async (plain, asked) => {
+      fc.asyncProperty(arbitraryRules, arbitraryQuestion, async (plain, asked) => {
         const policy = policyOf(await rulesOf(plain));
         const { user, groups, host, path } = asked;
         const about = { principal: principal(user, groups), repository: repository(path, host), facts };
@@ -332,8 +303,8 @@ describe("a thousand and one policies", () => {
 
   test("are decided so by the command line too, from the text of a configuration on", async () => {
     await fc.assert(
-      fc.asyncProperty(rules, question, async (plain, asked) => {
-        const text = JSON.stringify({ defaultNs: defaultHost, registries: hosts.map((name) => ({ name })), http: { accessControl: plain } });
+      fc.asyncProperty(arbitraryRules, arbitraryQuestion, async (plain, asked) => {
+        const text = JSON.stringify({ defaultNs: defaultHost, registries: arbitraryHosts.map((name) => ({ name })), http: { accessControl: plain } });
         const { config } = readConfig(text, { configFile: "config.json", environment: {} });
         const { user, groups, host, path, action } = asked;
         const inquiry = { user: user === "" ? undefined : user, groups, action, repository: `${host}/${path}`, reference: undefined, client: undefined };
