@@ -55,7 +55,7 @@ export function parseDockerConfig(bytes: Buffer, host: RegistryHost): RegistryEn
 export function findAuth({ auths }: Pick<RegistryEntries, "auths">, name: string): CredentialContent | undefined {
   const found = auths.find(({ path }) => path === "" || name === path || name.startsWith(`${path}/`));
   if (!found) return undefined;
-  const { key, stored } = found;
+  const { stored } = found;
   switch (stored.kind) {
     case "basic":
       return { kind: "basic", user: stored.user, password: stored.password.reveal() };
@@ -63,10 +63,20 @@ export function findAuth({ auths }: Pick<RegistryEntries, "auths">, name: string
     case "bearer":
       return { kind: stored.kind, token: stored.token.reveal() };
     case "broken":
-      throw new OciError("DENIED", `of "${key}" ${stored.why}`);
+      throw broken(found, stored);
     default:
       return stored satisfies never;
   }
+}
+
+/** What `findAuth` throws for whoever an entry that cannot be understood is for; undefined when there is no such entry. */
+export function findBroken({ auths }: Pick<RegistryEntries, "auths">): OciError | undefined {
+  for (const entry of auths) if (entry.stored.kind === "broken") return broken(entry, entry.stored);
+  return undefined;
+}
+
+function broken({ key }: AuthEntry, { why }: Stored & { readonly kind: "broken" }): OciError {
+  return new OciError("DENIED", `of "${key}" ${why}`);
 }
 
 /** Undefined for entries that hold nothing, as docker leaves beside its stores. */

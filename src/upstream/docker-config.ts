@@ -8,7 +8,7 @@ import type { RegistryHost } from "../oci/repository.ts";
 import { ChangingFile, type Found } from "./changing-file.ts";
 import { helperExpiryMs, helperProgram, helperProvider } from "./credential-helper.ts";
 import { identified, type Credential, type CredentialContent, type CredentialSource, type CredentialStatus } from "./credentials.ts";
-import { findAuth, parseDockerConfig, type RegistryEntries } from "./docker-config-file.ts";
+import { findAuth, findBroken, parseDockerConfig, type RegistryEntries } from "./docker-config-file.ts";
 import type { ManagedToken } from "./token-managers.ts";
 import type { DockerConfigOptions } from "./upstream-options.ts";
 
@@ -81,7 +81,8 @@ export class DockerConfigCredentials implements CredentialSource {
   }
 
   status(): CredentialStatus | undefined {
-    const { problem, value: entries } = this.#file.found ?? {};
+    const { path = "", problem: ofFile, value: entries } = this.#file.found ?? {};
+    const problem = ofFile ?? (entries && problemIn(entries, path));
     if (problem) return { description: "docker config", state: "failing", reason: problem.message };
     const suffix = entries?.helper ?? (entries?.auths.length === 0 ? entries.store : undefined);
     return suffix === undefined ? undefined : this.#helpers.get(suffix)?.status();
@@ -92,10 +93,12 @@ export class DockerConfigCredentials implements CredentialSource {
     this.#keepHelpers([]);
   }
 
-  #changed({ path, value, problem }: Found<RegistryEntries>): void {
+  #changed({ path = "", value, problem }: Found<RegistryEntries>): void {
     const { log, host } = this.#options;
     if (problem) log.warn({ registry: host, problem: problem.message, keptOld: value !== undefined }, "docker configuration not read");
     else log.info({ registry: host, file: path }, "docker configuration read");
+    const ofEntry = problem || !value ? undefined : problemIn(value, path);
+    if (ofEntry) log.warn({ registry: host, problem: ofEntry.message }, "docker configuration has an entry that is of no use");
     this.#keepHelpers([value?.helper, value?.store]);
   }
 
@@ -126,10 +129,20 @@ export class DockerConfigCredentials implements CredentialSource {
     try {
       return findAuth(entries, name);
     } catch (error) {
-      if (error instanceof OciError) throw new OciError(error.code, `docker config ${path}: ${error.message}; log in again`);
+      if (error instanceof OciError) throw located(error, path);
       throw error;
     }
   }
+}
+
+/** What keeps some of the registry's repositories from being pulled; where a helper has the last word, entries do not matter. */
+function problemIn(entries: RegistryEntries, path: string): OciError | undefined {
+  const broken = entries.helper === undefined ? findBroken(entries) : undefined;
+  return broken && located(broken, path);
+}
+
+function located({ code, message }: OciError, path: string): OciError {
+  return new OciError(code, `docker config ${path}: ${message}; log in again`);
 }
 
 /** Docker's files, then podman's. */

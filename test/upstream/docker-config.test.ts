@@ -266,6 +266,21 @@ describe("a file", () => {
     expect(error.message).toBe(`docker config ${configFile()}: of "reg.io" the auth is not base64 of user:password; log in again`);
   });
 
+  test("whose entry is broken is told of once, and stands as failing until it is mended", async () => {
+    const good = { auth: base64("one:p") };
+    await write({ auths: { "reg.io/team": { auth: "swordfish" }, "reg.io": good } });
+    const credentials = source();
+    expect(await user(credentials, "other/app")).toBe("one");
+    const problem = `docker config ${configFile()}: of "reg.io/team" the auth is not base64 of user:password; log in again`;
+    expect(credentials.status()).toEqual({ description: "docker config", state: "failing", reason: problem });
+    await failureOf(credentials.current("team/app", signal), "DENIED");
+    await write({ auths: { "reg.io": good } });
+    await clock.advance(1_000);
+    expect(await user(credentials)).toBe("one");
+    expect(credentials.status()).toBeUndefined();
+    expect(logged).toEqual(["docker configuration read", problem, "docker configuration read"]);
+  });
+
   test("is looked for where docker keeps it, then where podman does", async () => {
     const places = [
       ["one", { DOCKER_CONFIG: join(folder.path, "docker") }, join(folder.path, "docker", "config.json")],
@@ -385,6 +400,18 @@ describe("pulling with", () => {
     const users = tokens.log.map(({ headers }) => Buffer.from((headers.authorization ?? "").replace("Basic ", ""), "base64").toString());
     expect(users).toEqual(["robot:for the team", "all:for the rest"]);
   });
+});
+
+test("a client hears that the file is of no use, and not where it is", async () => {
+  await using folder = await temporaryFolder();
+  await using fake = await startFakeUpstream();
+  fake.putImage("team/app", "latest");
+  const path = join(folder.path, "config.json");
+  await writeFile(path, JSON.stringify({ auths: { [fake.host]: { auth: "swordfish" } } }));
+  await using upstreams = startUpstreams([listedAs(fake, { auth: { credential: { kind: "docker-config", path } } })]);
+  const error = await failureOf(upstreams.getManifest(repositoryAt(fake.host), reference(), call()), "DENIED");
+  expect(error.message).toBe(`the credential for ${fake.host} cannot be had now: what is wrong with it stands in the log of this server`);
+  expect(fake.requests).toEqual([]);
 });
 
 describe.runIf(requirePrograms("skopeo"))("skopeo", () => {
