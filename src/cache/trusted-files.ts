@@ -38,7 +38,7 @@ class Entry<T> implements TrustedFile {
   readonly value: T;
   readonly signature: string;
   readonly #renew: (entry: Entry<T>) => void;
-  /** Moved on when the file is confirmed, and to the past when it is another, or gone. */
+  /** Moved on when the file is confirmed, and to the past when it is another, or gone, or the entry is not held any more. */
   #untilMs: number;
 
   constructor({ value, signature, untilMs, renew }: { value: T; signature: string; untilMs: number; renew: (entry: Entry<T>) => void }) {
@@ -72,6 +72,8 @@ export class TrustedFiles<T> {
     this.#options = options;
     this.#entries = new LRUCache<string, Entry<T>>({
       max: options.entriesMax,
+      // Who asked for it as a trusted file may ask it still.
+      dispose: (entry) => entry.distrust(),
       ...(options.memoryBytesMax === undefined ? {} : { maxSize: options.memoryBytesMax }),
     });
   }
@@ -99,13 +101,8 @@ export class TrustedFiles<T> {
 
   /** The file has been written or removed by us: read it anew, whoever is reading it just now. */
   forget(path: string): void {
-    this.#drop(path, this.#entries.peek(path));
-    this.#loading.delete(path);
-  }
-
-  #drop(path: string, entry: Entry<T> | undefined): void {
-    entry?.distrust();
     this.#entries.delete(path);
+    this.#loading.delete(path);
   }
 
   /** Looks at the file of an entry that is still believed; who asks meanwhile does not wait. What is no longer held is not kept alive by it. */
@@ -128,13 +125,13 @@ export class TrustedFiles<T> {
     const untilMs = this.#options.clock.elapsed() + trustMs;
     // Written while we looked: who asked before may have the old, nobody later.
     const confirmed = (): T => {
-      if (isCurrent()) entry.trust(untilMs);
+      if (isCurrent() && this.#entries.peek(path) === entry) entry.trust(untilMs);
       return entry.value;
     };
     try {
       const isSame = signatureOf(await stat(path)) === entry.signature;
       if (isSame) return confirmed();
-      if (isCurrent()) this.#drop(path, entry);
+      if (isCurrent()) this.#entries.delete(path);
       return await this.#load(path, isCurrent);
     } catch (error) {
       if (!isAbsence(error)) {
@@ -142,7 +139,7 @@ export class TrustedFiles<T> {
         this.#options.reads.note(path, error);
         return confirmed();
       }
-      if (isCurrent()) this.#drop(path, entry);
+      if (isCurrent()) this.#entries.delete(path);
       return undefined;
     }
   }

@@ -8,14 +8,14 @@ import { TrustedFiles } from "../../src/cache/trusted-files.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
 
-async function arrange() {
+async function arrange({ entriesMax = 100 }: { entriesMax?: number } = {}) {
   const folder = await temporaryFolder();
   const clock = new TestClock();
   const files = new TrustedFiles({
     clock,
     reads: new DiskReads({ clock, log: silentLog }),
     fileBytesMax: 1_000,
-    entriesMax: 100,
+    entriesMax,
     parse: (bytes) => bytes.toString(),
   });
   const path = join(folder.path, "record");
@@ -81,6 +81,16 @@ describe("a file that is trusted", () => {
     await all.files.find(all.path);
     expect(all.files.findTrusted(all.path, (now) => now === before)).toBeUndefined();
     expect(all.files.findTrusted(all.path, (now) => now === "two")).toBeDefined();
+  });
+
+  test("vouches for nothing once others have taken its place: nobody would tell it that we wrote the file anew", async () => {
+    await using all = await arrange({ entriesMax: 1 });
+    const trusted = all.files.findTrusted(all.path);
+    const other = `${all.path}-other`;
+    await writeFile(other, "other");
+    expect(trusted?.isTrusted(all.clock.elapsed())).toBe(true);
+    await all.files.find(other);
+    expect(trusted?.isTrusted(all.clock.elapsed())).toBe(false);
   });
 
   test("waits for a look when nobody asked for a second", async () => {
