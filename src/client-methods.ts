@@ -54,7 +54,8 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
   const passwords = htpasswd || directory ? await openPasswords(auth, { htpasswd, directory }, options) : undefined;
-  const own = isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, htpasswd, failDelay }, options) : undefined;
+  const own =
+    isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts: directory ? undefined : htpasswd, failDelay }, options) : undefined;
   const issuers = [...(bearer?.issuers ?? []), ...(own ? [own.issuer] : [])];
   return {
     headerMethods: [...(issuers.length > 0 ? [await bearerOf(issuers, "left")] : []), ...(passwords ? [passwords] : [])],

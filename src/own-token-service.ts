@@ -25,7 +25,8 @@ interface OwnTokensParts {
   readonly externalUrl: string | undefined;
   readonly statePath: string;
   readonly passwords: Passwords;
-  readonly htpasswd: Htpasswd | undefined;
+  /** The accounts that refresh tokens are bound to; undefined where a directory knows more of a user than such a token could keep. */
+  readonly accounts: Htpasswd | undefined;
   readonly failDelay: FailDelay;
 }
 
@@ -51,7 +52,7 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
   const { SigningKeys } = await import("./auth/signing-keys.ts");
   const { TokenService } = await import("./auth/token-service.ts");
   const { TokenVerifier } = await import("./auth/token-verifier.ts");
-  const { externalUrl, statePath, passwords, htpasswd, failDelay } = parts;
+  const { externalUrl, statePath, passwords, accounts, failDelay } = parts;
   const { clock, log, names, access } = options;
   const service = externalUrl === undefined ? "ociregistry" : new URL(externalUrl).host;
   const keys = new SigningKeys({ folder: join(statePath, "token-keys"), clock, log });
@@ -59,7 +60,7 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
     service,
     ownTokens: new OwnTokens({ issuer: service, service, keys, groupsThatCount: (principal) => groupsThatCount(principal, access()) }),
     checkPassword: (login, client, signal) => passwords.check(login, client, signal),
-    refresh: htpasswd && { tokens: new RefreshTokens({ folder: join(statePath, "refresh-tokens"), clock }), accounts: htpasswdAccounts(htpasswd) },
+    refresh: accounts && { tokens: new RefreshTokens({ folder: join(statePath, "refresh-tokens"), clock }), accounts: htpasswdAccounts(accounts) },
     grants: grantsOf(access, clock),
     names,
     failDelay,
@@ -102,6 +103,8 @@ function grantsOf(access: () => Access | undefined, clock: Clock): Grants {
 
 function groupsThatCount({ groups }: Principal, access: Access | undefined): readonly string[] {
   if (!access) return [];
+  // A condition may look at any of them.
+  if (access.hasConditions) return groups;
   const { repositories, adminPolicy } = access.rules;
   const policies = [...repositories.flatMap((entry) => entry.policies), ...(adminPolicy ? [adminPolicy] : [])];
   return groups.filter((group) => policies.some((policy) => policy.groups.has(group)));

@@ -40,6 +40,9 @@ function checkBearer(bearer: ParsedClientAuth["bearer"]): readonly Finding[] {
   ];
   const first = realm === undefined ? (service === undefined ? "cert" : "service") : "realm";
   return [
+    ...(cert !== undefined && jwksUri !== undefined
+      ? [{ path: [...path, "jwksUri"], message: "auth.bearer has cert and jwksUri: one says whose tokens count" }]
+      : []),
     ...(missing.length === 0 ? [] : [{ path: [...path, first], message: `auth.bearer has no ${missing.join(" and no ")}: nothing could be checked by it` }]),
     ...oidc.flatMap((issuer, at) => checkIssuer(issuer, [...path, "oidc", at])),
   ];

@@ -120,6 +120,8 @@ describe("what would let people in by mistake", () => {
   });
 
   test("an empty bearer is an error", async () => {
+    const both = { realm: "https://kc/token", service: "r", cert: "/k.pem", jwksUri: "https://kc/keys" };
+    expect((await problems({ auth: { bearer: both } })).join()).toContain("auth.bearer has cert and jwksUri");
     expect((await problems({ auth: { bearer: {} } })).join()).toContain("auth.bearer has no realm and no service and no cert");
   });
 
