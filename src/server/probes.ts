@@ -35,10 +35,10 @@ export function answerReadiness({ status, unready }: Pick<ProbeOptions, "status"
     state,
     reason: why,
     retryInMs: retryInMs === undefined ? undefined : Math.ceil(retryInMs),
+    // Why one is failing names accounts, roles and paths, and probes are open to everybody: that stands in the log.
     credential: credential && {
       state: credential.state,
       expiresAt: credential.expiresAtMs === undefined ? undefined : new Date(credential.expiresAtMs).toISOString(),
-      reason: credential.reason,
     },
   }));
   const store = status.store();
@@ -48,7 +48,7 @@ export function answerReadiness({ status, unready }: Pick<ProbeOptions, "status"
 }
 
 /** A registry whose credential has to be fetched, and is not here. */
-function isLacking(credential: { readonly expiresAt: string | undefined; readonly state: string } | undefined): boolean {
+function isLacking(credential: { readonly state: string } | undefined): boolean {
   return credential !== undefined && credential.state !== "held" && credential.state !== "refreshing";
 }
 
