@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { LdapConnection } from "../../src/auth/ldap-connection.ts";
 import { ldapTransport, openLdap, type Ldap, type LdapOptions } from "../../src/auth/ldap.ts";
 import { systemClock } from "../../src/oci/clock.ts";
 import { Secret } from "../../src/oci/secret.ts";
@@ -180,6 +181,23 @@ describe.runIf(isAble)("a directory", () => {
     expect(asked.filter((line) => line.startsWith("EXT")).length).toBe(2);
     expect(relay.received).not.toContain("alice-secret");
     expect(relay.received).not.toContain(searcher.password);
+  });
+
+  test("a connection that is closed stays closed: nothing is said on another in its place", async () => {
+    await using relay = await startRelay(slapd.port);
+    const connection = new LdapConnection(await import("ldapts"), {
+      host: "127.0.0.1",
+      port: relay.port,
+      transport: "plain",
+      authority: undefined,
+      skipVerify: false,
+    });
+    await connection.bind(`uid=alice,${people}`, "alice-secret");
+    await relay.cut();
+    while (connection.isOpen) await new Promise(setImmediate);
+    await expect(connection.bind(`uid=bob,ou=far,${people}`, "bob-secret")).rejects.toThrow("the connection was closed");
+    expect(relay.accepted).toBe(1);
+    expect(relay.received).not.toContain("bob-secret");
   });
 
   test("idle connections are closed after half a minute", async () => {
