@@ -91,7 +91,9 @@ const arbitrarySpelling: fc.Arbitrary<(question: PlainQuestion) => string> = fc.
 );
 
 function settings({ htpasswd, rules, number }: { htpasswd: string; rules: PlainRules; number: number }): Record<string, unknown> {
-  const repositories = { ...rules.repositories, [`${marker}-${number}`]: { anonymousPolicy: ["read"] } };
+  // The next one's marker is closed: a policy that opens all names must not be taken for the next.
+  const markers = { [`${marker}-${number}`]: { anonymousPolicy: ["read"] }, [`${marker}-${number + 1}`]: {} };
+  const repositories = { ...rules.repositories, ...markers };
   return {
     airGapped: true,
     logFile: `${htpasswd}.log`,
