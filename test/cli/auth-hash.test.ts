@@ -6,6 +6,7 @@ import { Htpasswd } from "../../src/auth/htpasswd.ts";
 import { run } from "../../src/cli/program.ts";
 import { systemClock } from "../../src/oci/clock.ts";
 import { silentLog } from "../../src/oci/log.ts";
+import { runProcess } from "../support/processes.ts";
 import { findProgram, requirePrograms } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { CapturedIo } from "./captured-io.ts";
@@ -37,8 +38,8 @@ test.runIf(requirePrograms("htpasswd"))("Apache's htpasswd takes the line", asyn
   await using folder = await temporaryFolder();
   const file = join(folder.path, "htpasswd");
   await writeFile(file, (await hash(["--user", "alice"], ["hunter2"])).out);
-  const verify = (password: string) => spawnSync("htpasswd", ["-iv", file, "alice"], { input: password }).status;
-  expect([verify("hunter2"), verify("hunter3")]).toEqual([0, 3]);
+  const verify = async (password: string) => (await runProcess("htpasswd", ["-bv", file, "alice", password])).code;
+  expect([await verify("hunter2"), await verify("hunter3")]).toEqual([0, 3]);
 });
 
 test("whoever types is asked twice, and told when the two differ", async () => {

@@ -1,5 +1,4 @@
 /** Passwords under load, over real sockets: guessers, a file that changes, a directory that hangs; and what each request costs. */
-import { execFileSync } from "node:child_process";
 import { open, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
@@ -7,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { htpasswdLine } from "../support/htpasswd-lines.ts";
 import { lookUntil } from "../support/looking.ts";
+import { runProcess } from "../support/processes.ts";
 import { requirePrograms } from "../support/programs.ts";
 import { directoryBase, searcher, startSlapd } from "../support/slapd.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -81,7 +81,7 @@ describe.runIf(requirePrograms("htpasswd"))("a password file", () => {
         { waitMs: 5_000 },
       ),
     ).toBe(200);
-    execFileSync("htpasswd", ["-D", file, "bob"], { stdio: "ignore" });
+    await runProcess("htpasswd", ["-D", file, "bob"]);
     const startMs = performance.now();
     expect(
       await lookUntil(

@@ -7,8 +7,8 @@ export function htpasswdLine(user: string, password: string, { cost = 5 }: { cos
 }
 
 /** By openssl: `-5` is SHA-256, `-6` SHA-512. */
-export function shaCryptLine(user: string, password: string, kind: "-5" | "-6"): string {
-  return `${user}:${run("openssl", ["passwd", kind, "-stdin"], `${password}\n`)}`;
+export function shaCryptLine(user: string, password: string, kind: "-5" | "-6", { salt }: { salt?: string } = {}): string {
+  return `${user}:${run("openssl", ["passwd", kind, ...(salt === undefined ? [] : ["-salt", salt]), "-stdin"], `${password}\n`)}`;
 }
 
 function run(program: string, args: readonly string[], input: string): string {
