@@ -1,6 +1,7 @@
 /** `make prove`: the proofs that take minutes. Each prints what it measured and what it had to be; the exit code says whether all held. */
 import { randomInt } from "node:crypto";
 import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
+import { runAgreement } from "../test/e2e/agreement.ts";
 import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
 import { runDeadResolver, runFastFills } from "../test/e2e/busy.ts";
 import { compareHeld, type Down } from "../test/e2e/cached-without-credentials.ts";
@@ -19,6 +20,7 @@ import { createTestAuthority } from "../test/support/certificates.ts";
 import { startFakeDns } from "../test/support/fake-dns.ts";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
 import { requestsPerSecond } from "./measures.ts";
+import { tryDefences } from "./threats.ts";
 
 interface Claim {
   readonly what: string;
@@ -27,7 +29,7 @@ interface Claim {
 }
 
 const mebibyte = 1024 * 1024;
-const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
+const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIterable<Claim>>> = {
   herd: proveHerd,
   ranges: proveRanges,
   kills: proveKills,
@@ -41,6 +43,8 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]>>> = {
   many: proveMany,
   busy: proveBusy,
   credentials: proveCredentials,
+  threats: proveThreats,
+  access: proveAccess,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -49,7 +53,7 @@ let broken = 0;
 for (const [name, prove] of Object.entries(proofs)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   console.log(`\n${name}`);
-  for (const { what, measured, holds } of await prove()) {
+  for await (const { what, measured, holds } of await prove()) {
     if (!holds) broken++;
     console.log(`  ${holds ? "holds " : "BROKEN"}  ${what}: ${measured}`);
   }
@@ -394,4 +398,22 @@ async function proveCredentials(): Promise<readonly Claim[]> {
     claims.push({ what: `${what}: a second of processor time, at least 0.95`, measured: byCpu.toFixed(3), holds: byCpu >= 0.95 });
   }
   return claims;
+}
+
+/** Every test that stands for a threat must fail without the defence that it stands for. */
+async function* proveThreats(): AsyncGenerator<Claim> {
+  for await (const { number, what, without, measured, holds } of tryDefences([]))
+    yield { what: `threat ${number}, ${what}; without ${without}`, measured, holds };
+}
+
+/** The server and `auth check` must say the same of 10,000 questions. */
+async function proveAccess(): Promise<readonly Claim[]> {
+  const seed = randomInt(2 ** 31);
+  const { questions, allowed, denied, listings, disagreements } = await runAgreement({ seed, policies: 50, questionsEach: 200 });
+  for (const disagreement of disagreements.slice(0, 10)) console.log(`  ${disagreement}`);
+  return [
+    { what: `questions that were asked (seed ${seed}), 10,000`, measured: questions, holds: questions === 10_000 && allowed + denied === questions },
+    { what: "allowed, and denied, at least 2,000 of each", measured: `${allowed}, ${denied}`, holds: Math.min(allowed, denied) >= 2_000 },
+    { what: `disagreements, with ${listings} catalogs, 0`, measured: disagreements.length, holds: disagreements.length === 0 },
+  ];
 }
