@@ -36,6 +36,28 @@ export async function skopeoClient(folder: string, { mirror }: RegistriesConf = 
 
 /** podman with a store of its own. */
 export async function podmanClient(folder: string, { mirror }: RegistriesConf = {}): Promise<Client> {
+  const { env, common, policy } = await placePodman(folder, mirror);
+  return {
+    async pull(reference) {
+      await succeed("podman", [...common, "rmi", "--all", "--force"], { env });
+      await succeed("podman", [...common, "pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, reference], { env });
+      const { stdout } = await succeed("podman", [...common, "image", "inspect", "--format", '{{join .RepoDigests " "}}', reference], { env });
+      return stdout.trim();
+    },
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+/** What podman is told so that all its files lie in `folder`. */
+export interface PodmanPlaces {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What comes before podman's own words. */
+  readonly common: readonly string[];
+  /** A file for `--signature-policy`. */
+  readonly policy: string;
+}
+
+export async function placePodman(folder: string, mirror?: string): Promise<PodmanPlaces> {
   const env = { CONTAINERS_REGISTRIES_CONF: await writeRegistriesConf(folder, mirror), REGISTRY_AUTH_FILE: undefined };
   const policy = join(folder, "policy.json");
   await writeFile(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
@@ -48,15 +70,7 @@ export async function podmanClient(folder: string, { mirror }: RegistriesConf = 
     "--cgroup-manager=cgroupfs",
     "--events-backend=file",
   ];
-  return {
-    async pull(reference) {
-      await succeed("podman", [...common, "rmi", "--all", "--force"], { env });
-      await succeed("podman", [...common, "pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, reference], { env });
-      const { stdout } = await succeed("podman", [...common, "image", "inspect", "--format", '{{join .RepoDigests " "}}', reference], { env });
-      return stdout.trim();
-    },
-    [Symbol.asyncDispose]: async () => {},
-  };
+  return { env, common, policy };
 }
 
 /** Where containerd looks for `docker.io`: hosts.toml as its documentation has it. */
@@ -68,23 +82,49 @@ export interface HostsToml {
 
 /** containerd of its own, and ctr, with a hosts.toml for docker.io. The origin is the mirror itself: there is no other way. */
 export async function containerdClient(folder: string, hosts: HostsToml): Promise<Client> {
-  const socket = join(folder, "containerd.sock");
   const hostsFolder = join(folder, "certs.d");
-  const configFile = join(folder, "containerd.toml");
   await mkdir(join(hostsFolder, "docker.io"), { recursive: true });
   await writeFile(join(hostsFolder, "docker.io", "hosts.toml"), hostsToml(hosts));
-  await writeFile(configFile, containerdToml(folder, socket));
-  const running = await startProcess({ command: "containerd", args: ["--config", configFile], ready: { output: /containerd successfully booted/ } });
+  const containerd = await startContainerd(folder);
   return {
     async pull(reference) {
-      const ctr = (...args: string[]): Promise<RunResult> => succeed("ctr", ["--address", socket, "--namespace", "test", ...args]);
+      await containerd.forget();
+      await containerd.ctr("images", "pull", "--hosts-dir", hostsFolder, ...containerd.pullFlags, reference);
+      const { stdout } = await containerd.ctr("images", "ls");
+      return stdout;
+    },
+    [Symbol.asyncDispose]: () => containerd[Symbol.asyncDispose](),
+  };
+}
+
+/** A containerd of its own. */
+export interface Containerd extends AsyncDisposable {
+  /** What comes before ctr's own words. */
+  readonly common: readonly string[];
+  readonly pullFlags: readonly string[];
+  /** Rejects with ctr's words when it fails. */
+  ctr(...args: string[]): Promise<RunResult>;
+  /** Leaves nothing of what was pulled. */
+  forget(): Promise<void>;
+}
+
+/** Starts one in `folder`. Dispose of it. */
+export async function startContainerd(folder: string): Promise<Containerd> {
+  const socket = join(folder, "containerd.sock");
+  const configFile = join(folder, "containerd.toml");
+  await writeFile(configFile, containerdToml(folder, socket));
+  const running = await startProcess({ command: "containerd", args: ["--config", configFile], ready: { output: /containerd successfully booted/ } });
+  const common = ["--address", socket, "--namespace", "test"];
+  const ctr = (...args: string[]): Promise<RunResult> => succeed("ctr", [...common, ...args]);
+  return {
+    common,
+    pullFlags: ["--platform", "linux/amd64", "--snapshotter", "native"],
+    ctr,
+    async forget() {
       const { stdout: held } = await ctr("images", "ls", "--quiet");
       for (const name of held.split("\n").filter(Boolean)) await ctr("images", "rm", "--sync", name);
       const { stdout: content } = await ctr("content", "ls", "--quiet");
       if (content.trim() !== "") await ctr("content", "rm", ...content.trim().split("\n"));
-      await ctr("images", "pull", "--hosts-dir", hostsFolder, "--platform", "linux/amd64", "--snapshotter", "native", reference);
-      const { stdout } = await ctr("images", "ls");
-      return stdout;
     },
     [Symbol.asyncDispose]: () => running.kill(),
   };
@@ -92,9 +132,32 @@ export async function containerdClient(folder: string, hosts: HostsToml): Promis
 
 /** dockerd of its own, with `registry-mirrors`. */
 export async function dockerClient(folder: string, { mirrorUrl }: { readonly mirrorUrl: string }): Promise<Client> {
+  const dockerd = await startDockerd(folder, { "registry-mirrors": [mirrorUrl] });
+  return {
+    async pull(reference) {
+      await dockerd.forget();
+      const { stdout } = await dockerd.docker("pull", reference);
+      return stdout;
+    },
+    [Symbol.asyncDispose]: () => dockerd[Symbol.asyncDispose](),
+  };
+}
+
+/** A dockerd of its own. */
+export interface Dockerd extends AsyncDisposable {
+  /** What comes before docker's own words. */
+  readonly common: readonly string[];
+  /** Rejects with docker's words when it fails. */
+  docker(...args: string[]): Promise<RunResult>;
+  /** Leaves nothing of what was pulled. */
+  forget(): Promise<void>;
+}
+
+/** Starts one in `folder`, with these settings of daemon.json. Dispose of it. */
+export async function startDockerd(folder: string, settings: object = {}): Promise<Dockerd> {
   const socket = join(folder, "docker.sock");
   const configFile = join(folder, "daemon.json");
-  await writeFile(configFile, JSON.stringify({ "registry-mirrors": [mirrorUrl] }));
+  await writeFile(configFile, JSON.stringify(settings));
   const places = ["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "dockerd.pid")];
   const args = [
     "--config-file",
@@ -108,15 +171,16 @@ export async function dockerClient(folder: string, { mirrorUrl }: { readonly mir
     "--storage-driver=vfs",
   ];
   const running = await startProcess({ command: findProgram("dockerd") ?? "dockerd", args, ready: { output: /API listen on/ } });
+  const common = ["--host", `unix://${socket}`];
+  const docker = (...words: string[]): Promise<RunResult> =>
+    succeed("docker", [...common, ...words], { env: { DOCKER_HOST: undefined, DOCKER_CONFIG: folder } });
   return {
-    async pull(reference) {
-      const docker = (...args: string[]): Promise<RunResult> =>
-        succeed("docker", ["--host", `unix://${socket}`, ...args], { env: { DOCKER_HOST: undefined, DOCKER_CONFIG: folder } });
+    common,
+    docker,
+    async forget() {
       const { stdout: held } = await docker("images", "--quiet", "--no-trunc");
       const ids = [...new Set(held.split("\n").filter(Boolean))];
       if (ids.length > 0) await docker("rmi", "--force", ...ids);
-      const { stdout } = await docker("pull", reference);
-      return stdout;
     },
     [Symbol.asyncDispose]: () => running.kill(),
   };
