@@ -3,8 +3,12 @@ import { manifestAccept } from "../src/oci/media-types.ts";
 import { runProcess } from "../test/support/processes.ts";
 
 /** Requests a second, by wrk with one thread. Throws when any answer was not a success. */
-export async function requestsPerSecond(url: string, { connections, seconds }: { connections: number; seconds: number }): Promise<number> {
-  const { stdout } = await succeed("wrk", ["-t1", `-c${connections}`, `-d${seconds}s`, "-H", `Accept: ${manifestAccept}`, url]);
+export async function requestsPerSecond(
+  url: string,
+  { connections, seconds, headers = {} }: { connections: number; seconds: number; headers?: Readonly<Record<string, string>> },
+): Promise<number> {
+  const lines = Object.entries({ accept: manifestAccept, ...headers }).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
+  const { stdout } = await succeed("wrk", ["-t1", `-c${connections}`, `-d${seconds}s`, ...lines, url]);
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`wrk ${url}:\n${stdout}`);
   return Number(/Requests\/sec:\s+([0-9.]+)/.exec(stdout)?.[1]);
 }

@@ -5,6 +5,7 @@ import { runAgreement } from "../test/e2e/agreement.ts";
 import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
 import { runDeadResolver, runFastFills } from "../test/e2e/busy.ts";
 import { compareHeld, type Down } from "../test/e2e/cached-without-credentials.ts";
+import { compareKinds, runAwayDirectory, runGuessers, type DirectoryFault } from "../test/e2e/guarded-pulls.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
 import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts";
@@ -45,6 +46,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   credentials: proveCredentials,
   threats: proveThreats,
   access: proveAccess,
+  guarded: proveGuarded,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -396,6 +398,61 @@ async function proveCredentials(): Promise<readonly Claim[]> {
     const what = `cached manifests with a token provider that is ${how} / that answers`;
     claims.push({ what: `${what}: a second (of ${answering})`, measured: byClock.toFixed(3), holds: true });
     claims.push({ what: `${what}: a second of processor time, at least 0.95`, measured: byCpu.toFixed(3), holds: byCpu >= 0.95 });
+  }
+  return claims;
+}
+
+/** What clients pay for being asked who they are, and what guessers and a directory that is away cost those who are known. */
+async function proveGuarded(): Promise<readonly Claim[]> {
+  return [...(await guardedCost()), ...(await guessersCost()), ...(await awayDirectoryCost())];
+}
+
+async function guardedCost(): Promise<readonly Claim[]> {
+  const { none, basic, bearer } = await compareKinds({
+    rounds: 15,
+    measure: async ({ url, headers }) => await requestsPerSecond(url, { connections: 8, seconds: 1, headers }),
+  });
+  // Round by round: what else the machine does meanwhile meets all.
+  const ratioOf = (rates: readonly number[]): number => medianOf(rates.map((rate, round) => rate / (none[round] ?? NaN)));
+  const claimOf = (what: string, ratio: number, least: number): Claim => ({
+    what: `cached manifests a second ${what} / without any (${Math.round(medianOf(none))}), at least ${least}`,
+    measured: ratio.toFixed(3),
+    holds: ratio >= least,
+  });
+  return [claimOf("with Basic", ratioOf(basic), 0.8), claimOf("with a token", ratioOf(bearer), 0.7)];
+}
+
+async function guessersCost(): Promise<readonly Claim[]> {
+  const claims: Claim[] = [];
+  for (const from of ["one address", "everywhere"] as const) {
+    const { calm, meanwhile, refused, otherStatuses } = await runGuessers({ guesses: 200, from, durationMs: 20_000, perSecond: 100 });
+    claims.push({
+      what: `99th percentile in ms beside 200 wrong passwords a second from ${from} (${calm.p99Ms.toFixed(1)} without), under 50`,
+      measured: `${meanwhile.p99Ms.toFixed(1)} (median ${meanwhile.medianMs.toFixed(1)}, worst ${meanwhile.worstMs.toFixed(1)})`,
+      holds: meanwhile.p99Ms < 50,
+    });
+    claims.push({
+      what: `  refused with 401, and what else was answered`,
+      measured: `${refused}; ${otherStatuses.join(" ") || "nothing"}`,
+      holds: refused > 0,
+    });
+  }
+  return claims;
+}
+
+async function awayDirectoryCost(): Promise<readonly Claim[]> {
+  const claims: Claim[] = [];
+  for (const fault of ["refuses", "hangs"] as const satisfies readonly DirectoryFault[]) {
+    const { before, meanwhile, known } = await runAwayDirectory({ fault, logins: 60, durationMs: 60_000 });
+    // Like with like: what the machine does now and then delays the worst of either.
+    const worst = (times: readonly number[]): number => Math.max(...times);
+    const delayed = worst(meanwhile) - worst(before);
+    claims.push({
+      what: `a directory that ${fault} for 60 s: first logins of people in the password file, in ms at worst more than beside one that answers (${worst(before).toFixed(1)}), at most 100`,
+      measured: `${delayed.toFixed(1)} (median ${medianOf(meanwhile).toFixed(1)}, usually ${medianOf(before).toFixed(1)})`,
+      holds: delayed <= 100,
+    });
+    claims.push({ what: "  99th percentile of somebody who was known, under 50 ms", measured: known.p99Ms.toFixed(1), holds: known.p99Ms < 50 });
   }
   return claims;
 }

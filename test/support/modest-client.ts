@@ -1,6 +1,6 @@
 /**
  * ModestClient: a process of its own that asks for one URL so many times a second and times each answer, so that neither its own load
- * nor that of whoever runs the test is what is measured. `node modest-client.ts URL PER-SECOND` prints the times when its input ends.
+ * nor that of whoever runs the test is what is measured. `node modest-client.ts URL PER-SECOND HEADERS` prints the times when its input ends.
  */
 import { once } from "node:events";
 import { Agent, request } from "node:http";
@@ -19,11 +19,17 @@ export interface ModestClient extends AsyncDisposable {
   stop(): Promise<Times>;
 }
 
+export interface ModestClientOptions {
+  readonly url: string;
+  readonly perSecond: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 const socketsMax = 32;
 
 /** Starts one. Where we may, it goes before others that wait for the processor: what waits there is not what is measured. */
-export function startModestClient({ url, perSecond }: { url: string; perSecond: number }): ModestClient {
-  const node = [process.execPath, import.meta.filename, url, String(perSecond)];
+export function startModestClient({ url, perSecond, headers = {} }: ModestClientOptions): ModestClient {
+  const node = [process.execPath, import.meta.filename, url, String(perSecond), JSON.stringify(headers)];
   const [command = "", ...args] = process.getuid?.() === 0 ? ["nice", "-n", "-15", ...node] : node;
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], cwd: join(import.meta.dirname, "..", "..") });
   let output = "";
@@ -45,15 +51,15 @@ export function startModestClient({ url, perSecond }: { url: string; perSecond: 
 }
 
 /** For so long, and no longer. */
-export async function timesWithin(durationMs: number, options: { url: string; perSecond: number }): Promise<Times> {
+export async function timesWithin(durationMs: number, options: ModestClientOptions): Promise<Times> {
   await using client = startModestClient(options);
   await new Promise((resolve) => setTimeout(resolve, durationMs));
   return await client.stop();
 }
 
-if (import.meta.main) await askOn(process.argv[2] ?? "", Number(process.argv[3]));
+if (import.meta.main) await askOn(process.argv[2] ?? "", Number(process.argv[3]), JSON.parse(process.argv[4] ?? "{}") as Record<string, string>); // Our own words above.
 
-async function askOn(url: string, perSecond: number): Promise<void> {
+async function askOn(url: string, perSecond: number, headers: Readonly<Record<string, string>>): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: socketsMax });
   const times: number[] = [];
   const running = new Set<Promise<void>>();
@@ -65,7 +71,7 @@ async function askOn(url: string, perSecond: number): Promise<void> {
         failure ??= error.message;
         resolve();
       };
-      const asked = request(url, { agent }, (answer) => {
+      const asked = request(url, { agent, headers }, (answer) => {
         if (answer.statusCode !== 200) failure ??= `answered ${answer.statusCode}`;
         answer.once("error", fail).resume();
         answer.once("end", () => {
