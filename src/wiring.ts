@@ -54,7 +54,7 @@ export interface Program {
 /** How often certificates and password files are looked at. */
 const filesEveryMs = 5_000;
 /** How often the file of passwords is: whoever is taken out of it is out soon. */
-const passwordsEveryMs = 750;
+const passwordsEveryMs = 500;
 /** Longer than a credential and an answer may take together. */
 const trialMs = 20_000;
 const helloWorldFiles = join(import.meta.dirname, "..", "assets", "hello-world");
