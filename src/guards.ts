@@ -112,13 +112,13 @@ function noMethods(clock: Clock): Pick<ClientMethods, "headerMethods" | "certifi
 export function tellGuards({ config, access }: PreparedGuards, log: Log): void {
   const methods = methodsOf(config);
   if (methods.length === 0) log.info({}, "open: everybody who can reach this port may pull");
-  else log.info({ methods, accessControl: access !== undefined }, "guarded: clients are asked who they are");
+  else log.info({ methods: methods.join(", "), accessControl: access !== undefined }, "guarded: clients are asked who they are");
   for (const notice of access?.notices ?? []) log.warn({ notice }, "accessControl");
   const asksByBasic = (config.auth?.htpasswd ?? config.auth?.ldap) !== undefined && !config.auth?.bearer && config.auth?.tokenService !== "builtin";
   if (asksByBasic && access?.policy.anonymousReach() === "some") {
     log.info(
       { setting: "auth.tokenService: builtin" },
-      "docker that is not logged in cannot pull what is open to all while others log in by Basic: the setting serves both",
+      "docker without a login cannot pull what is open to all, since Basic has it log in first: with the setting it can",
     );
   }
 }
