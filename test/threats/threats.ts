@@ -426,13 +426,12 @@ export const threats: readonly Threat[] = [
       {
         file: wire,
         test: "threat 22: a stranger's refusal and a known user's are the same",
-        without: "one message for all that is wrong",
+        without: "one answer for all that is wrong",
         edits: [
-          { file: "auth/gate.ts", text: 'message: "the credentials are wrong, or are no longer valid",', replacement: "message: verdict.reason," },
           {
             file: "auth/htpasswd.ts",
             text: 'if (outcome === "wrong" || !known) return',
-            replacement: 'if (!known) throw new Error("no such user");\n    if (outcome === "wrong") return',
+            replacement: 'if (!known) return { kind: "unavailable", reason: "no such user" };\n    if (outcome === "wrong") return',
           },
         ],
       },
@@ -812,13 +811,14 @@ export const threats: readonly Threat[] = [
       {
         file: wire,
         test: "threat 40: %s, a password without a name, is 401",
-        without: "the refusal of an empty name",
+        without: "the refusal of an empty name, and of what no method takes",
         edits: [
           {
             file: "auth/basic.ts",
             text: 'if (user.trim() === "") return unreadable("no user name");',
             replacement: 'if (user.trim() === "") return { kind: "none" };',
           },
+          { file: "auth/identification.ts", text: "return showsSomething(visit.authorization) ? {", replacement: "return false ? {" },
         ],
       },
     ],
