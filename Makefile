@@ -28,7 +28,7 @@ check: $(installed) ## types, lint, and what nobody uses
 bench: $(installed) ## measure us, docker-registry's proxy and nginx on the same bytes, side by side
 	@$(with_node) node bench/compare.ts
 
-prove: $(installed) ## proofs that take minutes: herds, range storms, kills in mid-fill, clients that leave, outages, hostile crowds, rolling restarts, frozen containers, providers of credentials that are down, clients that are asked who they are, half an hour of everything (SOAK_MINUTES)
+prove: $(installed) ## proofs that take minutes, each by its name too (node bench/prove.ts herd): outages, crowds, kills, soak, fuzzing, scale, credentials, threats
 	@$(with_node) node bench/prove.ts
 
 $(installed): package-lock.json
