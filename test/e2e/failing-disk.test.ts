@@ -141,7 +141,10 @@ describe("reads that fail", () => {
     await using _failing = await injectFailure(server.process.pid, { calls: ["pread64"], error: "EIO" });
     running.resume();
     expect(await running.done).toMatchObject({ status: 200, ending: "complete", isExact: true });
-    expect(all.upstream.requests).toEqual([all.request, all.request]);
+    // Once more, and again should the client fall behind the second one too: what it has to read from the disk fails still.
+    expect(all.upstream.requests.length).toBeGreaterThanOrEqual(2);
+    expect(all.upstream.requests.length).toBeLessThanOrEqual(4);
+    expect(all.upstream.requests.every((request) => request.startsWith(all.request))).toBe(true);
   });
 
   test.runIf(canTrace)("of the version, at the start, keep nobody from serving, and heal", async () => {
