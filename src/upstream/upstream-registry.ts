@@ -30,6 +30,7 @@ export interface UpstreamRegistryParts {
 
 export class UpstreamRegistry implements Registry {
   readonly #parts: UpstreamRegistryParts;
+  readonly #closing = new AbortController();
 
   constructor(parts: UpstreamRegistryParts) {
     this.#parts = parts;
@@ -92,12 +93,14 @@ export class UpstreamRegistry implements Registry {
   async leave(): Promise<void> {
     const { endpoints, clock, totalMs } = this.#parts;
     for (const endpoint of endpoints) endpoint.stopProbing();
-    await delay(clock, totalMs);
+    // A close in the meantime ends the wait, and everything else.
+    await delay(clock, totalMs, this.#closing.signal).catch(() => {});
     await Promise.all(endpoints.map((endpoint) => endpoint.leave()));
   }
 
   /** Ends every connection and probe. */
   async close(): Promise<void> {
+    this.#closing.abort();
     await Promise.all(this.#parts.endpoints.map((endpoint) => endpoint.close()));
   }
 
