@@ -1,5 +1,5 @@
 /** Attacks on what a guarded server serves, over a real socket. What each shows, and the defence without which it fails, is in threats.ts. */
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { basic, rawStatus, startGuardedServer, type AskOptions, type GuardedServer } from "../support/guarded-server.ts";
 import { lookUntil } from "../support/looking.ts";
 import { exchange } from "../support/raw-client.ts";
@@ -9,6 +9,9 @@ const openPath = "/v2/open/app/manifests/1";
 let guarded: GuardedServer;
 /** A blob of team/secret that no other repository has. */
 let blob: string;
+
+// Passwords are hashed by a thread that gives way to everything else: on a busy machine each takes its time.
+vi.setConfig({ testTimeout: 30_000 });
 
 beforeAll(async () => {
   const accessControl = {
