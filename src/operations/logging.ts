@@ -90,11 +90,13 @@ function textStream(sink: Sink, { colorize }: { colorize: boolean }): Destinatio
 class Sink implements DestinationStream {
   readonly #file: string | undefined;
   #isScheduled = false;
+  /** A flush is passed over while something is being written: once that is out, what has collected meanwhile follows. */
+  #isFlushDue = false;
   #destination: ReturnType<typeof pino.destination>;
 
   constructor(file: string | undefined) {
     this.#file = file;
-    this.#destination = openDestination(file);
+    this.#destination = this.#open();
   }
 
   write(line: string): void {
@@ -103,6 +105,7 @@ class Sink implements DestinationStream {
     this.#isScheduled = true;
     setTimeout(() => {
       this.#isScheduled = false;
+      this.#isFlushDue = true;
       this.#destination.flush();
     }, collectedMs);
   }
@@ -110,8 +113,18 @@ class Sink implements DestinationStream {
   reopen(): void {
     if (this.#file === undefined) return;
     const old = this.#destination;
-    this.#destination = openDestination(this.#file);
+    this.#destination = this.#open();
     old.end();
+  }
+
+  #open(): ReturnType<typeof pino.destination> {
+    const destination = openDestination(this.#file);
+    destination.on("drain", () => {
+      if (!this.#isFlushDue || destination !== this.#destination) return;
+      this.#isFlushDue = false;
+      destination.flush();
+    });
+    return destination;
   }
 
   flush(): Promise<void> {

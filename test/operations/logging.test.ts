@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -84,4 +85,29 @@ test("without a terminal, stderr gets JSON, flushed by the end of the process", 
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(lines.map(({ line }) => line)).toEqual(Array.from({ length: 1000 }, (_, line) => line));
   expect(stdout).toBe("");
+});
+
+test("a line that comes while a slow reader holds up the one before does not wait for a third", async () => {
+  await using folder = await temporaryFolder();
+  const file = join(folder.path, "pipe");
+  execFileSync("mkfifo", [file]);
+  const reader = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  const { log } = createLogging({ level: "info", file, format: "json" });
+  // More than a pipe holds: its write ends when somebody reads.
+  log.info({ long: "x".repeat(100_000) }, "first");
+  const piece = Buffer.alloc(64 * 1024);
+  let text = "";
+  const more = (): string => {
+    try {
+      text += piece.toString("utf8", 0, readSync(reader, piece));
+    } catch {
+      // Nothing there just now.
+    }
+    return text;
+  };
+  log.info({}, "second");
+  // Longer than lines collect: the flush that would have taken it along has been passed over by then.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await expect.poll(more, { interval: 1, timeout: 5_000 }).toContain('"msg":"second"');
+  closeSync(reader);
 });
