@@ -1,6 +1,7 @@
 /**
  * NetworkBody: the body of an upstream's answer, pulled by its one reader. Chunks stay as they came from the socket and are copied
- * once, into the reader's own memory; when a few wait unread, the socket is told to stop.
+ * once, into the reader's own memory; then their memory is given back at once, which spares the collector a walk through the heap for
+ * every few megabytes. When a few chunks wait unread, the socket is told to stop.
  */
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
@@ -24,6 +25,8 @@ export class NetworkBody {
   readonly #flow: Flow;
   readonly #clock: Clock;
   readonly #chunks: Buffer[] = [];
+  /** How much of the first chunk has been taken. */
+  #takenBytes = 0;
   #waitingBytes = 0;
   #isPaused = false;
   #discardedBytes = 0;
@@ -74,8 +77,8 @@ export class NetworkBody {
     while (written < target.length) {
       const chunk = this.#chunks[0];
       if (!chunk) break;
-      const count = Math.min(chunk.length, target.length - written);
-      target.set(count === chunk.length ? chunk : chunk.subarray(0, count), written);
+      const count = Math.min(chunk.length - this.#takenBytes, target.length - written);
+      target.set(count === chunk.length ? chunk : chunk.subarray(this.#takenBytes, this.#takenBytes + count), written);
       written += count;
       this.#take(chunk, count);
     }
@@ -90,7 +93,7 @@ export class NetworkBody {
       if (this.#chunks.length === 0) await this.#arrival(idleMs);
       const chunk = this.#chunks[0];
       if (!chunk) break;
-      const step = Math.min(chunk.length, count - skipped);
+      const step = Math.min(chunk.length - this.#takenBytes, count - skipped);
       skipped += step;
       this.#take(chunk, step);
       this.#resumeIfLow();
@@ -139,11 +142,12 @@ export class NetworkBody {
     let length = 0;
     for (;;) {
       if (this.#chunks.length === 0) await this.#arrival();
-      const chunk = this.#chunks[0];
+      const chunk = this.#chunks.shift()?.subarray(this.#takenBytes);
       if (!chunk) return Buffer.concat(chunks, length);
       chunks.push(chunk);
       length += chunk.length;
-      this.#take(chunk, chunk.length);
+      this.#takenBytes = 0;
+      this.#waitingBytes -= chunk.length;
       this.#resumeIfLow();
       if (length <= bytesMax) continue;
       this.destroy();
@@ -153,8 +157,11 @@ export class NetworkBody {
 
   #take(chunk: Buffer, count: number): void {
     this.#waitingBytes -= count;
-    if (count === chunk.length) this.#chunks.shift();
-    else this.#chunks[0] = chunk.subarray(count);
+    this.#takenBytes += count;
+    if (this.#takenBytes < chunk.length) return;
+    this.#chunks.shift();
+    this.#takenBytes = 0;
+    giveBack(chunk);
   }
 
   #resumeIfLow(): void {
@@ -177,6 +184,12 @@ export class NetworkBody {
     }
     if (this.#chunks.length === 0 && this.#state.kind === "failed") throw this.#state.error;
   }
+}
+
+/** Frees a chunk's memory, if it is no part of something larger: nobody else has a use for it. */
+function giveBack(chunk: Buffer): void {
+  const { buffer } = chunk;
+  if (buffer instanceof ArrayBuffer && chunk.byteLength === buffer.byteLength) buffer.transfer(0);
 }
 
 function stalled(idleMs: number): OciError {
