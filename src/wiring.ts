@@ -2,8 +2,6 @@
  * Wiring: from a configuration to running parts. The only file that knows every implementation: which registry stands in front of
  * which, what is begun in which order, and what a reload may change.
  */
-import { join } from "node:path";
-import { CachingRegistry } from "./cache/caching-registry.ts";
 import { Store } from "./cache/store.ts";
 import { StoreTotals } from "./cache/store-totals.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
@@ -22,13 +20,12 @@ import { FileChanges } from "./operations/file-changes.ts";
 import { createLogging } from "./operations/logging.ts";
 import { meteredRegistry } from "./operations/metered-registry.ts";
 import { Metrics } from "./operations/metrics.ts";
-import { fillsMaxOf, readRules, type Rules } from "./rules.ts";
+import { openPullPath } from "./pull-path.ts";
+import { readRules, type Rules } from "./rules.ts";
 import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
 import type { CredentialTrial } from "./upstream/credential-trials.ts";
-import { HelloWorld } from "./upstream/hello-world.ts";
-import { OfflineRegistry } from "./upstream/offline.ts";
 import { Upstreams } from "./upstream/upstreams.ts";
 
 export type { CredentialTrial };
@@ -57,7 +54,6 @@ const filesEveryMs = 5_000;
 const passwordsEveryMs = 500;
 /** Longer than a credential and an answer may take together. */
 const trialMs = 20_000;
-const helloWorldFiles = join(import.meta.dirname, "..", "assets", "hello-world");
 /** Settings that a reload takes over; a change of any other is told, and waits for a restart. */
 const reloadable: ReadonlySet<keyof Config> = new Set([
   "configFile",
@@ -92,24 +88,13 @@ export async function startProgram({ config, reload, environment, clock = system
   const store = await Store.open({ root: config.imagePath, clock, log, background });
   const { writable, reason: storeProblem } = store.status();
   if (!writable) log.warn({ imagePath: config.imagePath, problem: storeProblem }, "the store cannot be written: what it lacks passes through and is not kept");
-  // In air-gapped mode nobody is asked for anything: no registry, and nobody who would give us a credential for one.
-  const upstreams = config.airGapped ? undefined : new Upstreams(rules.upstream);
   const holdings = new StoredHoldings({ store, clock });
   const totals = new StoreTotals({ store, holdings, clock, log, background });
   const parts: { status?: Status } = {};
   const metrics = new Metrics({ version: packageVersion(), status: () => parts.status, totals: () => totals.latest() });
-  const metered = meteredRegistry(upstreams ?? new OfflineRegistry(), { observe: (record) => metrics.observeUpstream(record), clock });
-  const upstream: Registry = config.helloWorld ? new HelloWorld({ next: metered, files: helloWorldFiles }) : metered;
-  const cache = new CachingRegistry({
-    upstream,
-    store,
-    freshness: rules.freshness,
-    pullTimeoutMs: config.pullTimeoutMs,
-    fillsMax: (host) => fillsMaxOf(rules, host),
-    clock,
-    log,
-    background,
-  });
+  const around = (upstream: Registry): Registry => meteredRegistry(upstream, { observe: (record) => metrics.observeUpstream(record), clock });
+  const pullPath = openPullPath({ rules: () => rules, store, clock, log, background, around });
+  const { cache, upstreams } = pullPath;
   const status: Status = {
     upstreams: () => upstreams?.status() ?? [],
     fills: () => cache.fillCounts(),
@@ -179,8 +164,7 @@ export async function startProgram({ config, reload, environment, clock = system
       passwords.close();
       totals.close();
       await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
-      await cache.close();
-      await upstreams?.close();
+      await pullPath.close();
       await guards.close();
       await background.settled();
       await store.close();

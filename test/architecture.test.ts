@@ -22,8 +22,10 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "own-token-service.ts": ["access.ts", "oci", "auth"],
   "client-methods.ts": ["own-token-service.ts", "token-issuers.ts", "oci", "auth", "config"],
   "guards.ts": ["access.ts", "client-methods.ts", "own-token-service.ts", "oci", "auth", "config"],
-  "wiring.ts": ["access.ts", "guards.ts", "rules.ts", "oci", "server", "cache", "upstream", "auth", "operations", "transfer", "web", "config"],
-  cli: ["access.ts", "wiring.ts", "config", "oci"],
+  "pull-path.ts": ["rules.ts", "oci", "cache", "upstream"],
+  "command-parts.ts": ["pull-path.ts", "rules.ts", "oci", "cache", "operations", "config"],
+  "wiring.ts": ["access.ts", "guards.ts", "pull-path.ts", "rules.ts", "oci", "server", "cache", "upstream", "auth", "operations", "transfer", "web", "config"],
+  cli: ["access.ts", "command-parts.ts", "wiring.ts", "config", "oci", "transfer", "types:cache"],
   "main.ts": ["cli"],
 };
 
@@ -51,6 +53,8 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   "prom-client": ["operations"],
   "node-cron": ["operations"],
   commander: ["cli"],
+  re2js: ["config"],
+  "tar-stream": ["transfer"],
 };
 
 const forbiddenNames = new Set(["index", "utils", "util", "helpers", "helper", "common", "types", "misc"]);
