@@ -12,7 +12,7 @@ import { DirectoryBreaker } from "./directory-breaker.ts";
 import { LdapConnection, type LdapAddress, type LdapTransport } from "./ldap-connection.ts";
 import { groupsOf, identityOf } from "./ldap-entry.ts";
 import { LdapPool } from "./ldap-pool.ts";
-import { untilAborted } from "./until-aborted.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 /** For all of a login: dialling, securing, searching, binding. */
 const loginMs = 3_000;

@@ -12,7 +12,7 @@ import { budgetAddress, LoginBudgets, type Attempt } from "./login-budgets.ts";
 import { PasswordChain, type ChainVerdict } from "./password-chain.ts";
 import type { Principal } from "./principal.ts";
 import { RememberedLogins } from "./remembered-logins.ts";
-import { untilAborted } from "./until-aborted.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 const flightsMax = 4_096;
 

@@ -9,7 +9,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { selectKey, type KeyHint, type TokenKey } from "./token-key.ts";
 import { readForeignKeySet, type KeySearch, type TokenKeys } from "./token-keys.ts";
-import { untilAborted } from "./until-aborted.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 /** After a fetch for an unknown id, the next one waits this long. */
 export const unknownIdCooldownMs = 30_000;

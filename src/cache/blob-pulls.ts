@@ -10,6 +10,7 @@ import { mediaTypes } from "../oci/media-types.ts";
 import { resolveRanges, type RangeSpec } from "../oci/ranges.ts";
 import type { Answered, BlobAtHand, BlobCall, BlobContent, Call, Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
+import { atMost, untilAborted } from "../oci/waiting.ts";
 import { smallBytesMax, type OpenBlob } from "./blob-store.ts";
 import type { Fill } from "./fill.ts";
 import type { FillReader } from "./fill-reader.ts";
@@ -21,7 +22,7 @@ import { heldBlob } from "./held-blob.ts";
 import { HotAnswers } from "./hot-answers.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
 import { heldBackBytes } from "./reception.ts";
-import { abandonable, atMost, SingleFlight } from "./single-flight.ts";
+import { SingleFlight } from "./single-flight.ts";
 import type { Store } from "./store.ts";
 import { UnbrokenBlob } from "./unbroken-blob.ts";
 
@@ -192,7 +193,7 @@ export class BlobPulls {
       // Refused in another repository's name, or stopped before we came: not our answer yet.
       const isRefusedToOthers = fill.repository.path !== repository.path && ((error instanceof OciError && error.code === "DENIED") || isUnknown(error));
       if (!(isRefusedToOthers || fill.wasPaused) || isLast || call.signal.aborted) throw error;
-      await abandonable(fill.ended, call.signal);
+      await untilAborted(fill.ended, call.signal);
       return undefined;
     }
   }
@@ -219,7 +220,7 @@ export class BlobPulls {
       return state.sizeBytes === undefined ? receivedBytes > heldBackBytes : state.sizeBytes > heldBackBytes;
     });
     const { clock } = this.#options;
-    const state = await atMost(clock, untilMs - clock.elapsed(), abandonable(certain, call.signal));
+    const state = await atMost(clock, untilMs - clock.elapsed(), untilAborted(certain, call.signal));
     if (state === "late") {
       if (fill.isQueued) throw new OciError("OVERLOADED", `${fill.repository.host} serves other downloads first: try again soon`, { retryAfterMs: 5_000 });
       throw new OciError("UPSTREAM_TIMEOUT", `${fill.repository.host} did not send ${fill.digest} in time`, { source: "upstream" });

@@ -5,7 +5,7 @@
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { SendRequest } from "./token-endpoint.ts";
-import { startBudget } from "./waiting.ts";
+import { startBudget } from "../oci/waiting.ts";
 
 /** Connections to one place. */
 export interface Connection {

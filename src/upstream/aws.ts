@@ -10,7 +10,7 @@ import { AwsRequests, type Connection } from "./aws-requests.ts";
 import type { CredentialProvider, IssuedCredential } from "./credentials.ts";
 import { findEcrHost } from "./ecr-host.ts";
 import type { EcrOptions, EcrPublicOptions } from "./upstream-options.ts";
-import { untilAborted } from "./waiting.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 export interface AwsContext {
   /** The registry that the token is for; account and region default to what it says. */

@@ -7,7 +7,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { isOutage, OciError } from "../oci/errors.ts";
 import type { Credential } from "./credentials.ts";
-import { startBudget, untilAborted } from "./waiting.ts";
+import { startBudget, untilAborted } from "../oci/waiting.ts";
 
 const tokensMax = 10_000;
 const pendingMax = 1_000;

@@ -7,7 +7,7 @@ import { open, stat } from "node:fs/promises";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
-import { untilAborted } from "./waiting.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 const lookEveryMs = 1_000;
 const fileBytesMax = 1 << 20;

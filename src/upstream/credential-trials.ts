@@ -6,7 +6,7 @@ import { credentialWords, type Credential, type CredentialStatus } from "./crede
 import { regionProblem } from "./ecr-host.ts";
 import type { Login, LoginVerdict } from "./login.ts";
 import type { CredentialOptions, UpstreamAuth } from "./upstream-options.ts";
-import { startBudget, untilAborted } from "./waiting.ts";
+import { startBudget, untilAborted } from "../oci/waiting.ts";
 
 export interface CredentialTrial {
   readonly host: RegistryHost;

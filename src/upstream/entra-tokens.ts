@@ -8,7 +8,7 @@ import { readCredentialFile } from "./credential-files.ts";
 import { loadPackage } from "./optional-package.ts";
 import { plainWords } from "./plain-words.ts";
 import type { AzureOptions } from "./upstream-options.ts";
-import { untilAborted } from "./waiting.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 export type EntraLibrary = Pick<
   typeof import("@azure/identity"),

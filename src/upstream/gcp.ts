@@ -9,7 +9,7 @@ import { readGcpKey } from "./gcp-key-file.ts";
 import { loadPackage } from "./optional-package.ts";
 import { plainWords } from "./plain-words.ts";
 import type { GcpOptions } from "./upstream-options.ts";
-import { untilAborted } from "./waiting.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 type Library = typeof import("google-auth-library");
 

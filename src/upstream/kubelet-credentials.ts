@@ -14,7 +14,7 @@ import { complaint, typed } from "./program-complaint.ts";
 import { programEnvironment } from "./program-environment.ts";
 import { runProgram, type Program } from "./run-program.ts";
 import { Turns } from "./turns.ts";
-import { untilAborted } from "./waiting.ts";
+import { untilAborted } from "../oci/waiting.ts";
 
 /** How long an answer is kept that does not say. */
 const durationMsDefault = 600_000;

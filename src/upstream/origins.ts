@@ -11,7 +11,7 @@ import { Breaker, type BreakerStatus, type Passage } from "./breaker.ts";
 import { AddressRefused, throttled } from "./errors.ts";
 import type { HttpRequest, HttpResponse } from "./exchange.ts";
 import type { HttpClient } from "./http-client.ts";
-import { startBudget } from "./waiting.ts";
+import { startBudget } from "../oci/waiting.ts";
 
 const originsMax = 64;
 const probeMs = 2_500;

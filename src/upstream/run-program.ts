@@ -8,7 +8,7 @@ import { kill } from "node:process";
 import type { Readable } from "node:stream";
 import { delay, type Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
-import { startBudget, untilAborted } from "./waiting.ts";
+import { startBudget, untilAborted } from "../oci/waiting.ts";
 
 const limitMsDefault = 10_000;
 const outputBytesMax = 64 << 10;

@@ -7,7 +7,7 @@ import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import { identified, type Credential, type CredentialProvider, type CredentialSource, type CredentialStatus } from "./credentials.ts";
-import { startBudget, untilAborted } from "./waiting.ts";
+import { startBudget, untilAborted } from "../oci/waiting.ts";
 
 export interface TokenManagerOptions {
   readonly provider: CredentialProvider;

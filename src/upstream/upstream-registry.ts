@@ -15,7 +15,7 @@ import type { NetworkBlob } from "./network-blob.ts";
 import { RangedBlob } from "./ranged-blob.ts";
 import { askReferrers } from "./referrers-questions.ts";
 import { askTags } from "./tags-questions.ts";
-import { startBudget } from "./waiting.ts";
+import { startBudget } from "../oci/waiting.ts";
 
 export interface UpstreamRegistryParts {
   readonly host: RegistryHost;

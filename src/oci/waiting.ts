@@ -1,6 +1,6 @@
-/** Waits that end: by a budget of time for a whole call, or because the caller has gone. */
-import type { Clock } from "../oci/clock.ts";
-import type { OciError } from "../oci/errors.ts";
+/** Waits that end: by a budget of time for a whole call, by a limit of their own, or because the caller has gone. */
+import type { Clock } from "./clock.ts";
+import type { OciError } from "./errors.ts";
 
 /** A share of time. Its signal aborts when the time is over, with `late`, or when the caller aborts, with the caller's reason. */
 export interface Budget extends Disposable {
@@ -37,4 +37,12 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Pr
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** `work`, or "late" when it takes longer than `limitMs`; the work goes on then and must have another owner. */
+export function atMost<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T | "late"> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(limitMs, () => resolve("late"));
+    work.then(resolve, reject).finally(cancel);
+  });
 }
