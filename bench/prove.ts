@@ -179,7 +179,10 @@ function outageClaims({ outages, neighbour }: OutagesResult): readonly Claim[] {
         holds: absentAnswers.every(({ status }) => status === absentStatus),
       },
       { what: "  the first within 20000 ms", measured: firstAbsentMs, holds: firstAbsentMs <= 20_000 },
-      { what: "  later ones within 50 ms", measured: laterAbsentMs, holds: laterAbsentMs <= 50 || absentStatus === 200 },
+      // What the registry is found for, in spite of all, takes as long as it takes.
+      absentStatus === 200
+        ? { what: "  later ones, which come from the registry, within 20000 ms", measured: laterAbsentMs, holds: laterAbsentMs <= 20_000 }
+        : { what: "  later ones within 50 ms", measured: laterAbsentMs, holds: laterAbsentMs <= 50 },
       { what: "  the bytes of the image, and errors as the specification has them", measured: String(isEveryBodyRight), holds: isEveryBodyRight },
       {
         what: `  recovered by itself within 5000 ms${pauseMs > 0 ? " of the end of its Retry-After" : ""}`,
