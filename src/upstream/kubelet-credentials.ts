@@ -8,6 +8,7 @@ import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { RegistryHost } from "../oci/repository.ts";
+import { forcedEveryMs, retryDelayMs } from "./credential-life.ts";
 import { identified, type Credential, type CredentialSource, type CredentialStatus } from "./credentials.ts";
 import { findForImage, kubeletQuestion, parseKubeletAnswer, type KubeletAnswer } from "./kubelet-answer.ts";
 import { complaint, typed } from "./program-complaint.ts";
@@ -23,10 +24,6 @@ const runningMax = 4;
 const waitingMax = 256;
 /** Once so much of an answer's time is over it is asked for anew behind the scenes. */
 const renewalFraction = 0.8;
-const backoffMsMin = 5_000;
-const backoffMsMax = 300_000;
-/** A registry that refuses everything must not make us run programs without end. */
-const forcedEveryMs = 30_000;
 
 export interface KubeletCredentialsOptions extends Program {
   readonly host: RegistryHost;
@@ -196,10 +193,10 @@ export class KubeletCredentials implements CredentialSource {
   #failed(key: string, error: OciError): void {
     const { clock, log, command } = this.#options;
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
-    const delayMs = Math.min(backoffMsMax, backoffMsMin * 2 ** (count - 1));
+    const delayMs = retryDelayMs(count - 1, () => 0); // Tried when somebody asks, not by a timer: no two of us are in step.
     this.#failures.set(key, { error, count, retryAtMs: clock.elapsed() + delayMs });
     this.#problem = error;
-    log.warn({ plugin: command, problem: error.message, retryInMs: delayMs }, "credential not fetched");
+    log.warn({ plugin: command, problem: error.message, retryInMs: Math.round(delayMs) }, "credential not fetched");
   }
 }
 

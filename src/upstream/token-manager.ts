@@ -6,6 +6,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
+import { credentialLife, forcedEveryMs, retryDelayMs, type CredentialLife } from "./credential-life.ts";
 import { identified, type Credential, type CredentialProvider, type CredentialSource, type CredentialStatus } from "./credentials.ts";
 import { startBudget, untilAborted } from "../oci/waiting.ts";
 
@@ -22,31 +23,12 @@ export interface TokenManagerOptions {
   readonly random?: () => number;
 }
 
-/** How long a credential is renewed before its end, when it lives for hours. */
-const reserveMs = 3_600_000;
-/** Nothing is renewed more often than this, whatever its provider says of its life. */
-const refreshMsMin = 30_000;
-/** A credential whose end nobody told is renewed this often. */
-const unknownLifeMs = 6 * 3_600_000;
-/** A request that is on its way when its credential ends is refused: it is not used for this long before. */
-const marginMs = 10_000;
-const backoffMsMin = 5_000;
-const backoffMsMax = 300_000;
-/** A registry that refuses everything must not make us fetch without end. */
-const forcedEveryMs = 30_000;
-const jitter = 0.1;
-/** No date is later, by ECMA-262 21.4.1: a credential that ends then, or at no time at all, is one whose end nobody told. */
-const dateMsMax = 8.64e15;
 /** Who is silent after a failure may be silent for long: so long in each try somebody waits for it, to be in time where it is back. */
 const retryPatienceMs = 1_000;
 
-interface Held {
+interface Held extends CredentialLife {
   /** Undefined: the provider says that there is none, and that is good for a while too. */
   readonly credential: Credential | undefined;
-  /** All in milliseconds since 1970: a machine that slept wakes up late by this clock, and in time by the other. */
-  readonly usableUntilMs: number;
-  readonly expiresAtMs: number | undefined;
-  readonly refreshAtMs: number;
 }
 
 type State =
@@ -192,30 +174,24 @@ export class TokenManager implements CredentialSource {
   }
 
   async #fetchOnce(): Promise<Held> {
-    const { clock, provider, fetchMs = 10_000 } = this.#options;
+    const { clock, provider, expiryMs, fetchMs = 10_000, random = Math.random } = this.#options;
     const late = (): OciError => new OciError("UPSTREAM_TIMEOUT", `${provider.description}: no credential within ${fetchMs} ms`);
     using budget = startBudget({ clock, limitMs: fetchMs, signal: this.#lifetime.signal, late });
-    const { content, expiresAtMs: saidMs = Infinity } = await untilAborted(provider.fetch(budget.signal), budget.signal);
-    const expiresAtMs = Math.abs(saidMs) <= dateMsMax ? saidMs : undefined;
+    const { content, expiresAtMs } = await untilAborted(provider.fetch(budget.signal), budget.signal);
     const nowMs = clock.now();
-    if (expiresAtMs !== undefined && expiresAtMs <= nowMs) {
+    const life = credentialLife({ nowMs, expiresAtMs, expiryMs, random });
+    if (life.expiresAtMs !== undefined && life.expiresAtMs <= nowMs) {
       throw new OciError(
         "UPSTREAM_UNAVAILABLE",
-        `${provider.description}: what came ended at ${instant(expiresAtMs)}, and it is ${instant(nowMs)} here: check this machine's clock`,
+        `${provider.description}: what came ended at ${instant(life.expiresAtMs)}, and it is ${instant(nowMs)} here: check this machine's clock`,
       );
     }
-    const lifeMs = expiresAtMs === undefined ? Infinity : expiresAtMs - nowMs;
-    return {
-      credential: content && identified(content),
-      expiresAtMs,
-      usableUntilMs: nowMs + lifeMs - Math.min(marginMs, lifeMs === Infinity ? 0 : lifeMs / 10),
-      refreshAtMs: nowMs + this.#refreshDelayMs(lifeMs),
-    };
+    return { ...life, credential: content && identified(content) };
   }
 
   #failed(error: OciError, held: Held | undefined): void {
-    const { clock, log, provider } = this.#options;
-    const delayMs = this.#jittered(Math.min(backoffMsMax, backoffMsMin * 2 ** this.#failures));
+    const { clock, log, provider, random = Math.random } = this.#options;
+    const delayMs = retryDelayMs(this.#failures, random);
     this.#failures += 1;
     this.#lastError = error;
     this.#state = { kind: "failing", held, error, retryAtMs: clock.elapsed() + delayMs };
@@ -225,19 +201,6 @@ export class TokenManager implements CredentialSource {
       "credential not fetched",
     );
     this.#wakeIn(delayMs);
-  }
-
-  /** The least of: what the operator says, half of its life, and its end less a reserve where that leaves a good part of it. */
-  #refreshDelayMs(lifeMs: number): number {
-    const { expiryMs = Infinity } = this.#options;
-    const ownMs = lifeMs === Infinity ? unknownLifeMs : Math.min(lifeMs / 2, lifeMs - reserveMs >= lifeMs / 4 ? lifeMs - reserveMs : Infinity);
-    return Math.max(Math.min(refreshMsMin, lifeMs / 2), this.#jittered(Math.min(expiryMs, ownMs)));
-  }
-
-  /** A little less than `delayMs`. */
-  #jittered(delayMs: number): number {
-    const { random = Math.random } = this.#options;
-    return delayMs * (1 - jitter * random());
   }
 
   #wakeIn(delayMs: number): void {
