@@ -2,28 +2,23 @@
  * BlobPulls: a blob from the disk, from a fill that is running, or from one that begins now. Whose bytes may be shown where is
  * asked first: the repository must have a right to the digest, and its registry must have delivered it.
  */
-import type { Clock } from "../oci/clock.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
+import { isUnknown, OciError } from "../oci/errors.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import { resolveRanges, type RangeSpec } from "../oci/ranges.ts";
-import type { Answered, BlobAtHand, BlobCall, BlobContent, Call, Registry } from "../oci/registry.ts";
+import type { Answered, BlobAtHand, BlobCall, BlobContent, Call } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { atMost, untilAborted } from "../oci/waiting.ts";
+import { BlobRights, type BlobRightsOptions } from "./blob-rights.ts";
 import { smallBytesMax, type OpenBlob } from "./blob-store.ts";
 import type { Fill } from "./fill.ts";
 import type { FillReader } from "./fill-reader.ts";
 import { answerDeadlineMs } from "./deadline.ts";
-import type { Fills } from "./fills.ts";
-import type { Freshness } from "./freshness.ts";
-import type { Grants } from "./grants.ts";
 import { heldBlob } from "./held-blob.ts";
 import { HotAnswers } from "./hot-answers.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
 import { heldBackBytes } from "./reception.ts";
-import { SingleFlight } from "./single-flight.ts";
-import type { Store } from "./store.ts";
 import { UnbrokenBlob } from "./unbroken-blob.ts";
 
 /** How often a reader looks for another fill when the one it joined could not begin. */
@@ -36,27 +31,19 @@ interface Joined {
   readonly repository: Repository;
 }
 
-export interface BlobPullsOptions {
-  readonly upstream: Registry;
-  readonly store: Store;
-  readonly grants: Grants;
-  readonly fills: Fills;
-  readonly freshness: Freshness;
+export interface BlobPullsOptions extends BlobRightsOptions {
   readonly negative: NegativeAnswers;
-  readonly clock: Clock;
-  /** Aborts when the cache closes: the end of what clients share. */
-  readonly lifetime: AbortSignal;
 }
 
 export class BlobPulls {
   readonly #options: BlobPullsOptions;
-  readonly #heads: SingleFlight<Descriptor>;
+  readonly #rights: BlobRights;
   /** Blobs that lie in memory, whole. */
   readonly #hot: HotAnswers<BlobAtHand>;
 
   constructor(options: BlobPullsOptions) {
     this.#options = options;
-    this.#heads = new SingleFlight(options.clock);
+    this.#rights = new BlobRights(options);
     this.#hot = new HotAnswers(options.clock);
   }
 
@@ -92,51 +79,19 @@ export class BlobPulls {
     this.#checkMayFetch(repository, digest, call);
     const grant = this.#options.freshness.airGapped ? undefined : await this.#options.grants.find(repository, digest);
     if (grant) return described(digest, grant.sizeBytes, "miss");
-    const head = await this.#remembered(repository, digest, () => this.#askRight(repository, digest, call));
+    const head = await this.#remembered(repository, digest, () => this.#rights.ask(repository, digest, call));
     return described(digest, head.sizeBytes, "passed");
   }
 
   /** The blob's open file or bytes, when they are here and this repository may show them. Release a file. */
   async #findHeld(repository: Repository, digest: Digest, call: Call): Promise<OpenBlob | Buffer | undefined> {
-    const { store, grants } = this.#options;
+    const { store } = this.#options;
     if (!(await store.provenance.covers(repository.host, digest))) return undefined;
-    const grant = (await grants.find(repository, digest)) ?? (await this.#findRight(repository, digest, call));
+    const grant = await this.#rights.find(repository, digest, call);
     if (!grant) return undefined;
     if (grant.sizeBytes > smallBytesMax) return await store.blobs.open(digest, grant.sizeBytes);
     const bytes = await store.blobs.findBytes(digest);
     return bytes?.byteLength === grant.sizeBytes ? bytes : undefined;
-  }
-
-  /** Bytes that are here by way of another repository: the upstream says whether this one has them too; while it cannot, what is held does. */
-  async #findRight(repository: Repository, digest: Digest, call: Call): Promise<{ readonly sizeBytes: number } | undefined> {
-    const { grants, freshness, fills, store } = this.#options;
-    // Nothing to have a right to yet, or a right that the fill is about to write down.
-    if (fills.find(repository.host, digest)?.isFor(repository) || !(await store.blobs.has(digest))) return undefined;
-    // A fill that ended since we looked has written it down by now.
-    const written = await grants.find(repository, digest);
-    if (written) return written;
-    const found = await grants.search(repository, digest, { all: freshness.airGapped || !call.mayFetch });
-    if (found || !call.mayFetch) return found;
-    try {
-      const { sizeBytes } = await this.#askRight(repository, digest, call);
-      return sizeBytes === undefined ? undefined : { sizeBytes };
-    } catch (error) {
-      const cannotBeAsked = isOutage(error) || (isUnknown(error) && error.source === "local");
-      const named = cannotBeAsked ? await grants.search(repository, digest, { all: true }) : undefined;
-      if (named) return named;
-      throw error;
-    }
-  }
-
-  /** Asks upstream, by HEAD in this repository, whether it may show the digest; a yes is written down. */
-  async #askRight(repository: Repository, digest: Digest, call: Call): Promise<Descriptor> {
-    const { upstream, grants, lifetime } = this.#options;
-    const ask = async (): Promise<Descriptor> => {
-      const head = await upstream.headBlob(repository, digest, { ...call, signal: lifetime });
-      if (head.sizeBytes !== undefined) await grants.put(repository, digest, head.sizeBytes);
-      return head;
-    };
-    return await this.#heads.run(`${repositoryName(repository)}@${digest}`, ask, call.signal);
   }
 
   #held(repository: Repository, digest: Digest, source: OpenBlob | Buffer, call: BlobCall): BlobContent & Answered {
@@ -204,7 +159,7 @@ export class BlobPulls {
     const positionBytes = lowestStart(call.ranges);
     const grant = await grants.find(repository, digest);
     const running = fills.find(repository.host, digest, positionBytes);
-    if (running && running.repository.path !== repository.path && !grant) await this.#askRight(repository, digest, call);
+    if (running && running.repository.path !== repository.path && !grant) await this.#rights.ask(repository, digest, call);
     const { requestId } = call;
     const found = fills.find(repository.host, digest, positionBytes);
     if (!found && fills.endedCount !== endedCount) return undefined;
