@@ -61,11 +61,9 @@ export class HeldManifests {
   /** Writes a manifest and everything that follows from it; where that fails it is kept in memory for a while. */
   async keep(repository: Repository, manifest: Answer): Promise<Answer> {
     const { store } = this.#parts;
-    const { digest, mediaType, sizeBytes } = manifest.descriptor;
+    const { digest } = manifest.descriptor;
     const kept = await store.whereWritable(async () => {
-      if (!(await store.blobs.findBytes(digest))) await store.blobs.put(digest, manifest.bytes);
-      await store.provenance.record(repository.host, digest, { isPublic: manifest.isPublic === true });
-      await this.#record(repository, { digest, mediaType, sizeBytes }, manifest.bytes);
+      await this.write(repository, manifest, { isPublic: manifest.isPublic === true });
       store.noteWritten();
       return true;
     });
@@ -74,6 +72,15 @@ export class HeldManifests {
     if (kept) this.#unkept.delete(key);
     else this.#unkept.set(key, answer);
     return answer;
+  }
+
+  /** Writes a manifest and everything that follows from it. Throws the system's error; then it is not held. */
+  async write(repository: Repository, { bytes, descriptor }: Manifest, { isPublic }: { isPublic: boolean }): Promise<void> {
+    const { store } = this.#parts;
+    const { digest, mediaType, sizeBytes } = descriptor;
+    if (!(await store.blobs.findBytes(digest))) await store.blobs.put(digest, bytes);
+    await store.provenance.record(repository.host, digest, { isPublic });
+    await this.#record(repository, { digest, mediaType, sizeBytes }, bytes);
   }
 
   /** The repository holds these bytes: it may show what they name, and is known to hold them under their subject. */

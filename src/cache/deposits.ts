@@ -1,0 +1,243 @@
+/**
+ * Deposits: how content that the operator brings (archives, bundles, another store) enters the store. Nobody is asked for it: the
+ * operator vouches, so it counts as delivered by the registry that its name says. Blobs first, then manifests (children before
+ * parents), then tags: at no moment can half an image be seen, whoever reads the store meanwhile and whenever we are killed.
+ */
+import { open, type FileHandle } from "node:fs/promises";
+import type { Clock } from "../oci/clock.ts";
+import { algorithmOf, Digester, digestOf, type Digest, type DigestAlgorithm } from "../oci/digest.ts";
+import { OciError } from "../oci/errors.ts";
+import { parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
+import { repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
+import type { Tag } from "../oci/tag.ts";
+import { isStorageFailure, removeIfThere } from "./atomic-write.ts";
+import { smallBytesMax } from "./blob-store.ts";
+import { Grants } from "./grants.ts";
+import { HeldManifests } from "./held-manifests.ts";
+import { LoopShare } from "./loop-share.ts";
+import type { Store } from "./store.ts";
+
+/** What is brought is not what it says it is, or lacks what it needs. Nothing of it was kept. */
+export class DepositRefused extends Error {
+  /** What was refused. */
+  readonly digest: Digest;
+
+  constructor(digest: Digest, reason: string, { cause }: { cause?: unknown } = {}) {
+    super(`${digest}: ${reason}`, { cause });
+    this.name = "DepositRefused";
+    this.digest = digest;
+  }
+}
+
+/** The disk is why something cannot be kept: full, read-only, broken. What was brought may be right. */
+export class StoreUnwritable extends Error {
+  constructor(what: string, cause: unknown) {
+    super(`${what} cannot be written to the store: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = "StoreUnwritable";
+  }
+}
+
+export interface DepositsOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+}
+
+/** A blob's name and length, as whoever brings it says. */
+export interface BlobToDeposit {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+}
+
+/** A blob that lies among our temporary files, hashed: nobody sees it. Dispose of it; what was kept stays. */
+export interface StagedBlob extends AsyncDisposable {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** The file, for whoever has to look into it before it is kept. */
+  readonly path: string;
+}
+
+export class Deposits {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #grants: Grants;
+  readonly #manifests: HeldManifests;
+  readonly #share = new LoopShare();
+
+  constructor({ store, clock }: DepositsOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#grants = new Grants(store);
+    this.#manifests = new HeldManifests({ store, grants: this.#grants });
+  }
+
+  /**
+   * Keeps a blob, on behalf of `host`. All of `bytes` is read and hashed, also where the blob is held already ("held": nothing was
+   * written but the delivery). Throws `DepositRefused` when the bytes are wrong or of another length, `StoreUnwritable`, and what
+   * `bytes` throws; nothing is left then.
+   */
+  async blob(host: RegistryHost, { digest, sizeBytes }: BlobToDeposit, bytes: AsyncIterable<Uint8Array>): Promise<"kept" | "held"> {
+    if (await this.#isHeld(digest, sizeBytes)) {
+      await this.#checkOnly({ digest, sizeBytes }, bytes);
+      if (await this.vouch(host, { digest, sizeBytes })) return "held";
+      throw new DepositRefused(digest, "it was removed from the store meanwhile: bring it again");
+    }
+    await using staged = await this.stage(bytes, { expected: { digest, sizeBytes } });
+    return await this.keep(host, staged);
+  }
+
+  /**
+   * Writes bytes to a temporary file and hashes them: for what is named, or told to belong, only later. Throws as `blob`, and
+   * leaves nothing then.
+   */
+  async stage(
+    bytes: AsyncIterable<Uint8Array>,
+    { expected, algorithm = "sha256" }: { expected?: BlobToDeposit; algorithm?: DigestAlgorithm } = {},
+  ): Promise<StagedBlob> {
+    const what = expected?.digest ?? "a blob";
+    const { path, file } = await this.#openTemporary(what);
+    try {
+      const found = await this.#receive(bytes, { expected, algorithm, file, what });
+      return { ...found, path, [Symbol.asyncDispose]: async () => await removeIfThere(path) };
+    } catch (error) {
+      await removeIfThere(path);
+      throw error;
+    }
+  }
+
+  /** Gives a staged blob its name, on behalf of `host`; "held" when it was there already. Call it again for another host. */
+  async keep(host: RegistryHost, { digest, sizeBytes, path }: StagedBlob): Promise<"kept" | "held"> {
+    if (await this.vouch(host, { digest, sizeBytes })) return "held";
+    await this.#written(digest, async () => {
+      await this.#store.blobs.adopt(path, digest);
+      await this.#store.provenance.record(host, digest, { isPublic: false });
+    });
+    return "kept";
+  }
+
+  /** Whether the blob is held, with this length; then it counts as delivered by `host` from now on. */
+  async vouch(host: RegistryHost, { digest, sizeBytes }: BlobToDeposit): Promise<boolean> {
+    if (!(await this.#isHeld(digest, sizeBytes))) return false;
+    if (!(await this.#store.provenance.covers(host, digest))) {
+      await this.#written(digest, () => this.#store.provenance.record(host, digest, { isPublic: false }));
+    }
+    return true;
+  }
+
+  /**
+   * Keeps a manifest in `repository`, with what follows from it: its links, its place among its subject's referrers, its record.
+   * Come with its blobs first: an image that names one which is not held, or which `host` may not show, is refused; an index may
+   * lack children. Throws `DepositRefused`: not a manifest, not `digest`, or lacking a blob; and `StoreUnwritable`.
+   */
+  async manifest(
+    repository: Repository,
+    { bytes, mediaType, digest }: { bytes: Uint8Array; mediaType?: string | undefined; digest?: Digest },
+  ): Promise<Digest> {
+    const manifest = parse(bytes, mediaType, digest);
+    const named = manifest.descriptor.digest;
+    if (digest !== undefined && named !== digest) throw new DepositRefused(digest, `the manifest's bytes are those of ${named}`);
+    for (const blob of readManifestContent(bytes).blobs) {
+      if (isForeign(blob.mediaType) || (await this.#canShow(repository.host, blob))) continue;
+      throw new DepositRefused(named, `it names ${blob.digest}, which is not held`);
+    }
+    await this.#written(named, () => this.#manifests.write(repository, manifest, { isPublic: false }));
+    return named;
+  }
+
+  /**
+   * Lets a tag mean a manifest that `repository` holds; `checkedAtMs` is when a registry last said so, in milliseconds since 1970:
+   * now, where nobody knows better.
+   * Throws `DepositRefused` when it is not held, and `StoreUnwritable`.
+   */
+  async tag(repository: Repository, tag: Tag, digest: Digest, { checkedAtMs = this.#clock.now() }: { checkedAtMs?: number } = {}): Promise<void> {
+    const { repositories } = this.#store;
+    const manifest = await repositories.findManifest(repository, digest);
+    if (!manifest) throw new DepositRefused(digest, `${repositoryName(repository)} does not hold it: it cannot be called ${tag}`);
+    const known = await repositories.findTag(repository, tag);
+    if (known?.digest === digest && known.checkedAtMs >= checkedAtMs) return;
+    if (known?.digest === digest) return repositories.noteChecked(repository, tag, checkedAtMs);
+    const { mediaType, sizeBytes } = manifest;
+    await this.#written(digest, () => repositories.putTag(repository, tag, { digest, mediaType, sizeBytes, checkedAtMs }));
+  }
+
+  /** By the rule of a pull: small ones by their digest, others by their length. */
+  async #isHeld(digest: Digest, sizeBytes: number): Promise<boolean> {
+    const { blobs } = this.#store;
+    if (sizeBytes <= smallBytesMax) return (await blobs.findBytes(digest))?.byteLength === sizeBytes;
+    const blob = await blobs.open(digest, sizeBytes);
+    blob?.release();
+    return blob !== undefined;
+  }
+
+  async #canShow(host: RegistryHost, { digest, sizeBytes }: { digest: Digest; sizeBytes: number | undefined }): Promise<boolean> {
+    const isHeld = sizeBytes === undefined ? await this.#store.blobs.has(digest) : await this.#isHeld(digest, sizeBytes);
+    return isHeld && (await this.#store.provenance.covers(host, digest));
+  }
+
+  async #checkOnly(expected: BlobToDeposit, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#receive(bytes, { expected, algorithm: algorithmOf(expected.digest), file: undefined, what: expected.digest });
+  }
+
+  /** Hashes all bytes, on the way into `file` if there is one, which is synced and closed. */
+  async #receive(
+    bytes: AsyncIterable<Uint8Array>,
+    { expected, algorithm, file, what }: { expected: BlobToDeposit | undefined; algorithm: DigestAlgorithm; file: FileHandle | undefined; what: string },
+  ): Promise<BlobToDeposit> {
+    await using _closed = file;
+    const digester = new Digester(expected ? algorithmOf(expected.digest) : algorithm);
+    let sizeBytes = 0;
+    for await (const chunk of bytes) {
+      const positionBytes = sizeBytes;
+      sizeBytes += chunk.byteLength;
+      if (expected && sizeBytes > expected.sizeBytes) throw new DepositRefused(expected.digest, `more than its ${expected.sizeBytes} bytes`);
+      const writing = file && this.#written(what, () => writeAll(file, chunk, positionBytes));
+      digester.update(chunk);
+      await writing;
+      await this.#share.spend(chunk.byteLength);
+    }
+    if (expected && sizeBytes < expected.sizeBytes) throw new DepositRefused(expected.digest, `${sizeBytes} bytes instead of ${expected.sizeBytes}`);
+    const digest = digester.digest();
+    if (expected && digest !== expected.digest) throw new DepositRefused(expected.digest, `its bytes are wrong: they are those of ${digest}`);
+    if (file) await this.#written(what, () => file.sync());
+    return { digest, sizeBytes };
+  }
+
+  async #openTemporary(what: string): Promise<{ path: string; file: FileHandle }> {
+    return await this.#written(what, async () => {
+      const path = await this.#store.instance.temporaryPath();
+      return { path, file: await open(path, "wx", 0o664) };
+    });
+  }
+
+  /** What `work` gives, which writes; where the disk does not let it, `StoreUnwritable`. */
+  async #written<T>(what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      const result = await work();
+      this.#store.noteWritten();
+      return result;
+    } catch (error) {
+      if (!isStorageFailure(error)) throw error;
+      this.#store.noteFailure(error);
+      throw new StoreUnwritable(what, error);
+    }
+  }
+}
+
+function parse(bytes: Uint8Array, mediaType: string | undefined, digest: Digest | undefined): Manifest {
+  try {
+    return parseManifest(bytes, { contentType: mediaType, ...(digest ? { algorithm: algorithmOf(digest) } : {}) });
+  } catch (error) {
+    if (!(error instanceof OciError)) throw error;
+    throw new DepositRefused(digest ?? digestOf(bytes), error.message, { cause: error });
+  }
+}
+
+/** Layers that only their maker may hand out (old Windows ones): images are complete without them. */
+function isForeign(mediaType: string): boolean {
+  return mediaType.includes(".foreign.") || mediaType.includes(".nondistributable.");
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, positionBytes: number): Promise<void> {
+  for (let written = 0; written < bytes.byteLength;) {
+    written += (await file.write(bytes, written, bytes.byteLength - written, positionBytes + written)).bytesWritten;
+  }
+}
