@@ -1,5 +1,6 @@
 /** Descriptor: what names a piece of content. OCI image-spec "OCI Content Descriptors". */
 import type { Digest } from "./digest.ts";
+import type { Platform } from "./platform.ts";
 
 export interface Descriptor {
   readonly mediaType: string;
@@ -8,4 +9,8 @@ export interface Descriptor {
   readonly sizeBytes: number | undefined;
   readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Of a child of an index, where the index says. */
+  readonly platform?: Platform;
+  /** Where else the bytes lie: a layer that registries need not have. */
+  readonly isForeign?: boolean;
 }

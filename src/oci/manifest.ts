@@ -6,6 +6,7 @@ import type { Descriptor } from "./descriptor.ts";
 import { digestOf, findDigest, type Digest, type DigestAlgorithm } from "./digest.ts";
 import { OciError } from "./errors.ts";
 import { mediaTypes } from "./media-types.ts";
+import { readPlatform } from "./platform.ts";
 
 /** What the spec lets clients expect (4 MiB), with containerd's margin (4 x 1048 x 1048). */
 export const manifestBytesMax = 4_393_216;
@@ -81,12 +82,16 @@ export function findDescriptor(json: unknown): Descriptor | undefined {
   if (!digest) return undefined;
   const size = json["size"];
   const annotations = findAnnotations(json["annotations"]);
+  const platform = readPlatform(json["platform"]);
+  const isForeign = Array.isArray(json["urls"]) && json["urls"].length > 0;
   return {
     mediaType: typeof json["mediaType"] === "string" ? json["mediaType"] : mediaTypes.octetStream,
     digest,
     sizeBytes: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
     ...(typeof json["artifactType"] === "string" ? { artifactType: json["artifactType"] } : {}),
     ...(annotations ? { annotations } : {}),
+    ...(platform ? { platform } : {}),
+    ...(isForeign ? { isForeign } : {}),
   };
 }
 

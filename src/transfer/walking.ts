@@ -1,0 +1,183 @@
+/**
+ * ImageWalk: one walk over an image, as `walkImage` promises it. Each digest is visited once; what lies side by side is asked for
+ * side by side, and told in its order.
+ */
+import { randomUUID } from "node:crypto";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { isUnknown, OciError } from "../oci/errors.ts";
+import { readManifestContent, type Manifest } from "../oci/manifest.ts";
+import { platformName } from "../oci/platform.ts";
+import type { Reference } from "../oci/reference.ts";
+import type { Answered, Call, Registry } from "../oci/registry.ts";
+import { repositoryName, type Repository } from "../oci/repository.ts";
+import { findTag, referrersTagOf, type Tag } from "../oci/tag.ts";
+import type { ImageWalkOptions, Walked, WalkedRole } from "./image-walk.ts";
+import { inOrder } from "./in-order.ts";
+import { sortChildren } from "./platform-choice.ts";
+
+/** Indexes in indexes, and signatures of signatures; deeper is nobody's image. */
+const depthMax = 6;
+/** Manifests of one image that are asked for at once. */
+const askedAtOnce = 6;
+/** What one image may have of manifests. */
+const manifestsMax = 10_000;
+
+type Got = Manifest & Answered;
+
+interface Place {
+  readonly role: WalkedRole;
+  readonly depth: number;
+  readonly parent?: Digest;
+  readonly subject?: Digest;
+  readonly tags?: readonly Tag[];
+  readonly descriptor?: Descriptor;
+}
+
+export class ImageWalk {
+  readonly #registry: Registry;
+  readonly #repository: Repository;
+  readonly #options: ImageWalkOptions;
+  readonly #call: Call;
+  readonly #seen = new Set<Digest>();
+  #manifests = 0;
+
+  constructor(registry: Registry, repository: Repository, options: ImageWalkOptions) {
+    const { signal, mayFetch = true, purpose = "load", requestId = randomUUID() } = options;
+    this.#registry = registry;
+    this.#repository = repository;
+    this.#options = options;
+    this.#call = { signal, requestId, purpose, mayFetch };
+  }
+
+  async *walk(reference: Reference): AsyncGenerator<Walked> {
+    yield* this.#visit(await this.#get(reference), { role: "root", depth: 0 });
+  }
+
+  async *#visit(got: Got, place: Place): AsyncGenerator<Walked> {
+    const { digest } = got.descriptor;
+    const { role, depth, parent, subject, tags, descriptor } = place;
+    if (this.#seen.has(digest)) return;
+    this.#seen.add(digest);
+    this.#manifests += 1;
+    if (depth > depthMax || this.#manifests > manifestsMax)
+      throw new OciError(
+        "MANIFEST_INVALID",
+        `${repositoryName(this.#repository)}: more than ${manifestsMax} manifests, or more than ${depthMax} levels of them`,
+      );
+    const content = readManifestContent(got.bytes);
+    yield {
+      kind: "manifest",
+      role,
+      manifest: { bytes: got.bytes, descriptor: got.descriptor },
+      content,
+      outcome: got.outcome,
+      ...(parent === undefined ? {} : { parent }),
+      ...(descriptor?.platform === undefined ? {} : { platform: descriptor.platform }),
+      ...(subject === undefined ? {} : { subject }),
+      ...(tags === undefined ? {} : { tags }),
+    };
+    for (const blob of content.blobs) {
+      if (this.#seen.has(blob.digest)) continue;
+      this.#seen.add(blob.digest);
+      yield { kind: "blob", descriptor: blob, parent: digest, isForeign: isForeign(blob) };
+    }
+    yield* this.#visitChildren(got, content.manifests, place);
+    if (this.#options.referrers && !(role === "referrer" && tags?.some((tag) => tag === (subject && referrersTagOf(subject)))))
+      yield* this.#visitReferrers(digest, depth);
+  }
+
+  async *#visitChildren({ descriptor: { digest } }: Got, children: readonly Descriptor[], { role, depth, subject }: Place): AsyncGenerator<Walked> {
+    const { needed, aside, lacking } = sortChildren(children, role === "root" || role === "child" ? this.#options.platforms : "all");
+    for (const child of aside) {
+      yield { kind: "aside", descriptor: child, parent: digest, ...(child.platform === undefined ? {} : { platform: child.platform }) };
+    }
+    if (needed.length === 0 && children.length > 0) {
+      const has = [...new Set(children.flatMap(({ platform }) => (platform ? [platformName(platform)] : [])))].join(", ");
+      throw new OciError(
+        "MANIFEST_UNKNOWN",
+        `${repositoryName(this.#repository)}@${digest} has nothing for ${lacking.map(platformName).join(", ")}, only for ${has}`,
+      );
+    }
+    for (const platform of lacking) yield { kind: "lack", platform, parent: digest };
+    const childRole = role === "referrer" ? "referrer" : "child";
+    yield* this.#visitAll(needed, { role: childRole, depth: depth + 1, parent: digest, ...(subject === undefined ? {} : { subject }) });
+  }
+
+  async *#visitReferrers(subject: Digest, depth: number): AsyncGenerator<Walked> {
+    const [listed, ...tagged] = await Promise.all([this.#listReferrers(subject), ...signatureTagsOf(subject).map((tag) => this.#findByTag(tag))]);
+    const place = { role: "referrer", depth: depth + 1, subject } as const;
+    for (const found of tagged) {
+      // Where the tag is the subject itself (gitlab) it says nothing.
+      if (found && found.got.descriptor.digest !== subject) yield* this.#visit(found.got, { ...place, tags: [found.tag] });
+    }
+    yield* this.#visitAll(listed, place);
+  }
+
+  async *#visitAll(descriptors: readonly Descriptor[], place: Omit<Place, "descriptor">): AsyncGenerator<Walked> {
+    const unseen = descriptors.filter(({ digest }) => !this.#seen.has(digest));
+    for await (const { item, result } of inOrder(unseen, { atOnce: askedAtOnce, run: (descriptor) => this.#tryGet(descriptor) })) {
+      if (!(result instanceof OciError)) {
+        yield* this.#visit(result, { ...place, descriptor: item });
+        continue;
+      }
+      const parent = place.parent ?? place.subject;
+      if (parent === undefined || place.role === "root") throw result;
+      yield {
+        kind: "gap",
+        role: place.role,
+        descriptor: item,
+        parent,
+        error: result,
+        ...(item.platform === undefined ? {} : { platform: item.platform }),
+      };
+    }
+  }
+
+  async #get(reference: Reference): Promise<Got> {
+    return await this.#registry.getManifest(this.#repository, reference, this.#call);
+  }
+
+  /** The error, where that is one with a name. */
+  async #tryGet({ digest }: Descriptor): Promise<Got | OciError> {
+    try {
+      return await this.#get({ kind: "digest", digest });
+    } catch (error) {
+      if (error instanceof OciError && !this.#options.signal.aborted) return error;
+      throw error;
+    }
+  }
+
+  async #listReferrers(subject: Digest): Promise<readonly Descriptor[]> {
+    try {
+      return (await this.#registry.listReferrers(this.#repository, subject, this.#call)).manifests;
+    } catch (error) {
+      if (isNone(error)) return [];
+      throw error;
+    }
+  }
+
+  async #findByTag(tag: Tag): Promise<{ readonly tag: Tag; readonly got: Got } | undefined> {
+    try {
+      return { tag, got: await this.#get({ kind: "tag", tag }) };
+    } catch (error) {
+      if (isNone(error)) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** The tag that stands for the referrers API, and what cosign calls a signature, attestations and a bill of material. */
+function signatureTagsOf(subject: Digest): readonly Tag[] {
+  const tag = referrersTagOf(subject);
+  return [tag, ...[".sig", ".att", ".sbom"].flatMap((ending) => findTag(`${tag}${ending}`) ?? [])];
+}
+
+/** Where there is nothing to find some registries say that it is forbidden to look. */
+function isNone(error: unknown): boolean {
+  return isUnknown(error) || (error instanceof OciError && (error.code === "DENIED" || error.code === "UNAUTHORIZED" || error.code === "UNSUPPORTED"));
+}
+
+function isForeign({ mediaType, isForeign: isElsewhere }: Descriptor): boolean {
+  return isElsewhere === true || mediaType.includes(".nondistributable.") || mediaType.includes(".foreign.");
+}
