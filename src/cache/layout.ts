@@ -6,9 +6,10 @@
  *   public/sha256/ab/<hex>                               empty: anybody could have had these bytes
  *   upstreams/<host>/_deliveries/sha256/ab/<hex>         empty: this registry delivered these bytes
  *   upstreams/<host>/<path>/_tags/<tag>                  what the tag meant when last asked; its mtime says when
- *   upstreams/<host>/<path>/_manifests/sha256/<hex>      this repository holds this manifest
+ *   upstreams/<host>/<path>/_manifests/sha256/<hex>      this repository holds this manifest; its mtime says when it was last used
  *   upstreams/<host>/<path>/_blobs/sha256/<hex>          this repository may show this digest; its size
  *   upstreams/<host>/<path>/_referrers/<subject>/<digest>  empty: a held manifest has this subject; `_answer`: upstream's last word
+ *   upstreams/<host>/<path>/_pins/<tag or digest>        what must stay
  *   tmp/<instance>/                                      what one process is writing
  *   state/                                               what is nobody else's
  *
@@ -16,6 +17,7 @@
  */
 import { algorithmOf, findDigest, hexOf, type Digest } from "../oci/digest.ts";
 import { findRegistryHost, parseRepositoryPath, type RegistryHost, type Repository } from "../oci/repository.ts";
+import type { Reference } from "../oci/reference.ts";
 import type { Tag } from "../oci/tag.ts";
 
 /** The layout that this program writes. A store with a higher number is refused. */
@@ -94,6 +96,14 @@ export class Layout {
 
   referrersAnswer(repository: Repository, subject: Digest): string {
     return `${this.referrers(repository, subject)}/_answer`;
+  }
+
+  pins(repository: Repository): string {
+    return `${this.repository(repository)}/_pins`;
+  }
+
+  pin(repository: Repository, reference: Reference): string {
+    return `${this.pins(repository)}/${reference.kind === "tag" ? reference.tag : dashed(reference.digest)}`;
   }
 
   temporary(): string {

@@ -41,6 +41,8 @@ const entriesMax = 4_096;
 /** Times that only moved are written down together, this often. */
 const noteEveryMs = 30_000;
 const notesMax = 10_000;
+/** A use that is later than now by more was noted by a clock that was wrong. */
+const clockErrorMaxMs = 60_000;
 
 export interface RepositoryStoreOptions {
   readonly layout: Layout;
@@ -143,6 +145,14 @@ export class RepositoryStore {
     if (subject) await mark(this.#layout.referrer(repository, subject, digest));
     await this.#write(path, { digest, mediaType, size: sizeBytes, fetchedAt, ...(subject ? { subject } : {}) });
     this.#manifests.forget(path);
+  }
+
+  /** A manifest was used: its record's mtime says so from now on, unless that is later already. Throws the system's error. */
+  async putUsed(repository: Repository, digest: Digest, usedAtMs: number): Promise<void> {
+    const path = this.#layout.manifest(repository, digest);
+    await this.#manifests.keptThrough(path, async ({ mtimeMs }) => {
+      if (mtimeMs < usedAtMs || mtimeMs > usedAtMs + clockErrorMaxMs) await this.#writeTime(path, usedAtMs);
+    });
   }
 
   /** Digests of the manifests that a repository holds, as they come. */

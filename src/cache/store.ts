@@ -12,10 +12,12 @@ import { BlobStore } from "./blob-store.ts";
 import { DiskReads } from "./disk-reads.ts";
 import { InstanceFolder } from "./instance-folder.ts";
 import { Layout, layoutVersion } from "./layout.ts";
+import { Pins } from "./pins.ts";
 import { nameOfThisProcess } from "./process-name.ts";
 import { Provenance } from "./provenance.ts";
 import { ReferrersStore } from "./referrers-store.ts";
 import { RepositoryStore } from "./repository-store.ts";
+import { Uses } from "./uses.ts";
 
 export interface StoreOptions {
   /** The store's folder; made when it is not there. */
@@ -33,6 +35,8 @@ export class Store {
   readonly provenance: Provenance;
   readonly repositories: RepositoryStore;
   readonly referrers: ReferrersStore;
+  readonly pins: Pins;
+  readonly uses: Uses;
   #failure: string | undefined;
 
   /** Opens the store at `root`. Throws an `Error` in plain words when it is of a newer layout or no folder; a read-only one opens. */
@@ -56,6 +60,8 @@ export class Store {
     this.provenance = new Provenance({ layout, clock, reads });
     this.repositories = new RepositoryStore({ layout, instance, clock, background, reads });
     this.referrers = new ReferrersStore({ layout, instance, clock, reads });
+    this.pins = new Pins({ layout, instance, clock, reads });
+    this.uses = new Uses({ repositories: this.repositories, clock, background });
   }
 
   /** The result of `work`, or undefined where the store cannot be written at the moment. A temporary folder that somebody removed is made again. */
@@ -91,6 +97,7 @@ export class Store {
   /** Writes down what was only noted, and gives the temporary folder back. */
   async close(): Promise<void> {
     await this.repositories.writeNotes();
+    await this.uses.write();
     await this.instance.close();
   }
 
