@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { startFakeUpstream, type FakeUpstream } from "./fake-upstream.ts";
@@ -72,16 +73,41 @@ export async function startGuardedServer({ repositories = [], config, users = []
   };
 }
 
-/** The status of a request whose path leaves as it is written here (fetch would tidy it up), with these Authorization lines. */
-export function rawStatus(port: number, path: string, authorization: readonly string[] = []): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      const lines = authorization.map((value) => `Authorization: ${value}\r\n`).join("");
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${lines}\r\n`);
-    });
+export interface RawAsk {
+  readonly port: number;
+  /** Leaves as it is written here: fetch would tidy it up. */
+  readonly path: string;
+  readonly method?: string;
+  /** Header lines by name; several values are several lines. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** Over TLS: whom to trust, and what to show. */
+  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+}
+
+export interface RawAnswer {
+  /** 0: the connection was cut. */
+  readonly status: number;
+  /** `WWW-Authenticate`. */
+  readonly challenge: string | undefined;
+}
+
+/** Asks on a connection of its own. Never rejects. */
+export function askRaw({ port, path, method = "GET", headers = {}, tls }: RawAsk): Promise<RawAnswer> {
+  return new Promise((resolve) => {
+    const lines = Object.entries(headers).flatMap(([name, values]) => [values].flat().map((value) => `${name}: ${value}\r\n`));
+    const send = (): void => void socket.write(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n${lines.join("")}\r\n`);
+    const socket = tls ? connectTls({ host: "127.0.0.1", port, ...tls }, send) : connect(port, "127.0.0.1", send);
     let text = "";
     socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
-    socket.on("end", () => resolve(Number(text.split(" ", 2)[1])));
-    socket.on("error", reject);
+    socket.on("error", () => {}); // What had come until then is the answer.
+    socket.on("close", () => {
+      const [head = ""] = text.split("\r\n\r\n", 1);
+      resolve({ status: Number(head.split(" ", 2)[1] ?? 0), challenge: /^www-authenticate: (.*)$/im.exec(head)?.[1]?.trim() });
+    });
   });
+}
+
+/** The status that a GET with these Authorization lines gets. */
+export async function rawStatus(port: number, path: string, authorization: readonly string[] = []): Promise<number> {
+  return (await askRaw({ port, path, headers: { Authorization: authorization } })).status;
 }
