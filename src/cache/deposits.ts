@@ -3,9 +3,10 @@
  * operator vouches, so it counts as delivered by the registry that its name says. Blobs first, then manifests (children before
  * parents), then tags: at no moment can half an image be seen, whoever reads the store meanwhile and whenever we are killed.
  */
-import { open, type FileHandle } from "node:fs/promises";
+import { open, statfs, type FileHandle } from "node:fs/promises";
 import type { Clock } from "../oci/clock.ts";
-import { algorithmOf, Digester, digestOf, type Digest, type DigestAlgorithm } from "../oci/digest.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { algorithmOf, Digester, digestOf, type Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import { parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
 import { repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
@@ -15,7 +16,11 @@ import { smallBytesMax } from "./blob-store.ts";
 import { Grants } from "./grants.ts";
 import { HeldManifests } from "./held-manifests.ts";
 import { LoopShare } from "./loop-share.ts";
+import { StagedBlob } from "./staged-blob.ts";
 import type { Store } from "./store.ts";
+
+/** Smaller ones find out by themselves. */
+const roomCheckedFromBytes = 1024 * 1024;
 
 /** What is brought is not what it says it is, or lacks what it needs. Nothing of it was kept. */
 export class DepositRefused extends Error {
@@ -48,14 +53,6 @@ export interface BlobToDeposit {
   readonly sizeBytes: number;
 }
 
-/** A blob that lies among our temporary files, hashed: nobody sees it. Dispose of it; what was kept stays. */
-export interface StagedBlob extends AsyncDisposable {
-  readonly digest: Digest;
-  readonly sizeBytes: number;
-  /** The file, for whoever has to look into it before it is kept. */
-  readonly path: string;
-}
-
 export class Deposits {
   readonly #store: Store;
   readonly #clock: Clock;
@@ -76,28 +73,26 @@ export class Deposits {
    * `bytes` throws; nothing is left then.
    */
   async blob(host: RegistryHost, { digest, sizeBytes }: BlobToDeposit, bytes: AsyncIterable<Uint8Array>): Promise<"kept" | "held"> {
-    if (await this.#isHeld(digest, sizeBytes)) {
-      await this.#checkOnly({ digest, sizeBytes }, bytes);
-      if (await this.vouch(host, { digest, sizeBytes })) return "held";
-      throw new DepositRefused(digest, "it was removed from the store meanwhile: bring it again");
-    }
     await using staged = await this.stage(bytes, { expected: { digest, sizeBytes } });
     return await this.keep(host, staged);
   }
 
   /**
-   * Writes bytes to a temporary file and hashes them: for what is named, or told to belong, only later. Throws as `blob`, and
-   * leaves nothing then.
+   * Hashes bytes on their way into a temporary file: for what is named, or told to belong, only later. Bytes that are expected and
+   * held already are hashed and not written. Throws as `blob`, and leaves nothing then.
    */
   async stage(
     bytes: AsyncIterable<Uint8Array>,
-    { expected, algorithm = "sha256" }: { expected?: BlobToDeposit; algorithm?: DigestAlgorithm } = {},
+    { expected, claimedBytes = expected?.sizeBytes ?? 0 }: { expected?: BlobToDeposit; claimedBytes?: number } = {},
   ): Promise<StagedBlob> {
-    const what = expected?.digest ?? "a blob";
-    const { path, file } = await this.#openTemporary(what);
+    if (expected && (await this.#isHeld(expected))) {
+      await this.#receive(bytes, { expected, file: undefined });
+      return new StagedBlob({ ...expected, path: this.#store.layout.blob(expected.digest), isOurs: false });
+    }
+    await this.#checkRoom(expected, claimedBytes);
+    const { path, file } = await this.#openTemporary(expected);
     try {
-      const found = await this.#receive(bytes, { expected, algorithm, file, what });
-      return { ...found, path, [Symbol.asyncDispose]: async () => await removeIfThere(path) };
+      return new StagedBlob({ ...(await this.#receive(bytes, { expected, file })), path, isOurs: true });
     } catch (error) {
       await removeIfThere(path);
       throw error;
@@ -105,18 +100,26 @@ export class Deposits {
   }
 
   /** Gives a staged blob its name, on behalf of `host`; "held" when it was there already. Call it again for another host. */
-  async keep(host: RegistryHost, { digest, sizeBytes, path }: StagedBlob): Promise<"kept" | "held"> {
-    if (await this.vouch(host, { digest, sizeBytes })) return "held";
+  async keep(host: RegistryHost, staged: StagedBlob): Promise<"kept" | "held"> {
+    const { digest, path } = staged;
+    if (await this.vouch(host, staged)) return "held";
     await this.#written(digest, async () => {
+      if (!(await staged.sync())) throw new DepositRefused(digest, "it went from the store meanwhile: bring it again");
       await this.#store.blobs.adopt(path, digest);
       await this.#store.provenance.record(host, digest, { isPublic: false });
     });
     return "kept";
   }
 
+  /** Whether the blob is held and may be shown to clients of `host`: nobody has to bring it. */
+  async covers(host: RegistryHost, { digest, sizeBytes }: Pick<Descriptor, "digest" | "sizeBytes">): Promise<boolean> {
+    const isHeld = sizeBytes === undefined ? await this.#store.blobs.has(digest) : await this.#isHeld({ digest, sizeBytes });
+    return isHeld && (await this.#store.provenance.covers(host, digest));
+  }
+
   /** Whether the blob is held, with this length; then it counts as delivered by `host` from now on. */
   async vouch(host: RegistryHost, { digest, sizeBytes }: BlobToDeposit): Promise<boolean> {
-    if (!(await this.#isHeld(digest, sizeBytes))) return false;
+    if (!(await this.#isHeld({ digest, sizeBytes }))) return false;
     if (!(await this.#store.provenance.covers(host, digest))) {
       await this.#written(digest, () => this.#store.provenance.record(host, digest, { isPublic: false }));
     }
@@ -136,7 +139,7 @@ export class Deposits {
     const named = manifest.descriptor.digest;
     if (digest !== undefined && named !== digest) throw new DepositRefused(digest, `the manifest's bytes are those of ${named}`);
     for (const blob of readManifestContent(bytes).blobs) {
-      if (isForeign(blob.mediaType) || (await this.#canShow(repository.host, blob))) continue;
+      if (isForeign(blob) || (await this.covers(repository.host, blob))) continue;
       throw new DepositRefused(named, `it names ${blob.digest}, which is not held`);
     }
     await this.#written(named, () => this.#manifests.write(repository, manifest, { isPublic: false }));
@@ -160,7 +163,7 @@ export class Deposits {
   }
 
   /** By the rule of a pull: small ones by their digest, others by their length. */
-  async #isHeld(digest: Digest, sizeBytes: number): Promise<boolean> {
+  async #isHeld({ digest, sizeBytes }: BlobToDeposit): Promise<boolean> {
     const { blobs } = this.#store;
     if (sizeBytes <= smallBytesMax) return (await blobs.findBytes(digest))?.byteLength === sizeBytes;
     const blob = await blobs.open(digest, sizeBytes);
@@ -168,28 +171,19 @@ export class Deposits {
     return blob !== undefined;
   }
 
-  async #canShow(host: RegistryHost, { digest, sizeBytes }: { digest: Digest; sizeBytes: number | undefined }): Promise<boolean> {
-    const isHeld = sizeBytes === undefined ? await this.#store.blobs.has(digest) : await this.#isHeld(digest, sizeBytes);
-    return isHeld && (await this.#store.provenance.covers(host, digest));
-  }
-
-  async #checkOnly(expected: BlobToDeposit, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-    await this.#receive(bytes, { expected, algorithm: algorithmOf(expected.digest), file: undefined, what: expected.digest });
-  }
-
-  /** Hashes all bytes, on the way into `file` if there is one, which is synced and closed. */
+  /** Hashes all bytes, on the way into `file` if there is one, which is closed. */
   async #receive(
     bytes: AsyncIterable<Uint8Array>,
-    { expected, algorithm, file, what }: { expected: BlobToDeposit | undefined; algorithm: DigestAlgorithm; file: FileHandle | undefined; what: string },
+    { expected, file }: { expected: BlobToDeposit | undefined; file: FileHandle | undefined },
   ): Promise<BlobToDeposit> {
     await using _closed = file;
-    const digester = new Digester(expected ? algorithmOf(expected.digest) : algorithm);
+    const digester = new Digester(expected ? algorithmOf(expected.digest) : "sha256");
     let sizeBytes = 0;
     for await (const chunk of bytes) {
       const positionBytes = sizeBytes;
       sizeBytes += chunk.byteLength;
       if (expected && sizeBytes > expected.sizeBytes) throw new DepositRefused(expected.digest, `more than its ${expected.sizeBytes} bytes`);
-      const writing = file && this.#written(what, () => writeAll(file, chunk, positionBytes));
+      const writing = file && this.#written(expected?.digest, () => writeAll(file, chunk, positionBytes));
       digester.update(chunk);
       await writing;
       await this.#share.spend(chunk.byteLength);
@@ -197,19 +191,26 @@ export class Deposits {
     if (expected && sizeBytes < expected.sizeBytes) throw new DepositRefused(expected.digest, `${sizeBytes} bytes instead of ${expected.sizeBytes}`);
     const digest = digester.digest();
     if (expected && digest !== expected.digest) throw new DepositRefused(expected.digest, `its bytes are wrong: they are those of ${digest}`);
-    if (file) await this.#written(what, () => file.sync());
     return { digest, sizeBytes };
   }
 
-  async #openTemporary(what: string): Promise<{ path: string; file: FileHandle }> {
-    return await this.#written(what, async () => {
+  /** What cannot fit is refused before the disk is full of it: others write there too. */
+  async #checkRoom(expected: BlobToDeposit | undefined, claimedBytes: number): Promise<void> {
+    if (claimedBytes < roomCheckedFromBytes) return;
+    const { bavail, bsize } = await this.#written(expected?.digest, () => statfs(this.#store.layout.root));
+    if (claimedBytes <= bavail * bsize) return;
+    throw new StoreUnwritable(expected?.digest ?? "what is brought", new Error(`it has ${claimedBytes} bytes, and the disk has room for ${bavail * bsize}`));
+  }
+
+  async #openTemporary(expected: BlobToDeposit | undefined): Promise<{ path: string; file: FileHandle }> {
+    return await this.#written(expected?.digest, async () => {
       const path = await this.#store.instance.temporaryPath();
       return { path, file: await open(path, "wx", 0o664) };
     });
   }
 
   /** What `work` gives, which writes; where the disk does not let it, `StoreUnwritable`. */
-  async #written<T>(what: string, work: () => Promise<T>): Promise<T> {
+  async #written<T>(digest: Digest | undefined, work: () => Promise<T>): Promise<T> {
     try {
       const result = await work();
       this.#store.noteWritten();
@@ -217,7 +218,7 @@ export class Deposits {
     } catch (error) {
       if (!isStorageFailure(error)) throw error;
       this.#store.noteFailure(error);
-      throw new StoreUnwritable(what, error);
+      throw new StoreUnwritable(digest ?? "what is brought", error);
     }
   }
 }
@@ -231,9 +232,9 @@ function parse(bytes: Uint8Array, mediaType: string | undefined, digest: Digest 
   }
 }
 
-/** Layers that only their maker may hand out (old Windows ones): images are complete without them. */
-function isForeign(mediaType: string): boolean {
-  return mediaType.includes(".foreign.") || mediaType.includes(".nondistributable.");
+/** Layers that only their maker may hand out: images are complete without them. */
+function isForeign({ mediaType, isForeign: isElsewhere }: Descriptor): boolean {
+  return isElsewhere === true || mediaType.includes(".foreign.") || mediaType.includes(".nondistributable.");
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, positionBytes: number): Promise<void> {
