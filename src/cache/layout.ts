@@ -10,6 +10,7 @@
  *   upstreams/<host>/<path>/_blobs/sha256/<hex>          this repository may show this digest; its size
  *   upstreams/<host>/<path>/_referrers/<subject>/<digest>  empty: a held manifest has this subject; `_answer`: upstream's last word
  *   upstreams/<host>/<path>/_pins/<tag or digest>        what must stay
+ *   quarantine/<digest>~<time>                           wrong bytes, put aside; never served
  *   tmp/<instance>/                                      what one process is writing
  *   state/                                               what is nobody else's
  *
@@ -23,8 +24,8 @@ import type { Tag } from "../oci/tag.ts";
 /** The layout that this program writes. A store with a higher number is refused. */
 export const layoutVersion = 1;
 
-/** Entries of the root that a copy of the store carries. */
-export const folders = { blobs: "blobs", public: "public", upstreams: "upstreams", temporary: "tmp", state: "state" } as const;
+/** Entries of the root. A copy of the store carries the first three. */
+export const folders = { blobs: "blobs", public: "public", upstreams: "upstreams", quarantine: "quarantine", temporary: "tmp", state: "state" } as const;
 
 export class Layout {
   readonly root: string;
@@ -104,6 +105,10 @@ export class Layout {
 
   pin(repository: Repository, reference: Reference): string {
     return `${this.pins(repository)}/${reference.kind === "tag" ? reference.tag : dashed(reference.digest)}`;
+  }
+
+  quarantine(): string {
+    return `${this.root}/${folders.quarantine}`;
   }
 
   temporary(): string {
