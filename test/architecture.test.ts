@@ -48,7 +48,8 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   "@marcbachmann/cel-js": ["auth"],
   minimatch: ["config"],
   zod: ["config"],
-  yaml: ["config"],
+  // Lists of images are YAML too, and no configuration: other people's, without our limits and variables, some of a hundred megabytes.
+  yaml: ["config", "transfer"],
   pino: ["operations"],
   "prom-client": ["operations"],
   "node-cron": ["operations"],

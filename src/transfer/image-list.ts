@@ -2,34 +2,12 @@
  * readImageLists: which images somebody wants, out of what they have at hand: text lists, Kubernetes YAML, compose files, rendered
  * charts, Hauler and Zarf lists. What is in a file is told by its content, not by its name. A bad line is reported and the rest goes on.
  */
-import type { Digest } from "../oci/digest.ts";
-import type { Reference } from "../oci/reference.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
-import type { Repository } from "../oci/repository.ts";
-import type { Tag } from "../oci/tag.ts";
 import { findListFiles } from "./list-files.ts";
 import { readListText } from "./list-text.ts";
+import type { ListedReference, ListProblem } from "./listed-reference.ts";
 
-/** An image that a list asks for. */
-export interface ListedReference {
-  readonly repository: Repository;
-  /** What decides: the digest where one is written, else the tag; `latest` where there is neither. */
-  readonly reference: Reference;
-  readonly tag?: Tag;
-  readonly digest?: Digest;
-  /** As it was written: for what is told to people. */
-  readonly written: string;
-  /** Where it was first found; `-` is what came by stdin. */
-  readonly file: string;
-  readonly line: number;
-}
-
-/** What could not be read, in words. Line 0: the file as a whole. */
-export interface ListProblem {
-  readonly file: string;
-  readonly line: number;
-  readonly message: string;
-}
+export type { ListedReference, ListProblem };
 
 export interface ImageLists {
   /** Each image once, in the order of the lists. */
@@ -57,7 +35,12 @@ export async function readImageLists(sources: readonly string[], { names, standa
   const problems: ListProblem[] = [...found.problems];
   for (const { file, text } of found.texts) {
     const read = readListText(text, { file, names });
-    problems.push(...read.problems);
+    const known = new Set<string>();
+    for (const problem of read.problems) {
+      // The same bad name stands in every pod of a workload.
+      if (!known.has(problem.message)) problems.push(problem);
+      known.add(problem.message);
+    }
     for (const listed of read.references) {
       const key = keyOf(listed);
       if (!references.has(key)) references.set(key, listed);

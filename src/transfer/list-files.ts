@@ -1,7 +1,7 @@
 /** findListFiles: the files that the words of a command line mean, and their texts. What holds images itself is told apart. */
 import { glob, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { ListProblem } from "./image-list.ts";
+import type { ListProblem } from "./listed-reference.ts";
 
 export interface ListFiles {
   readonly texts: readonly { readonly file: string; readonly text: string }[];

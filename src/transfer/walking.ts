@@ -12,7 +12,7 @@ import type { Reference } from "../oci/reference.ts";
 import type { Answered, Call, Registry } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { findTag, referrersTagOf, type Tag } from "../oci/tag.ts";
-import type { ImageWalkOptions, Walked, WalkedRole } from "./image-walk.ts";
+import type { ImageWalkOptions, Walked, WalkedRole } from "./walked.ts";
 import { inOrder } from "./in-order.ts";
 import { sortChildren } from "./platform-choice.ts";
 
