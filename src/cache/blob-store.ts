@@ -64,7 +64,7 @@ export class BlobStore {
 
   /** The same without keeping them in memory: for a search that reads many. */
   async readBytes(digest: Digest): Promise<Buffer | undefined> {
-    return await this.#bytes.read(this.#layout.blob(digest));
+    return (await this.#bytes.read(this.#layout.blob(digest)))?.value;
   }
 
   /** Whether a file has the digest's name, whatever is in it. */

@@ -1,6 +1,6 @@
 /**
  * CachingRegistry: a registry in front of another. It answers from the disk, asks upstream only for what it lacks or no longer
- * trusts, and lets what is held stand in while the upstream is away.
+ * trusts, and lets what is held stand in while the upstream is away. Who pulls a manifest, or looks at it by HEAD, uses it.
  */
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
@@ -21,6 +21,7 @@ import { Listings } from "./listings.ts";
 import { ManifestPulls } from "./manifest-pulls.ts";
 import { NegativeAnswers } from "./negative-answers.ts";
 import type { Store } from "./store.ts";
+import type { Uses } from "./uses.ts";
 
 export interface CachingRegistryOptions {
   /** Whom to ask for what is not held. */
@@ -43,10 +44,12 @@ export class CachingRegistry implements Registry {
   readonly #fills: Fills;
   readonly #negative: NegativeAnswers;
   readonly #freshness: Freshness;
+  readonly #uses: Uses;
   readonly #lifetime = new AbortController();
 
   constructor({ upstream, store, freshness, pullTimeoutMs, fillsMax, clock, log, background }: CachingRegistryOptions) {
     this.#freshness = new Freshness(freshness);
+    this.#uses = store.uses;
     this.#negative = new NegativeAnswers(clock);
     this.#fills = new Fills({ upstream, store, clock, log, background, patienceMs: pullTimeoutMs, runningMax: fillsMax });
     const grants = new Grants(store);
@@ -67,8 +70,12 @@ export class CachingRegistry implements Registry {
   }
 
   async getManifest(repository: Repository, reference: Reference, call: Call): Promise<Manifest & Answered> {
-    if (reference.kind === "tag") return await this.#manifests.byTag(repository, reference.tag, call);
-    return await this.#manifests.byDigest(repository, reference.digest, call);
+    const answer =
+      reference.kind === "tag"
+        ? await this.#manifests.byTag(repository, reference.tag, call)
+        : await this.#manifests.byDigest(repository, reference.digest, call);
+    if (call.purpose === "pull") this.#uses.note(repository, answer.descriptor.digest);
+    return answer;
   }
 
   async headManifest(repository: Repository, reference: Reference, call: Call): Promise<Descriptor & Answered> {
@@ -93,7 +100,9 @@ export class CachingRegistry implements Registry {
   }
 
   manifestAtHand(repository: Repository, reference: Reference): (Manifest & Answered) | undefined {
-    return this.#manifests.atHand(repository, reference);
+    const answer = this.#manifests.atHand(repository, reference);
+    if (answer) this.#uses.note(repository, answer.descriptor.digest);
+    return answer;
   }
 
   blobAtHand(repository: Repository, digest: Digest): BlobAtHand | undefined {

@@ -34,6 +34,8 @@ export interface ManifestRecord {
   readonly mediaType: string;
   readonly sizeBytes: number;
   readonly subject?: Digest;
+  /** When the repository first held it, in milliseconds since 1970; absent where somebody else wrote the record. */
+  readonly fetchedAtMs?: number;
 }
 
 const recordBytesMax = 64 * 1024;
@@ -139,12 +141,26 @@ export class RepositoryStore {
     return this.#manifests.findTrusted(this.#layout.manifest(repository, digest));
   }
 
-  async putManifest(repository: Repository, { digest, mediaType, sizeBytes, subject }: ManifestRecord): Promise<void> {
+  /** Writes that the repository holds a manifest, from now on or, written anew, from when it first did. */
+  async putManifest(repository: Repository, { digest, mediaType, sizeBytes, subject }: Omit<ManifestRecord, "fetchedAtMs">): Promise<void> {
     const path = this.#layout.manifest(repository, digest);
-    const fetchedAt = new Date(this.#clock.now()).toISOString();
+    const nowMs = this.#clock.now();
+    const known = await this.findManifest(repository, digest);
+    const fetchedAt = new Date(known?.fetchedAtMs ?? nowMs).toISOString();
     if (subject) await mark(this.#layout.referrer(repository, subject, digest));
-    await this.#write(path, { digest, mediaType, size: sizeBytes, fetchedAt, ...(subject ? { subject } : {}) });
+    await this.#write(path, { digest, mediaType, size: sizeBytes, fetchedAt, ...(subject ? { subject } : {}) }, nowMs);
     this.#manifests.forget(path);
+  }
+
+  /** What `findManifest` finds, and when it was last used (`mtimeMs`), read from the disk and not kept in memory: for who walks through all of them. */
+  async readManifest(repository: Repository, digest: Digest): Promise<{ readonly record: ManifestRecord; readonly mtimeMs: number } | undefined> {
+    const read = await this.#manifests.read(this.#layout.manifest(repository, digest));
+    return read && { record: read.value, mtimeMs: read.file.mtimeMs };
+  }
+
+  /** The same of a tag. */
+  async readTag(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
+    return (await this.#tags.read(this.#layout.tag(repository, tag)))?.value;
   }
 
   /** A manifest was used: its record's mtime says so from now on, unless that is later already. Throws the system's error. */
@@ -220,7 +236,8 @@ export function parseManifestRecord(bytes: Buffer): ManifestRecord | undefined {
   const json = parseRecord(bytes);
   const named = json && findNamed(json);
   const subject = typeof json?.["subject"] === "string" ? findDigest(json["subject"]) : undefined;
-  return named && { ...named, ...(subject ? { subject } : {}) };
+  const fetchedAtMs = typeof json?.["fetchedAt"] === "string" ? Date.parse(json["fetchedAt"]) : Number.NaN;
+  return named && { ...named, ...(subject ? { subject } : {}), ...(Number.isNaN(fetchedAtMs) ? {} : { fetchedAtMs }) };
 }
 
 /** The same of a link. */

@@ -94,9 +94,16 @@ export class TrustedFiles<T> {
     return entry?.isTrusted(this.#options.clock.elapsed()) && isMeant(entry.value) ? entry : undefined;
   }
 
-  /** The file's meaning as it is now, without keeping it in memory. */
-  async read(path: string): Promise<T | undefined> {
-    return (await this.#read(path))?.value;
+  /** The file and its meaning as they are now, without keeping them in memory. */
+  async read(path: string): Promise<{ readonly value: T; readonly file: Stats } | undefined> {
+    return await this.#options.reads.attempt(path, async () => {
+      await using handle = await open(path, "r");
+      const file = await handle.stat();
+      if (!file.isFile() || file.size > this.#options.fileBytesMax) return undefined;
+      const bytes = await readAll(handle, file.size);
+      const value = bytes && this.#options.parse(bytes, file, path);
+      return value === undefined ? undefined : { value, file };
+    });
   }
 
   /** The file has been written or removed by us: read it anew, whoever is reading it just now. */
@@ -156,7 +163,7 @@ export class TrustedFiles<T> {
 
   async #load(path: string, isCurrent: () => boolean): Promise<T | undefined> {
     const untilMs = this.#options.clock.elapsed() + trustMs;
-    const read = await this.#read(path);
+    const read = await this.read(path);
     if (!read) return undefined;
     // Written while we read: what we have may be what was there before.
     if (!isCurrent()) return read.value;
@@ -164,17 +171,6 @@ export class TrustedFiles<T> {
     const entry = new Entry({ value: read.value, signature: signatureOf(read.file), untilMs, renew });
     this.#entries.set(path, entry, this.#options.memoryBytesMax === undefined ? {} : { size: read.file.size + entryBytes });
     return read.value;
-  }
-
-  async #read(path: string): Promise<{ readonly value: T; readonly file: Stats } | undefined> {
-    return await this.#options.reads.attempt(path, async () => {
-      await using handle = await open(path, "r");
-      const file = await handle.stat();
-      if (!file.isFile() || file.size > this.#options.fileBytesMax) return undefined;
-      const bytes = await readAll(handle, file.size);
-      const value = bytes && this.#options.parse(bytes, file, path);
-      return value === undefined ? undefined : { value, file };
-    });
   }
 }
 

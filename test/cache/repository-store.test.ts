@@ -114,8 +114,17 @@ test("a manifest's record names its subject, and leaves a link beside it", async
   await using store = await openTestStore();
   const subject = digestOf(Buffer.from("the subject"));
   await store.repositories.putManifest(repository, { ...record, subject });
-  expect(await store.repositories.findManifest(repository, digest)).toEqual({ ...record, subject });
+  expect(await store.repositories.findManifest(repository, digest)).toEqual({ ...record, subject, fetchedAtMs: store.clock.now() });
   expect(await store.referrers.listHeld(repository, subject)).toEqual([digest]);
+});
+
+test("a manifest's record that is written again still says when the manifest first came", async () => {
+  await using store = await openTestStore();
+  const firstMs = store.clock.now();
+  await store.repositories.putManifest(repository, record);
+  await store.clock.advance(3_600_000);
+  await store.repositories.putManifest(repository, record);
+  expect(await store.repositories.readManifest(repository, digest)).toEqual({ record: { ...record, fetchedAtMs: firstMs }, mtimeMs: firstMs + 3_600_000 });
 });
 
 test("tags are listed as they are spelled, in the order of their bytes", async () => {
