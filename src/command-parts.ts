@@ -9,6 +9,7 @@ import type { Config } from "./config/config.ts";
 import { Background } from "./oci/background.ts";
 import { systemClock, type Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
+import type { Registry } from "./oci/registry.ts";
 import type { RegistryNames } from "./oci/registry-names.ts";
 import { createLogging } from "./operations/logging.ts";
 import { openPullPath } from "./pull-path.ts";
@@ -27,6 +28,8 @@ export interface CommandParts extends AsyncDisposable {
   readonly holdings: StoredHoldings;
   /** What the server would serve. Nobody is dialled before it is asked for something. */
   readonly registry: CachingRegistry;
+  /** Whom it asks for what is not held. */
+  readonly upstream: Registry;
   readonly names: RegistryNames;
   readonly clock: Clock;
   readonly log: Log;
@@ -46,6 +49,7 @@ export async function openCommandParts({ config, environment, clock = systemCloc
     store,
     holdings: new StoredHoldings({ store, clock }),
     registry: path.cache,
+    upstream: path.upstream,
     names: rules.names,
     clock,
     log,

@@ -28,6 +28,8 @@ const io: CommandIo = {
     const { readHiddenLine } = await import("./cli/hidden-line.ts");
     return await readHiddenLine({ input: process.stdin, output: process.stderr, prompt });
   },
+  input: () => process.stdin,
+  isTerminal: process.stderr.isTTY,
   isInteractive: process.stdin.isTTY === true,
   columns: process.stdout.columns ?? 80,
   onSignal(signal, listener) {
@@ -37,6 +39,8 @@ const io: CommandIo = {
   exit: (code) => process.exit(code),
 };
 
+// Our timers keep no process alive: a command that waits is not over.
+setInterval(() => {}, 2 ** 30);
 process.exit(await run(process.argv.slice(2), io));
 
 /**

@@ -27,6 +27,8 @@ export interface PullPathOptions {
 
 export interface PullPath {
   readonly cache: CachingRegistry;
+  /** Whom the cache asks: for commands that look before they keep. */
+  readonly upstream: Registry;
   /** Undefined in air-gapped mode: nobody is asked for anything, no registry, and nobody who would give us a credential for one. */
   readonly upstreams: Upstreams | undefined;
   /** Stops downloads and keeps what has come of them; closes every connection. */
@@ -40,8 +42,9 @@ export function openPullPath({ rules, store, clock, log, background, around = (u
   const { config, freshness, upstream: options } = rules();
   const upstreams = config.airGapped ? undefined : new Upstreams(options);
   const next = around(upstreams ?? new OfflineRegistry());
+  const upstream = config.helloWorld ? new HelloWorld({ next, files: helloWorldFiles }) : next;
   const cache = new CachingRegistry({
-    upstream: config.helloWorld ? new HelloWorld({ next, files: helloWorldFiles }) : next,
+    upstream,
     store,
     freshness,
     pullTimeoutMs: config.pullTimeoutMs,
@@ -52,6 +55,7 @@ export function openPullPath({ rules, store, clock, log, background, around = (u
   });
   return {
     cache,
+    upstream,
     upstreams,
     async close() {
       await cache.close();

@@ -109,6 +109,11 @@ export class CachingRegistry implements Registry {
     return this.#blobs.atHand(repository, digest);
   }
 
+  /** Resolves when a download of it that runs is over and its file is part of the store: a reader has all of it a moment before. */
+  async kept(host: RegistryHost, digest: Digest): Promise<void> {
+    await this.#fills.ended(host, digest);
+  }
+
   /** How many downloads run, wait, and are being read. */
   fillCounts(): { readonly running: number; readonly waiting: number; readonly readers: number } {
     return this.#fills.counts();

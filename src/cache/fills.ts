@@ -103,6 +103,11 @@ export class Fills {
     this.#queues.get(host)?.check();
   }
 
+  /** Resolves when a download of it that runs is over, well or not, and its file where it belongs; at once when there is none. */
+  async ended(host: RegistryHost, digest: Digest): Promise<void> {
+    await this.#fills.get(keyOf(host, digest))?.ended;
+  }
+
   counts(): { readonly running: number; readonly waiting: number; readonly readers: number } {
     const queues = [...this.#queues.values()];
     return {

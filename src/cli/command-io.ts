@@ -13,6 +13,10 @@ export interface CommandIo {
    * no terminal. Rejects when there is none, or none that ends.
    */
   readHidden(prompt: string): Promise<string>;
+  /** What comes by stdin, to be read once. */
+  input(): AsyncIterable<Uint8Array>;
+  /** What is written as talk is seen at once by somebody, on a terminal that can take a line back. */
+  readonly isTerminal: boolean;
   /** Somebody sits there, and may mistype. */
   readonly isInteractive: boolean;
   /** How wide help may be. */

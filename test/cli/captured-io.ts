@@ -12,6 +12,9 @@ export class CapturedIo implements CommandIo {
   readonly hidden: string[] = [];
   readonly prompts: string[] = [];
   isInteractive = false;
+  isTerminal = false;
+  /** What comes by stdin. */
+  given = "";
   out = "";
   errors = "";
   readonly #signals = new EventEmitter();
@@ -32,6 +35,10 @@ export class CapturedIo implements CommandIo {
     this.prompts.push(prompt);
     const line = this.hidden.shift();
     return line === undefined ? Promise.reject(new Error("nothing was given")) : Promise.resolve(line);
+  }
+
+  async *input(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(this.given);
   }
 
   onSignal(signal: StopSignal, listener: () => void): () => void {
