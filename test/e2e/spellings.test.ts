@@ -50,7 +50,8 @@ for (const { name, programs, start } of methods) {
       return statuses;
     }
 
-    test.each(spellings.map(({ path, headers = {} }) => ({ path, headers })))("$path $headers", async (spelling) => {
+    const written = spellings.map((spelling) => [`${spelling.path} ${JSON.stringify(spelling.headers ?? {})}`, spelling] as const);
+    test.each(written)("%s gives one decision", async (_, spelling) => {
       const { upstream } = server.guarded;
       for (const caller of server.callers) {
         upstream.forget();

@@ -71,8 +71,8 @@ export const threats: readonly Threat[] = [
     what: "another spelling of a name that policies do not know",
     shown: [
       {
-        file: "e2e/access-control.test.ts",
-        test: "30 spellings of one name give one decision",
+        file: "e2e/spellings.test.ts",
+        test: "%s gives one decision",
         without: "aliases that mean their registry",
         edits: [
           {
@@ -83,8 +83,8 @@ export const threats: readonly Threat[] = [
         ],
       },
       {
-        file: "e2e/access-control.test.ts",
-        test: "%s is no name of it: nobody gets it",
+        file: "e2e/spellings.test.ts",
+        test: "what looks like a spelling and is none is nobody's",
         without: "the refusal of two registries in one request",
         edits: [
           {
@@ -95,8 +95,8 @@ export const threats: readonly Threat[] = [
         ],
       },
       {
-        file: "e2e/agreement.test.ts",
-        test: "a server that runs decides as auth check says",
+        file: "auth/access-policy.test.ts",
+        test: "%s and %s/%s: %s",
         without: "patterns of the default upstream meaning no other's",
         edits: [{ file: "auth/policy-names.ts", text: "(namesHost(alternative.text) && alternative.matches(full))", replacement: "alternative.matches(full)" }],
       },
@@ -113,7 +113,7 @@ export const threats: readonly Threat[] = [
         edits: [
           {
             file: "cache/blob-pulls.ts",
-            text: "const grant = (await grants.find(repository, digest)) ?? (await this.#findRight(repository, digest, call));",
+            text: "const grant = await this.#rights.find(repository, digest, call);",
             replacement: "const grant = { sizeBytes: (await store.blobs.findBytes(digest))?.byteLength ?? 0 };",
           },
         ],
@@ -137,7 +137,7 @@ export const threats: readonly Threat[] = [
         edits: [
           {
             file: "cache/blob-pulls.ts",
-            text: "if (running && running.repository.path !== repository.path && !grant) await this.#askRight(repository, digest, call);",
+            text: "if (running && running.repository.path !== repository.path && !grant) await this.#rights.ask(repository, digest, call);",
             replacement: "",
           },
         ],
@@ -688,9 +688,9 @@ export const threats: readonly Threat[] = [
         without: "five minutes as the longest pause",
         edits: [
           {
-            file: "upstream/token-manager.ts",
-            text: "Math.min(backoffMsMax, backoffMsMin * 2 ** this.#failures)",
-            replacement: "backoffMsMin * 2 ** this.#failures",
+            file: "upstream/credential-life.ts",
+            text: "Math.min(backoffMsMax, backoffMsMin * 2 ** failuresBefore)",
+            replacement: "backoffMsMin * 2 ** failuresBefore",
           },
         ],
       },
@@ -700,7 +700,7 @@ export const threats: readonly Threat[] = [
         without: "the end of what is used",
         edits: [
           {
-            file: "upstream/token-manager.ts",
+            file: "upstream/credential-life.ts",
             text: "usableUntilMs: nowMs + lifeMs - Math.min(marginMs, lifeMs === Infinity ? 0 : lifeMs / 10),",
             replacement: "usableUntilMs: Infinity,",
           },
