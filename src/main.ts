@@ -29,6 +29,7 @@ const io: CommandIo = {
     return await readHiddenLine({ input: process.stdin, output: process.stderr, prompt });
   },
   input: () => process.stdin,
+  output: () => process.stdout,
   isTerminal: process.stderr.isTTY,
   isInteractive: process.stdin.isTTY === true,
   columns: process.stdout.columns ?? 80,

@@ -1,4 +1,5 @@
 /** What a command touches of the process it runs in, so that tests can run one in theirs. */
+import type { Writable } from "node:stream";
 
 export type StopSignal = "SIGTERM" | "SIGINT" | "SIGHUP";
 
@@ -15,6 +16,8 @@ export interface CommandIo {
   readHidden(prompt: string): Promise<string>;
   /** What comes by stdin, to be read once. */
   input(): AsyncIterable<Uint8Array>;
+  /** Where a result goes that is no text. */
+  output(): Writable;
   /** What is written as talk is seen at once by somebody, on a terminal that can take a line back. */
   readonly isTerminal: boolean;
   /** Somebody sits there, and may mistype. */

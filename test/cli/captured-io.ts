@@ -1,5 +1,6 @@
 /** A process's surroundings for one command: what it writes is kept, signals are sent by the test. */
 import { EventEmitter } from "node:events";
+import { Writable } from "node:stream";
 import type { CommandIo, StopSignal } from "../../src/cli/command-io.ts";
 import { run } from "../../src/cli/program.ts";
 
@@ -17,6 +18,8 @@ export class CapturedIo implements CommandIo {
   given = "";
   out = "";
   errors = "";
+  /** What was written to `output`. */
+  outBytes = Buffer.alloc(0);
   readonly #signals = new EventEmitter();
 
   constructor(environment: Readonly<Record<string, string>> = {}) {
@@ -35,6 +38,15 @@ export class CapturedIo implements CommandIo {
     this.prompts.push(prompt);
     const line = this.hidden.shift();
     return line === undefined ? Promise.reject(new Error("nothing was given")) : Promise.resolve(line);
+  }
+
+  output(): Writable {
+    return new Writable({
+      write: (piece: Buffer, _encoding, done) => {
+        this.outBytes = Buffer.concat([this.outBytes, piece]);
+        done();
+      },
+    });
   }
 
   async *input(): AsyncGenerator<Uint8Array> {
