@@ -52,7 +52,7 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   yaml: ["config", "transfer"],
   pino: ["operations"],
   "prom-client": ["operations"],
-  "node-cron": ["operations"],
+  "node-cron": ["config", "operations"],
   commander: ["cli"],
   re2js: ["config"],
   "tar-stream": ["transfer"],

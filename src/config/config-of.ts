@@ -1,7 +1,7 @@
 /** From the words of the schema to what the program takes. Trusts what has been parsed and cross-checked. */
 import { join } from "node:path";
 import { accessControlOf, clientAuthOf } from "./client-auth-of.ts";
-import type { Config, EndpointConfig, RegistryConfig, ServerTlsConfig, TagTtl, UpstreamTlsConfig } from "./config.ts";
+import type { Config, EndpointConfig, RegistryConfig, ServerTlsConfig, TagTtl, UpstreamTlsConfig, VerifyConfig } from "./config.ts";
 import type { ScopedAuthConfig } from "./credential-config.ts";
 import { authOf } from "./credential-of.ts";
 import type { ParsedConfig } from "./schema.ts";
@@ -38,6 +38,8 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     serverTls: serverTlsOf(parsed.serverTlsConfig),
     trustedProxies: parsed.trustedProxies,
     proxyProtocol: parsed.proxyProtocol,
+    adminApi: parsed.adminApi,
+    verify: verifyOf(parsed.verifyConfig),
     shutdownDelayMs: parsed.shutdownDelay,
     drainTimeoutMs: parsed.drainTimeout,
     externalUrl: parsed.externalUrl?.replace(/\/+$/, ""),
@@ -91,6 +93,10 @@ function tagTtlOf(written: ParsedConfig["tagTtl"]): TagTtl {
 function upstreamTlsOf(tls: ParsedTls | undefined): UpstreamTlsConfig | undefined {
   if (!tls || (tls.ca === undefined && tls.cert === undefined && !tls.insecureSkipVerify)) return undefined;
   return { ca: tls.ca, cert: tls.cert, key: tls.key, insecureSkipVerify: tls.insecureSkipVerify };
+}
+
+function verifyOf({ schedule, timezone, bytesPerSecond, repair }: ParsedConfig["verifyConfig"]): VerifyConfig {
+  return { schedule, timezone, bytesPerSecond: bytesPerSecond === 0 ? Infinity : bytesPerSecond, repair };
 }
 
 function serverTlsOf({ cert, key, ca, clientAuth }: ParsedConfig["serverTlsConfig"]): ServerTlsConfig | undefined {

@@ -43,6 +43,9 @@ export interface Config {
   /** CIDRs (or addresses) whose `X-Forwarded-*` count. */
   readonly trustedProxies: readonly string[];
   readonly proxyProtocol: boolean;
+  /** Who may use the administrative routes over TCP without a name. */
+  readonly adminApi: "off" | "loopback";
+  readonly verify: VerifyConfig;
   readonly shutdownDelayMs: number;
   readonly drainTimeoutMs: number;
   /** How clients reach this server: an origin, perhaps with a path; without a slash at its end. */
@@ -103,6 +106,16 @@ export interface UpstreamTlsConfig {
   readonly cert: string | undefined;
   readonly key: string | undefined;
   readonly insecureSkipVerify: boolean;
+}
+
+/** How the store is verified. */
+export interface VerifyConfig {
+  /** A cron expression; undefined: only when somebody asks. */
+  readonly schedule: string | undefined;
+  readonly timezone: string;
+  /** Infinity: no bound. */
+  readonly bytesPerSecond: number;
+  readonly repair: boolean;
 }
 
 /** Paths of PEM files. */

@@ -8,7 +8,6 @@ import { isList, type RawMap, type RawValue } from "./yaml-source.ts";
 
 /** `[]` stands for each item of a list, `*` for each key of a map. */
 const keysNotYet: readonly string[] = [
-  "adminApi",
   "arch",
   "auth.apikey",
   "auth.bearer.awsSecretsManager",
@@ -25,7 +24,6 @@ const keysNotYet: readonly string[] = [
   "preloadImages",
   "pruneConfig.*",
   "resolveRef",
-  "verifyConfig.*",
 ];
 
 /**

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { findRegistryHost } from "../oci/repository.ts";
 import { findDurationMs } from "./durations.ts";
+import { cronProblem, isTimezone } from "./schedules.ts";
 import { findSizeBytes } from "./sizes.ts";
 
 const shownLengthMax = 60;
@@ -89,6 +90,19 @@ export const size = kind(
   z.union([z.string(), z.number()], { error: "must be a size such as 200GiB" }),
   "a size such as 200GiB, or a number of bytes",
   findSizeBytes,
+);
+
+/** When something comes again; nothing: never. */
+export const cron = z.string({ error: "must be a cron expression" }).transform((written, context): string | undefined => {
+  const expression = written.trim();
+  const problem = expression === "" ? undefined : cronProblem(expression);
+  if (problem === undefined) return expression === "" ? undefined : expression;
+  context.issues.push({ code: "custom", input: written, message: `${shown(written)} ${problem}` });
+  return z.NEVER;
+});
+
+export const timezone = kind(z.string({ error: "must be a time zone" }), "a time zone such as Europe/Berlin or UTC", (written) =>
+  isTimezone(written) ? written : undefined,
 );
 
 /** `host[:port]`, in lower case, otherwise as written. */

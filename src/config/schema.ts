@@ -8,6 +8,7 @@ import { accessControl, clientAuth, http } from "./client-auth-schema.ts";
 import {
   alias,
   choice,
+  cron,
   deniedAge,
   duration,
   extraPort,
@@ -22,6 +23,7 @@ import {
   size,
   staleAge,
   text,
+  timezone,
   wholeNumber,
   word,
 } from "./scalars.ts";
@@ -75,7 +77,7 @@ const pruneConfig = z.strictObject({
   type: choice(["accessed", "created", "pattern"]).prefault("accessed").describe("What is pruned by."),
   duration: lifetime.prefault("30d").describe("The age from which images are pruned."),
   frequency: duration.prefault("1d").describe("How often."),
-  schedule: text.optional().describe("When, as a cron expression."),
+  schedule: cron.optional().describe("When, as a cron expression."),
   count: wholeNumber(-1, 1_000_000_000).prefault(-1).describe("How many at most; -1 for any number."),
   expr: text.prefault("").describe("The pattern, for type pattern."),
   dryRun: flag.prefault(false).describe("Only say what would be pruned."),
@@ -83,7 +85,7 @@ const pruneConfig = z.strictObject({
   maxSize: size.optional().describe("How large the store may grow."),
   lowWater: text.prefault("90%").describe("Down to what part of maxSize is pruned."),
   keep: z.array(z.unknown()).prefault([]).describe("What is never pruned."),
-  timezone: text.prefault("UTC").describe("The time zone of the schedule."),
+  timezone: timezone.prefault("UTC").describe("The time zone of the schedule."),
 });
 
 const listConfig = z.strictObject({
@@ -100,9 +102,10 @@ const serverTlsConfig = z.strictObject({
 });
 
 const verifyConfig = z.strictObject({
-  schedule: text.optional().describe("When the store is verified, as a cron expression."),
-  bytesPerSecond: size.prefault("50MiB").describe("How fast."),
+  schedule: cron.optional().describe("When the store is verified, as a cron expression; nothing: when somebody asks."),
+  bytesPerSecond: size.prefault("50MiB").describe("How much of it is read in a second at most; 0 for no bound."),
   repair: flag.prefault(false).describe("Fetch again what is wrong."),
+  timezone: timezone.prefault("UTC").describe("The time zone of the schedule."),
 });
 
 export const configSchema = z

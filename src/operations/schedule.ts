@@ -2,7 +2,7 @@
  * Schedule: work that comes again, by a cron expression or by an interval. Never twice at once: what falls due while the last run is
  * still busy is left out. A machine that slept runs once, late, not as often as it missed.
  */
-import { createTask, validateDetailed } from "node-cron";
+import { createTask } from "node-cron";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
@@ -42,7 +42,7 @@ export class Schedule {
   #cancel: (() => void) | undefined;
   #running: Promise<void> | undefined;
 
-  /** Begins to wait. Throws an Error for an expression or a time zone that is none: ask `scheduleProblem` before. */
+  /** Begins to wait. Throws an Error for an expression or a time zone that is none: the configuration has checked both. */
   constructor(options: ScheduleOptions) {
     const { rhythm, clock } = options;
     this.#options = options;
@@ -77,13 +77,6 @@ export class Schedule {
   }
 }
 
-/** What is wrong with a schedule, in one line; undefined when nothing is. */
-export function scheduleProblem(expression: string, timezone: string): string | undefined {
-  const { valid, errors } = validateDetailed(expression);
-  if (!valid) return `"${expression}" is not a cron expression: ${errors[0]?.message ?? "five fields are wanted"}`;
-  return isTimezone(timezone) ? undefined : `"${timezone}" is not a time zone: write one as Europe/Berlin, or UTC`;
-}
-
 /** By the time that only ever grows: setting the machine's clock moves nothing. */
 function intervalTicks(everyMs: number, clock: Clock): Ticks {
   let dueAtMs = clock.elapsed() + everyMs;
@@ -114,13 +107,4 @@ function cronTicks({ expression, timezone }: Extract<Rhythm, { kind: "cron" }>, 
       return false;
     },
   };
-}
-
-function isTimezone(timezone: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: timezone });
-    return true;
-  } catch {
-    return false; // A RangeError is all that it throws.
-  }
 }

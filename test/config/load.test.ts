@@ -33,6 +33,8 @@ describe("where a value comes from", () => {
       serverTls: undefined,
       trustedProxies: [],
       proxyProtocol: false,
+      adminApi: "off",
+      verify: { schedule: undefined, timezone: "UTC", bytesPerSecond: 50 * 2 ** 20, repair: false },
       shutdownDelayMs: 0,
       drainTimeoutMs: 60_000,
     });
@@ -309,7 +311,6 @@ describe("keys of what is not built yet", () => {
     ["pruneConfig: { dryrun: true }\n", ["config.yaml:1: not supported yet: pruneConfig.dryrun (line 1)"]],
     ["arch: arm64\n", ["config.yaml:1: not supported yet: arch (line 1)"]],
     ["platforms: [linux/arm64]\n", ["config.yaml:1: not supported yet: platforms (line 1)"]],
-    ["host: ::1\nadminApi: loopback\n", ["config.yaml:2: not supported yet: adminApi (line 2)"]],
     [
       "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n  secureSession: true\n",
       ["config.yaml:4: not supported yet: auth.apikey (line 4)", "config.yaml:5: not supported yet: auth.secureSession (line 5)"],
@@ -348,6 +349,25 @@ describe("notices", () => {
   test("a variable with our prefix that means nothing", async () => {
     expect((await loadConfig({ environment: { OCIREGISTRY_LOGLEVEL: "debug" } })).notices).toEqual([
       expect.stringMatching(/^OCIREGISTRY_LOGLEVEL: no such variable/),
+    ]);
+  });
+});
+
+describe("when the store is verified", () => {
+  test.each([
+    ["verifyConfig: {}\n", { schedule: undefined, timezone: "UTC", bytesPerSecond: 50 * 2 ** 20, repair: false }],
+    [
+      'verifyConfig:\n  schedule: "0 4 * * 0"\n  timezone: Europe/Berlin\n  bytesPerSecond: 0\n  repair: true\n',
+      { schedule: "0 4 * * 0", timezone: "Europe/Berlin", bytesPerSecond: Infinity, repair: true },
+    ],
+  ])("%j", async (text, verify) => {
+    expect((await loadText(text)).config.verify).toEqual(verify);
+  });
+
+  test("a schedule that is none, and a time zone that is none, are refused with their lines", async () => {
+    expect(await problemsOf('verifyConfig:\n  schedule: "61 * * * *"\n  timezone: Middle/Earth\n')).toEqual([
+      expect.stringMatching(/^config\.yaml:2: verifyConfig\.schedule is "61 \* \* \* \*", which is not a cron expression such as "0 4 \* \* 0": .*minute/),
+      'config.yaml:3: verifyConfig.timezone is "Middle/Earth", which is not a time zone such as Europe/Berlin or UTC',
     ]);
   });
 });

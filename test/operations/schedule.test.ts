@@ -1,7 +1,7 @@
 /** Work that comes again: when the expression says, once at a time, and late rather than never. */
 import { expect, test } from "vitest";
 import { Background } from "../../src/oci/background.ts";
-import { Schedule, scheduleProblem, type Rhythm } from "../../src/operations/schedule.ts";
+import { Schedule, type Rhythm } from "../../src/operations/schedule.ts";
 import { KeptLog } from "../support/kept-log.ts";
 import { TestClock } from "../support/test-clock.ts";
 
@@ -91,18 +91,4 @@ test("closing tells the run that is busy to end, waits for it, and begins no oth
   await closing;
   expect(log.lines, "an end that was asked for is no failure").toEqual([]);
   expect(clock.waiting).toBe(0);
-});
-
-test.each([
-  ["61 * * * *", "UTC", /^"61 \* \* \* \*" is not a cron expression: .*minute/],
-  ["soon", "UTC", /^"soon" is not a cron expression/],
-  ["", "UTC", /^"" is not a cron expression/],
-  ["0 4 * * 0", "Middle/Earth", /^"Middle\/Earth" is not a time zone/],
-  ["0 4 * * 0", "", /^"" is not a time zone/],
-])("%j in %j is refused in words", (expression, timezone, problem) => {
-  expect(scheduleProblem(expression, timezone)).toMatch(problem);
-});
-
-test.each(["0 4 * * 0", "*/5 * * * *", "0 0 1 jan *", "0 30 4 * * 1-5"])("%j is a schedule", (expression) => {
-  expect(scheduleProblem(expression, "Europe/Berlin")).toBeUndefined();
 });
