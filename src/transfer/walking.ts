@@ -83,8 +83,8 @@ export class ImageWalk {
       yield { kind: "blob", descriptor: blob, parent: digest, isForeign: isForeign(blob) };
     }
     yield* this.#visitChildren(got, content.manifests, place);
-    if (this.#options.referrers && !(role === "referrer" && tags?.some((tag) => tag === (subject && referrersTagOf(subject)))))
-      yield* this.#visitReferrers(digest, depth);
+    const isList = role === "referrer" && content.kind === "index"; // What stands in for the referrers API is no subject itself.
+    if (this.#options.referrers && !isList) yield* this.#visitReferrers(digest, { depth, tagged: role !== "referrer" });
   }
 
   async *#visitChildren({ descriptor: { digest } }: Got, children: readonly Descriptor[], { role, depth, subject }: Place): AsyncGenerator<Walked> {
@@ -104,8 +104,10 @@ export class ImageWalk {
     yield* this.#visitAll(needed, { role: childRole, depth: depth + 1, parent: digest, ...(subject === undefined ? {} : { subject }) });
   }
 
-  async *#visitReferrers(subject: Digest, depth: number): AsyncGenerator<Walked> {
-    const [listed, ...tagged] = await Promise.all([this.#listReferrers(subject), ...signatureTagsOf(subject).map((tag) => this.#findByTag(tag))]);
+  /** Tags are for images: nobody signs a signature by one. */
+  async *#visitReferrers(subject: Digest, { depth, tagged: isTagged }: { depth: number; tagged: boolean }): AsyncGenerator<Walked> {
+    const tags = isTagged ? signatureTagsOf(subject) : [];
+    const [listed, ...tagged] = await Promise.all([this.#listReferrers(subject), ...tags.map((tag) => this.#findByTag(tag))]);
     const place = { role: "referrer", depth: depth + 1, subject } as const;
     for (const found of tagged) {
       // Where the tag is the subject itself (gitlab) it says nothing.
@@ -178,6 +180,7 @@ function isNone(error: unknown): boolean {
   return isUnknown(error) || (error instanceof OciError && (error.code === "DENIED" || error.code === "UNAUTHORIZED" || error.code === "UNSUPPORTED"));
 }
 
-function isForeign({ mediaType, isForeign: isElsewhere }: Descriptor): boolean {
+/** Bytes that lie elsewhere by licence: registries need not have them. */
+export function isForeign({ mediaType, isForeign: isElsewhere }: Descriptor): boolean {
   return isElsewhere === true || mediaType.includes(".nondistributable.") || mediaType.includes(".foreign.");
 }

@@ -1,0 +1,270 @@
+import { rm } from "node:fs/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Deposits } from "../../src/cache/deposits.ts";
+import { systemClock } from "../../src/oci/clock.ts";
+import { hexOf, type Digest } from "../../src/oci/digest.ts";
+import { findPlatform, type Platform } from "../../src/oci/platform.ts";
+import { RegistryNames } from "../../src/oci/registry-names.ts";
+import { parseImageName } from "../../src/transfer/image-name.ts";
+import { loadImages, type LoadedImage, type LoadOptions } from "../../src/transfer/load.ts";
+import type { ListedReference } from "../../src/transfer/listed-reference.ts";
+import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
+import { buildArtifact, buildImage, buildIndex, seededBytes } from "../support/images.ts";
+import { pullBlob, pullManifest, repositoryAt, startTestCache, type TestCache } from "../support/test-cache.ts";
+import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
+
+let upstream: FakeUpstream;
+let folder: TemporaryFolder;
+let cache: TestCache;
+
+beforeEach(async () => {
+  upstream = await startFakeUpstream();
+  folder = await temporaryFolder();
+  cache = await open();
+});
+
+afterEach(async () => {
+  await cache[Symbol.asyncDispose]();
+  await upstream.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+const amd64 = platform("linux/amd64");
+const images = ["linux/amd64", "linux/arm64", "linux/arm/v6"].map((name) =>
+  buildImage({ platform: name, layers: [{ "etc/name": name }, { "etc/shared": "all" }, { big: seededBytes(200_000, name) }] }),
+);
+const [amd64Image, arm64Image, armImage] = images as [(typeof images)[0], (typeof images)[0], (typeof images)[0]];
+const index = buildIndex(images);
+
+async function open(): Promise<TestCache> {
+  return await startTestCache({ root: `${folder.path}/store`, upstreams: [upstream.host] });
+}
+
+/** As if the process ended and another began. */
+async function restart(): Promise<void> {
+  await cache[Symbol.asyncDispose]();
+  cache = await open();
+}
+
+function platform(name: string): Platform {
+  const found = findPlatform(name);
+  if (!found) throw new Error(`${name} is no platform`);
+  return found;
+}
+
+function listed(...written: readonly string[]): readonly ListedReference[] {
+  const names = new RegistryNames({ defaultNs: upstream.host, registries: [{ name: upstream.host, scheme: "http", aliases: [] }] });
+  return written.map((name, line) => ({ ...parseImageName(name, names), written: name, file: "list", line: line + 1 }));
+}
+
+async function load(references: readonly ListedReference[], options: Partial<LoadOptions> = {}): Promise<readonly LoadedImage[]> {
+  const { store, cache: registry, upstreams } = cache;
+  const parts = { registry, upstream: upstreams, store, deposits: new Deposits({ store, clock: systemClock }), clock: systemClock };
+  return await loadImages(references, parts, {
+    platforms: [amd64],
+    referrers: true,
+    dryRun: false,
+    signal: new AbortController().signal,
+    jobs: 4,
+    ...options,
+  });
+}
+
+/** What a client without any upstream gets. */
+async function offline(path: string, reference: string): Promise<Digest> {
+  return (await pullManifest(cache, repositoryAt(upstream.host, path), reference, { mayFetch: false })).descriptor.digest;
+}
+
+async function offlineBlob(path: string, digest: Digest): Promise<number> {
+  return (await pullBlob(cache, repositoryAt(upstream.host, path), digest, { mayFetch: false })).bytes.byteLength;
+}
+
+test("an index is kept whole, its children and blobs only for the platforms asked for", async () => {
+  upstream.putImage("team/app", "1", index);
+  const [app] = await load(listed("team/app:1"));
+  expect(app).toMatchObject({ verdict: "loaded", manifests: 2, blobs: 4, fetchedBlobs: 4, notes: [], digest: index.manifest.descriptor.digest });
+  expect(app?.fetchedBytes).toBe([...amd64Image.blobs.values()].reduce((sum, bytes) => sum + bytes.byteLength, 0));
+  expect(await offline("team/app", "1")).toBe(index.manifest.descriptor.digest);
+  expect(await offline("team/app", amd64Image.manifest.descriptor.digest)).toBe(amd64Image.manifest.descriptor.digest);
+  for (const digest of amd64Image.blobs.keys()) expect(await offlineBlob("team/app", digest)).toBe(amd64Image.blobs.get(digest)?.byteLength);
+  await expect(offline("team/app", arm64Image.manifest.descriptor.digest)).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+  const asked = upstream.requests.filter((request) => request.includes("/manifests/sha256:")).sort();
+  expect(asked).toEqual([index, amd64Image].map(({ manifest }) => `GET /v2/team/app/manifests/${manifest.descriptor.digest}`).sort());
+});
+
+test("a tag of several platforms is answered with its index, every time and after a restart", async () => {
+  upstream.putImage("team/app", "1", index);
+  await load(listed("team/app:1", `team/app@${amd64Image.manifest.descriptor.digest}`));
+  for (let count = 0; count < 20; count++) expect(await offline("team/app", "1")).toBe(index.manifest.descriptor.digest);
+  await restart();
+  expect(await offline("team/app", "1")).toBe(index.manifest.descriptor.digest);
+});
+
+test("all platforms, or some; an older arm stands in for one that is not there, and a lack is told", async () => {
+  upstream.putImage("team/app", "1", index);
+  const [some] = await load(listed("team/app:1"), { platforms: [platform("linux/arm/v7"), platform("linux/s390x")] });
+  expect(some).toMatchObject({ verdict: "loaded", manifests: 2, notes: [expect.stringContaining("nothing for linux/s390x")] });
+  expect(await offline("team/app", armImage.manifest.descriptor.digest)).toBeDefined();
+  const [all] = await load(listed("team/app:1"), { platforms: "all" });
+  expect(all).toMatchObject({ verdict: "loaded", manifests: 4, blobs: 12 });
+});
+
+test("an index without any of the platforms fails, and says what it has", async () => {
+  upstream.putImage("team/app", "1", index);
+  const [app] = await load(listed("team/app:1"), { platforms: [platform("windows/amd64")] });
+  expect(app?.verdict).toBe("failed");
+  expect(String(app?.error)).toContain("nothing for windows/amd64, only for linux/amd64, linux/arm64, linux/arm/v6");
+});
+
+test("what is held and complete costs one HEAD, also in another process", async () => {
+  upstream.putImage("team/app", "1", index);
+  await load(listed("team/app:1"));
+  await restart();
+  upstream.forget();
+  expect(await load(listed("team/app:1"))).toMatchObject([{ verdict: "held", fetchedBlobs: 0, blobs: 4, manifests: 2 }]);
+  expect(upstream.requests).toEqual(["HEAD /v2/team/app/manifests/1"]);
+});
+
+test("a digest that is held and complete costs nothing", async () => {
+  upstream.putImage("team/app", "1", index);
+  const name = `team/app@${index.manifest.descriptor.digest}`;
+  await load(listed(name));
+  upstream.forget();
+  expect(await load(listed(name))).toMatchObject([{ verdict: "held" }]);
+  expect(upstream.requests).toEqual([]);
+});
+
+test("two tags and two repositories of one digest are each loaded, and each blob is fetched once", async () => {
+  const image = buildImage();
+  for (const [repository, tag] of [
+    ["team/app", "1"],
+    ["team/app", "2"],
+    ["team/copy", "1"],
+  ] as const)
+    upstream.putImage(repository, tag, image);
+  const loaded = await load(listed("team/app:1", "team/app:2", "team/copy:1"), { referrers: false });
+  expect(loaded.map(({ verdict }) => verdict)).not.toContain("failed");
+  await restart();
+  for (const [path, tag] of [
+    ["team/app", "1"],
+    ["team/app", "2"],
+    ["team/copy", "1"],
+  ] as const)
+    expect(await offline(path, tag)).toBe(image.manifest.descriptor.digest);
+  const gets = upstream.requests.filter((request) => request.includes("/blobs/"));
+  expect(gets).toHaveLength(image.blobs.size);
+});
+
+test("a tag that has moved is loaded anew, and the old one stays whole until the new one is", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  await load(listed("team/app:1"));
+  upstream.putImage("team/app", "1", arm64Image);
+  upstream.when({ kind: "blob", path: arm64Image.layers[0] }, { status: 404 });
+  expect(await load(listed("team/app:1"))).toMatchObject([{ verdict: "failed" }]);
+  expect(await offline("team/app", "1")).toBe(amd64Image.manifest.descriptor.digest);
+  await expect(offline("team/app", arm64Image.manifest.descriptor.digest)).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+});
+
+test("of an image that cannot be had whole nothing is seen, and a later load brings the rest only", async () => {
+  upstream.putImage("team/app", "1", index);
+  const { release, hold } = held();
+  upstream.when({ kind: "blob", path: amd64Image.layers[2], times: 1 }, { hold });
+  const abort = new AbortController();
+  const interrupt = (): void => abort.abort(new Error("interrupted"));
+  const loading = load(listed("team/app:1"), { signal: abort.signal, onProgress: (_, { fetchedBlobs }) => void (fetchedBlobs === 3 && interrupt()) });
+  expect(await loading).toMatchObject([{ verdict: "failed", error: { message: "interrupted" } }]);
+  await expect(offline("team/app", "1")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+  release();
+  await restart();
+  upstream.forget();
+  expect(await load(listed("team/app:1"))).toMatchObject([{ verdict: "loaded", blobs: 4 }]);
+  expect(upstream.requests.filter((request) => request.includes("/blobs/"))).toEqual([`GET /v2/team/app/blobs/${amd64Image.layers[2]}`]);
+  expect(await offline("team/app", "1")).toBe(index.manifest.descriptor.digest);
+});
+
+test("signatures come along: by the referrers API, by its tag, and by cosign's", async () => {
+  upstream.putImage("team/app", "1", index);
+  const subject = amd64Image.manifest;
+  const tag = `sha256-${hexOf(subject.descriptor.digest)}`;
+  const signature = upstream.putImage("team/app", undefined, buildArtifact(subject));
+  const cosign = upstream.putImage("team/app", `${tag}.sig`, { layers: [{ sig: "x" }] });
+  const [app] = await load(listed("team/app:1"));
+  expect(app).toMatchObject({ verdict: "loaded", manifests: 4 });
+  expect(await offline("team/app", `${tag}.sig`)).toBe(cosign.manifest.descriptor.digest);
+  expect(await offline("team/app", signature.manifest.descriptor.digest)).toBe(signature.manifest.descriptor.digest);
+  const call = { signal: new AbortController().signal, requestId: "x", purpose: "pull", mayFetch: false } as const;
+  const referrers = await cache.cache.listReferrers(repositoryAt(upstream.host, "team/app"), subject.descriptor.digest, call);
+  expect(referrers.manifests).toMatchObject([{ digest: signature.manifest.descriptor.digest, artifactType: "application/vnd.example.signature" }]);
+  for (const digest of [...signature.blobs.keys(), ...cosign.blobs.keys()]) expect(await offlineBlob("team/app", digest)).toBeGreaterThan(0);
+});
+
+test("a registry without the referrers API: its tag is loaded with all that it lists", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  const signature = upstream.putImage("team/app", undefined, buildArtifact(amd64Image.manifest));
+  const list = upstream.putReferrersTag("team/app", amd64Image.manifest.descriptor.digest);
+  upstream.when({ kind: "referrers" }, { referrers: "missing" });
+  expect(await load(listed("team/app:1"))).toMatchObject([{ verdict: "loaded", manifests: 3 }]);
+  expect(await offline("team/app", `sha256-${hexOf(amd64Image.manifest.descriptor.digest)}`)).toBe(list);
+  expect(await offline("team/app", signature.manifest.descriptor.digest)).toBeDefined();
+});
+
+test("a referrer that is listed and gone is told, and no failure", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  const signature = upstream.putImage("team/app", undefined, buildArtifact(amd64Image.manifest));
+  upstream.when({ kind: "manifest", path: signature.manifest.descriptor.digest }, { status: 404 });
+  expect(await load(listed("team/app:1"))).toMatchObject([{ verdict: "loaded", notes: [expect.stringContaining("is listed and cannot be had")] }]);
+});
+
+test("without referrers nobody is asked for them", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  await load(listed("team/app:1"), { referrers: false });
+  expect(upstream.requests.filter((request) => request.includes("sha256-") || request.includes("referrers"))).toEqual([]);
+});
+
+test("what fails for a moment is tried again; what is refused is not", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  upstream.putImage("team/no", "1", amd64Image);
+  upstream.when({ kind: "manifest", method: "HEAD", repository: "team/app", times: 1 }, { status: 503, headers: { "retry-after": "1" } });
+  upstream.when({ kind: "manifest", repository: "team/no" }, { status: 403 });
+  const retried: string[] = [];
+  const loaded = await load(listed("team/app:1", "team/no:1", "team/app:2"), { jobs: 1, onRetry: ({ written }) => retried.push(written) });
+  expect(loaded.map(({ verdict }) => verdict)).toEqual(["loaded", "failed", "failed"]);
+  expect(loaded[1]?.error).toMatchObject({ code: "DENIED" });
+  expect(loaded[2]?.error).toMatchObject({ code: "MANIFEST_UNKNOWN" });
+  expect(retried).toEqual(["team/app:1"]);
+  expect(upstream.requests.filter((request) => request.includes("team/no/manifests/1"))).toHaveLength(1);
+});
+
+test("a dry run says what is missing, fetches no blob and writes nothing", async () => {
+  upstream.putImage("team/app", "1", index);
+  const bytes = [...amd64Image.blobs.values()].reduce((sum, blob) => sum + blob.byteLength, 0);
+  expect(await load(listed("team/app:1"), { dryRun: true })).toMatchObject([{ verdict: "missing", fetchedBlobs: 4, fetchedBytes: bytes }]);
+  expect(upstream.requests.filter((request) => request.includes("/blobs/"))).toEqual([]);
+  await expect(offline("team/app", "1")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+  await load(listed("team/app:1"));
+  expect(await load(listed("team/app:1"), { dryRun: true })).toMatchObject([{ verdict: "held", fetchedBlobs: 0 }]);
+});
+
+test("a blob that somebody took out of the store is brought back", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  await load(listed("team/app:1"));
+  const gone = amd64Image.layers[2];
+  if (!gone) throw new Error("an image of three layers");
+  await rm(cache.store.layout.blob(gone));
+  await restart();
+  upstream.forget();
+  expect(await load(listed("team/app:1"), { referrers: false })).toMatchObject([{ verdict: "loaded", fetchedBlobs: 1 }]);
+  expect(upstream.requests).toEqual(["HEAD /v2/team/app/manifests/1", `GET /v2/team/app/blobs/${gone}`]);
+});
+
+test("wrong bytes are never kept, and the image is not seen", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  upstream.when({ kind: "blob", path: amd64Image.layers[2] }, { wrongBytes: true });
+  expect(await load(listed("team/app:1"))).toMatchObject([{ verdict: "failed" }]);
+  await expect(offline("team/app", "1")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+});
+
+function held(): { release: () => void; hold: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { release: resolve, hold: promise };
+}
