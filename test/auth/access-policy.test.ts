@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AccessPolicy, type AccessRules, type Action, type RequestFacts } from "../../src/auth/access-policy.ts";
@@ -10,6 +8,7 @@ import { parseRegistryHost, parseRepositoryPath, repositoryOf, type Repository }
 import { arbitraryHosts, arbitraryQuestion, arbitraryRules } from "./arbitrary-rules.ts";
 import { decidingPattern, naiveAllows, naiveLists, type PlainRules } from "./naive-policy.ts";
 import { namesOf, rulesOf, uncheckedRules, type ConditionalPolicy } from "./written-rules.ts";
+import { numbersElsewhere, refusedConfigurations, zotConfigurations, zotDecisions, zotExample } from "./zot-decisions.ts";
 
 const defaultHost = parseRegistryHost(arbitraryHosts[0]);
 
@@ -36,97 +35,42 @@ function policyOf(rules: AccessRules): AccessPolicy {
   return new AccessPolicy(rules, defaultHost);
 }
 
-const zotExample = (
-  JSON.parse(readFileSync(join(import.meta.dirname, "../config/examples/zot-access-control.json"), "utf8")) as { http: { accessControl: PlainRules } }
-).http.accessControl;
-
-/** zot's example, and small ones that each show one rule. */
-const configurations: Readonly<Record<string, PlainRules>> = {
-  S: zotExample,
-  E1: {
-    repositories: {
-      "**": { defaultPolicy: ["read"] },
-      "{infra,repos}/**": { defaultPolicy: ["read", "create"] },
-      "infra/secret": { policies: [{ users: ["alice"], actions: ["read"] }] },
-    },
-  },
-  E2: { repositories: { "pub/**": { anonymousPolicy: ["read"] } } },
-  E3: { repositories: { "**": { defaultPolicy: ["read"], policies: [{ users: ["dave"], actions: ["delete"] }] } } },
-  E4: {
-    repositories: { "**": { defaultPolicy: ["read", "create"] }, "locked/**": {} },
-    adminPolicy: { users: ["root"], groups: ["ops"], actions: ["delete"] },
-  },
-  E5: { repositories: { "infra/*": { defaultPolicy: ["read"] } } },
-  E7: { repositories: { "**": { defaultPolicy: ["create"] } } },
-  E9: { repositories: { "repo/a*": { defaultPolicy: ["read"] }, "repo/*b": { defaultPolicy: ["read", "create"] } } },
-};
-/** Lists of actions that write and do not read: such are refused when they are loaded. */
-const refused: ReadonlySet<string> = new Set(["E3", "E4", "E7"]);
-
-/** What zot's own functions say, but for the tie of E9, where zot throws dice. */
-const vectors: readonly (readonly [configuration: string, user: string, groups: readonly string[], path: string, actions: string, isListed: "+" | "-"])[] = [
-  ["S", "", [], "any", "----", "-"],
-  ["S", "", [], "tmp/a", "+---", "+"],
-  ["S", "", [], "tmp", "+---", "+"],
-  ["S", "", [], "tmp/a/b/c", "+---", "+"],
-  ["S", "", [], "infra/x", "----", "-"],
-  ["S", "", [], "repos2/repo", "----", "-"],
-  ["S", "zed", [], "any", "++--", "+"],
-  ["S", "zed", [], "tmp/a", "+++-", "+"],
-  ["S", "zed", [], "infra/x", "+---", "+"],
-  ["S", "zed", [], "infra/x/y", "++--", "+"],
-  ["S", "zed", [], "infra", "++--", "+"],
-  ["S", "zed", [], "repos2/repo", "+---", "+"],
-  ["S", "zed", [], "repos2/other", "++--", "+"],
-  ["S", "charlie", [], "any", "+++-", "+"],
-  ["S", "charlie", [], "infra/x", "+---", "+"],
-  ["S", "charlie", [], "infra/x/y", "+++-", "+"],
-  ["S", "alice", [], "any", "+++-", "+"],
-  ["S", "alice", [], "infra/x", "++++", "+"],
-  ["S", "alice", [], "infra/x/y", "+++-", "+"],
-  ["S", "alice", [], "repos2/repo", "+---", "+"],
-  ["S", "bob", [], "any", "++--", "+"],
-  ["S", "bob", [], "infra/x", "++++", "+"],
-  ["S", "bob", [], "repos2/repo", "++--", "+"],
-  ["S", "mary", [], "infra/x", "++--", "+"],
-  ["S", "mallory", [], "infra/x", "++--", "+"],
-  ["S", "mallory", [], "any", "+++-", "+"],
-  ["S", "jim", [], "infra/x", "+---", "+"],
-  ["S", "admin", [], "any", "++++", "+"],
-  ["S", "admin", [], "infra/x", "++++", "+"],
-  ["S", "admin", [], "repos2/repo", "++++", "+"],
-  ["S", "Admin", [], "any", "++--", "+"],
-  ["S", "zed", ["group2"], "any", "+++-", "+"],
-  ["E1", "zed", [], "infra/secret", "++--", "+"],
-  ["E2", "zed", [], "pub/a", "----", "-"],
-  ["E2", "", [], "pub/a", "+---", "+"],
-  ["E2", "", [], "other", "----", "-"],
-  ["E3", "dave", [], "a", "+--+", "+"],
-  ["E4", "zed", [], "locked/a", "----", "-"],
-  ["E4", "root", [], "locked/a", "---+", "+"],
-  ["E4", "zed", ["ops"], "locked/a", "---+", "+"],
-  ["E4", "root", [], "b", "++-+", "+"],
-  ["E5", "zed", [], "other", "----", "-"],
-  ["E7", "zed", [], "a", "-+--", "-"],
-  ["E9", "zed", [], "repo/ab", "++--", "+"],
-];
 const inTable: readonly Action[] = ["read", "create", "update", "delete"];
 
 describe("zot's decisions", () => {
-  test.each(vectors)("%s: '%s' of %j on %s: %s, listed %s", async (configuration, user, groups, path, decisions, isListed) => {
-    const plain = configurations[configuration] ?? {};
-    const policy = policyOf(refused.has(configuration) ? uncheckedRules(plain) : await rulesOf(plain));
-    const asked = { principal: principal(user, groups), repository: repository(path), facts };
-    const decided = inTable.map((action) => (policy.decide({ ...asked, action }).isAllowed ? "+" : "-"));
-    expect([decided.join(""), policy.isListed(asked) ? "+" : "-"]).toEqual([decisions, isListed]);
+  test("each of the list is here, or it is said where it is", () => {
+    const numbers = new Set([...zotDecisions.map(({ number }) => number), ...numbersElsewhere]);
+    expect([...numbers].toSorted((one, other) => one - other)).toEqual(Array.from({ length: 47 }, (_, index) => index + 1));
   });
 
-  test.each(vectors)("the second implementation agrees: %s: '%s' of %j on %s", (configuration, user, groups, path, decisions, isListed) => {
-    const plain = configurations[configuration] ?? {};
+  test.each(zotDecisions)(
+    "$number: $configuration, '$user' of $groups on $path: $actions",
+    async ({ configuration, user, groups, path, actions, isListed }) => {
+      const plain = zotConfigurations[configuration] ?? {};
+      const policy = policyOf(refusedConfigurations[configuration] ? uncheckedRules(plain) : await rulesOf(plain));
+      const asked = { principal: principal(user, groups), repository: repository(path), facts };
+      const decided = inTable.map((action) => (policy.decide({ ...asked, action }).isAllowed ? "+" : "-"));
+      expect([decided.join(""), policy.isListed(asked)]).toEqual([actions, isListed]);
+    },
+  );
+
+  test.each(zotDecisions)("$number: the second implementation agrees", ({ configuration, user, groups, path, actions, isListed }) => {
+    const plain = zotConfigurations[configuration] ?? {};
     const question = { user, groups, host: defaultHost, path };
     const decided = inTable.map((action) => (naiveAllows(plain, { ...question, action }, defaultHost) ? "+" : "-"));
-    expect([decided.join(""), naiveLists(plain, { ...question, action: "read" }, defaultHost) ? "+" : "-"]).toEqual([decisions, isListed]);
+    expect([decided.join(""), naiveLists(plain, { ...question, action: "read" }, defaultHost)]).toEqual([actions, isListed]);
   });
+
+  test.each(zotDecisions.filter(({ configuration }) => !refusedConfigurations[configuration]))(
+    "$number: the command line agrees",
+    async ({ configuration, user, groups, path, actions }) => {
+      const text = JSON.stringify({ defaultNs: defaultHost, registries: [{ name: defaultHost }], http: { accessControl: zotConfigurations[configuration] } });
+      const { config } = readConfig(text, { configFile: "config.json", environment: {} });
+      const asked = { user: user === "" ? undefined : user, groups, repository: path, reference: undefined, client: undefined };
+      const answers = await Promise.all(inTable.map((action) => inquire(config, { ...asked, action }, { environment: {}, nowMs: 0 })));
+      expect(answers.map(({ isAllowed }) => (isAllowed ? "+" : "-")).join("")).toBe(actions);
+    },
+  );
 
   test.each([
     ["charlie", "any", "read", 'repositories["**"].policies[0]'],
@@ -276,7 +220,7 @@ test("what there is for people without a name is nothing, something, or all ther
   const reach = async (plain: PlainRules) => policyOf(await rulesOf(plain)).anonymousReach();
   expect(await reach({ repositories: { "**": { defaultPolicy: ["read"] } } })).toBe("none");
   expect(await reach(zotExample)).toBe("some");
-  expect(await reach(configurations["E2"] ?? {})).toBe("only");
+  expect(await reach(zotConfigurations["E2"] ?? {})).toBe("only");
 });
 
 describe("a thousand and one policies", () => {

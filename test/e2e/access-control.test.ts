@@ -1,139 +1,134 @@
-/** zot's documented access rules over a real socket: what each user named in them may read, and sees in the catalog. */
-import { readFile } from "node:fs/promises";
+/** zot's decisions on repositories, over real sockets: who reads what, what the catalog shows to whom, and what is refused when it is loaded. */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
-import type { FakeUpstream } from "../support/fake-upstream.ts";
+import { numbersElsewhere, refusedConfigurations, zotConfigurations, zotDecisions, type ZotDecision } from "../auth/zot-decisions.ts";
+import { startFakeIssuer } from "../support/fake-issuer.ts";
+import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
+import { runProcess } from "../support/processes.ts";
+import { ellipticKey, jwkOf, signToken } from "../support/signed-tokens.ts";
+import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 
-const example = join(import.meta.dirname, "..", "config", "examples", "zot-access-control.json");
+/** Not Docker Hub's: there a name of one component means another. */
+const host = "registry.example";
+const repositories = [...new Set(zotDecisions.map(({ path }) => path))];
+const served = Object.keys(zotConfigurations).filter((name) => !refusedConfigurations[name]);
 const htpasswd = { htpasswd: { path: "HTPASSWD" } };
 
-interface Rules {
-  readonly accessControl: object;
-  readonly repositories: readonly string[];
+interface Asking {
+  readonly config: object;
   readonly users: readonly string[];
 }
 
-/** user (empty: nobody), repository, whether it may read, whether the catalog shows it. */
-type Row = readonly [user: string, repository: string, reads: boolean, sees: boolean];
-
-const upstreamOf = (upstream: FakeUpstream) => [{ name: "docker.io", endpoints: [upstream.url], originFallback: false }];
-
-async function serveRules({ accessControl, repositories, users }: Rules): Promise<GuardedServer> {
-  const config = { auth: htpasswd, accessControl: { ...accessControl, adminPolicy: withFiller(accessControl) } };
-  const guarded = await startGuardedServer({ repositories, config, users: [...users, "filler"], registries: upstreamOf });
-  // What the catalog is to show must be held.
-  for (const repository of repositories) expect((await guarded.get(`/v2/${repository}/manifests/1`, { user: "filler" })).status).toBe(200);
-  return guarded;
-}
-
-function withFiller(accessControl: object): object {
-  const { adminPolicy = { users: [], actions: ["read"] } } = accessControl as { adminPolicy?: { users?: string[]; groups?: string[]; actions: string[] } };
-  return { ...adminPolicy, users: [...(adminPolicy.users ?? []), "filler"] };
-}
-
-async function judge(guarded: GuardedServer, [user, repository]: Row): Promise<Row> {
-  const as = user === "" ? {} : { user };
-  const read = await guarded.get(`/v2/${repository}/manifests/1`, as);
-  const listed = await guarded.get("/v2/_catalog?n=1000", as);
-  const { repositories = [] } = (await listed.json()) as { repositories?: readonly string[] };
-  expect([200, user === "" ? 401 : 403]).toContain(read.status);
-  return [user, repository, read.status === 200, repositories.includes(`docker.io/${repository}`)];
-}
-
-describe("zot's documented rules", async () => {
-  const { http } = JSON.parse(await readFile(example, "utf8")) as { http: { accessControl: object } };
-  const repositories = ["other/app", "tmp/a", "tmp/a/b/c", "infra/x", "infra/x/y", "repos2/repo", "repos2/other"];
-  let guarded: GuardedServer;
+describe("zot's decisions", () => {
+  let folder: TemporaryFolder;
+  let imagePath = "";
   beforeAll(async () => {
-    const users = ["zed", "charlie", "alice", "bob", "mary", "mallory", "jim", "admin", "Admin"];
-    guarded = await serveRules({ accessControl: http.accessControl, repositories, users });
+    folder = await temporaryFolder();
+    imagePath = join(folder.path, "store");
+    // What a catalog is to show must be held: whoever may read nothing there is cannot bring it.
+    await using open = await start({ config: {}, users: [] });
+    for (const repository of repositories) expect((await open.get(`/v2/${repository}/manifests/1`)).status).toBe(200);
   });
-  afterAll(() => guarded?.[Symbol.asyncDispose]());
+  afterAll(() => folder?.[Symbol.asyncDispose]());
 
-  test.each<Row>([
-    ["", "other/app", false, false],
-    ["", "tmp/a", true, true],
-    ["", "tmp/a/b/c", true, true],
-    ["", "infra/x", false, false],
-    ["", "repos2/repo", false, false],
-    ...["zed", "charlie", "alice", "bob", "mary", "mallory", "jim", "admin", "Admin"].flatMap((user) =>
-      repositories.map((repository): Row => [user, repository, true, true]),
-    ),
-  ])("%j and %s", async (...row) => {
-    expect(await judge(guarded, row)).toEqual(row);
+  function start({ config, users }: Asking): Promise<GuardedServer> {
+    const registries = (upstream: { readonly url: string }): readonly object[] => [{ name: host, endpoints: [upstream.url], originFallback: false }];
+    return startGuardedServer({ repositories, users, config: { imagePath, defaultNs: host, ...config }, registries });
+  }
+
+  async function judge(guarded: GuardedServer, path: string, authorization: string | undefined) {
+    const as = authorization === undefined ? {} : { authorization };
+    const read = await guarded.get(`/v2/${path}/manifests/1`, as);
+    const head = await guarded.get(`/v2/${path}/manifests/1`, { ...as, method: "HEAD" });
+    const listed = await guarded.get("/v2/_catalog?n=1000", as);
+    const { repositories: shown = [] } = (await listed.json()) as { repositories?: readonly string[] };
+    return { statuses: [read.status, head.status], isListed: shown.includes(`${host}/${path}`) };
+  }
+
+  function expected({ user, actions, isListed }: Pick<ZotDecision, "user" | "actions" | "isListed">) {
+    const status = actions.startsWith("+") ? 200 : user === "" ? 401 : 403;
+    return { statuses: [status, status], isListed };
+  }
+
+  test("all of the list are here", () => {
+    const numbers = new Set(zotDecisions.map(({ number }) => number));
+    expect(Array.from({ length: 47 }, (_, index) => index + 1).filter((number) => !numbers.has(number))).toEqual(numbersElsewhere);
+    const shown = [...served, ...Object.keys(refusedConfigurations)];
+    expect(zotDecisions.filter(({ configuration }) => !shown.includes(configuration))).toEqual([]);
+  });
+
+  describe.each(served)("%s", (configuration) => {
+    const rows = zotDecisions.filter((row) => row.configuration === configuration);
+    let byPassword: GuardedServer;
+    beforeAll(async () => {
+      const users = [...new Set(rows.map(({ user }) => user))].filter((user) => user !== "");
+      byPassword = await start({ config: { auth: htpasswd, accessControl: zotConfigurations[configuration] }, users });
+    });
+    afterAll(() => byPassword?.[Symbol.asyncDispose]());
+
+    test.each(rows.filter(({ groups }) => groups.length === 0))("$number: '$user' on $path: $actions", async (row) => {
+      expect(await judge(byPassword, row.path, row.user === "" ? undefined : basic(row.user))).toEqual(expected(row));
+      expect(byPassword.upstream.requests).toEqual([]);
+    });
+
+    test.each(rows.filter(({ groups }) => groups.length > 0))("$number: '$user' of $groups on $path: $actions", async (row) => {
+      await using byToken = await startByToken(zotConfigurations[configuration]);
+      expect(await judge(byToken.guarded, row.path, byToken.tokenOf(row))).toEqual(expected(row));
+    });
+  });
+
+  /** Groups come from an issuer of tokens. */
+  async function startByToken(accessControl: object | undefined) {
+    const stack = new AsyncDisposableStack();
+    const key = ellipticKey();
+    const provider = await startFakeIssuer();
+    stack.defer(() => provider.close());
+    provider.keys = [jwkOf(key, { kid: "1" })];
+    const oidc = [{ issuer: provider.issuer, audiences: ["registry"], claimMapping: { username: "claims.sub", groups: "claims.groups" } }];
+    const guarded = stack.use(await start({ config: { auth: { bearer: { oidc } }, accessControl }, users: [] }));
+    const now = Math.floor(Date.now() / 1_000);
+    return {
+      guarded,
+      tokenOf: ({ user, groups }: Pick<ZotDecision, "user" | "groups">) =>
+        `Bearer ${signToken(key, { iss: provider.issuer, sub: user, aud: "registry", iat: now, exp: now + 300, groups }, { kid: "1" })}`,
+      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    };
+  }
+
+  describe.each(Object.entries(refusedConfigurations))("%s, which says what cannot be meant", (configuration, { complaint, loadable }) => {
+    const rows = zotDecisions.filter((row) => row.configuration === configuration);
+
+    test(`${rows.map(({ number }) => number).join(", ")}: does not start, and says why`, async () => {
+      const config = { port: 0, imagePath, accessControl: zotConfigurations[configuration] };
+      const configFile = join(folder.path, `${configuration}.json`);
+      await writeFile(configFile, JSON.stringify(config));
+      const root = join(import.meta.dirname, "..", "..");
+      const program = [join(root, "src", "main.ts"), "serve", "--config-file", configFile];
+      const { code, stderr } = await runProcess(join(root, "node_modules", ".bin", "node"), program);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(complaint)]);
+    });
+
+    test.each(loadable ? rows : [])("$number: '$user' of $groups on $path, once read is added", async (row) => {
+      await using byToken = await startByToken(loadable);
+      // Who could write only may read then; a catalog shows administrators all in any case.
+      const isGranted = row.actions.slice(1).includes("+");
+      const actions = isGranted ? `+${row.actions.slice(1)}` : row.actions;
+      expect(await judge(byToken.guarded, row.path, byToken.tokenOf(row))).toEqual(expected({ ...row, actions, isListed: row.isListed || isGranted }));
+    });
   });
 });
 
-describe("rules of zot's tests", () => {
-  const cases: readonly (Rules & { readonly what: string; readonly rows: readonly Row[] })[] = [
-    {
-      what: "a brace pattern that is longer than an exact name decides",
-      accessControl: {
-        repositories: {
-          "**": { defaultPolicy: ["read"] },
-          "{infra,repos}/**": { defaultPolicy: ["read"] },
-          "infra/secret": { policies: [{ users: ["alice"], actions: ["read"] }] },
-        },
-      },
-      repositories: ["infra/secret"],
-      users: ["zed"],
-      rows: [["zed", "infra/secret", true, true]],
-    },
-    {
-      what: "whoever has a name has not the rights of those without",
-      accessControl: { repositories: { "pub/**": { anonymousPolicy: ["read"] } } },
-      repositories: ["pub/a", "other/a"],
-      users: ["zed"],
-      rows: [
-        ["zed", "pub/a", false, false],
-        ["", "pub/a", true, true],
-        ["", "other/a", false, false],
-      ],
-    },
-    {
-      what: "an empty entry locks, and a listing shows administrators all",
-      accessControl: {
-        repositories: { "**": { defaultPolicy: ["read"] }, "locked/**": {} },
-        adminPolicy: { users: ["root"], groups: ["ops"], actions: ["read"] },
-        groups: { ops: { users: ["olga"] } },
-      },
-      repositories: ["locked/a", "b/a"],
-      users: ["zed", "root", "olga"],
-      rows: [
-        ["zed", "locked/a", false, false],
-        ["zed", "b/a", true, true],
-        ["root", "locked/a", true, true],
-        ["olga", "locked/a", true, true],
-      ],
-    },
-    {
-      what: "what no pattern names is closed",
-      accessControl: { repositories: { "infra/*": { defaultPolicy: ["read"] } } },
-      repositories: ["other/a", "infra/a"],
-      users: ["zed"],
-      rows: [
-        ["zed", "other/a", false, false],
-        ["zed", "infra/a", true, true],
-      ],
-    },
-  ];
-
-  test.each(cases)("$what", async ({ rows, ...rules }) => {
-    await using guarded = await serveRules(rules);
-    for (const row of rows) expect(await judge(guarded, row)).toEqual(row);
-  });
-
-  test("a page of the catalog is full of what may be seen", async () => {
-    const accessControl = { repositories: { "see/**": { defaultPolicy: ["read"] } } };
-    const repositories = ["a/hidden", "b/hidden", "see/1", "see/2", "see/3", "z/hidden"];
-    await using guarded = await serveRules({ accessControl, repositories, users: ["zed"] });
-    const pages: unknown[] = [];
-    for (let path: string | undefined = "/v2/_catalog?n=2"; path !== undefined;) {
-      const page: Response = await guarded.get(path, { user: "zed" });
-      pages.push(((await page.json()) as { repositories: unknown }).repositories);
-      path = /^<(.+)>; rel="next"$/.exec(page.headers.get("link") ?? "")?.[1];
-    }
-    expect(pages).toEqual([["docker.io/see/1", "docker.io/see/2"], ["docker.io/see/3"]]);
-  });
+test("a page of the catalog is full of what may be seen", async () => {
+  const accessControl = { repositories: { "see/**": { defaultPolicy: ["read"] } }, adminPolicy: { users: ["filler"], actions: ["read"] } };
+  const held = ["a/hidden", "b/hidden", "see/1", "see/2", "see/3", "z/hidden"];
+  await using guarded = await startGuardedServer({ repositories: held, users: ["zed", "filler"], config: { auth: htpasswd, accessControl } });
+  for (const repository of held) expect((await guarded.get(`/v2/${repository}/manifests/1`, { user: "filler" })).status).toBe(200);
+  const pages: unknown[] = [];
+  for (let path: string | undefined = "/v2/_catalog?n=2"; path !== undefined;) {
+    const page: Response = await guarded.get(path, { user: "zed" });
+    pages.push(((await page.json()) as { repositories: unknown }).repositories);
+    path = /^<(.+)>; rel="next"$/.exec(page.headers.get("link") ?? "")?.[1];
+  }
+  expect(pages).toEqual([["docker.io/see/1", "docker.io/see/2"], ["docker.io/see/3"]]);
 });
