@@ -1,90 +1,147 @@
 /**
  * HeldImages: the images that are here, as an operator counts them: what a tag means, or a manifest that nothing else held names.
- * The disk is read as it is walked; nothing of it is kept, and what readers keep in memory is left to them.
+ * The disk is read as it is walked, in a thread of its own that steps back behind whoever serves; nothing of it is kept.
  */
-import type { Digest } from "../oci/digest.ts";
-import type { Platform } from "../oci/platform.ts";
-import { repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
-import type { Tag } from "../oci/tag.ts";
-import type { Pin } from "./pins.ts";
-import type { TagRecord } from "./repository-store.ts";
+import { Worker } from "node:worker_threads";
+import { systemClock, type Clock } from "../oci/clock.ts";
+import type { RegistryHost, Repository } from "../oci/repository.ts";
+import { untilAborted } from "../oci/waiting.ts";
+import { imageNames, type HeldImage, type ImageContents } from "./held-image.ts";
+import type { HoldingsOrder, HoldingsReport } from "./holdings-thread.ts";
 import type { Store } from "./store.ts";
 import type { StoredHoldings } from "./stored-holdings.ts";
 
-/** A root of a repository: a digest that a tag means, or one that no held index names and that refers to nothing held. */
-export interface HeldImage {
-  readonly repository: Repository;
-  /** Every tag that means it, in the order of their bytes. */
-  readonly tags: readonly { readonly tag: Tag; readonly record: TagRecord }[];
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly kind: "index" | "image";
-  /** The latest pull of the root or of any manifest below it, in milliseconds since 1970; `heldSinceMs` when there was none. */
-  readonly usedAtMs: number;
-  /** When it first came, in milliseconds since 1970. */
-  readonly heldSinceMs: number;
-  /** The pin that keeps it: of one of its tags, or of the digest of any manifest of it. */
-  readonly pinned?: Pin;
-}
-
-/** Something that an image is made of. */
-export interface HeldPart {
-  readonly digest: Digest;
-  /** Its size on disk where it is held, else what the manifest that names it says; undefined when nobody says. */
-  readonly sizeBytes: number | undefined;
-  readonly mediaType: string;
-  /** For a child whose index says. */
-  readonly platform?: Platform;
-  /** True when it can be served to this registry's clients: whole by its size, and delivered by the registry or public. */
-  readonly isHeld: boolean;
-  /** "root", a child of an index, a referrer (its parent is the subject), a config, a layer. */
-  readonly role: "root" | "child" | "referrer" | "config" | "layer";
-  /** The manifest that names it, or its subject; undefined for the root. */
-  readonly parent: Digest | undefined;
-}
-
-export interface ImageContents {
-  /** The root, children of indexes, held referrers of any of them. Each digest once, a parent before its children. */
-  readonly manifests: readonly HeldPart[];
-  /** Configs and layers of the manifests that are held. Each digest once. */
-  readonly blobs: readonly HeldPart[];
-}
+export { imageNames, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
 
 export interface WalkOptions {
   /** Which images, by any of their names (`imageNames`); absent: all. */
   readonly pattern?: ((name: string) => boolean) | undefined;
   /** Only this registry's. */
   readonly registry?: RegistryHost | undefined;
+  /** Only this repository's. */
+  readonly repository?: Repository | undefined;
+  /** What the disk cannot give is thrown, not passed over: for who removes what is not named. */
+  readonly isStrict?: boolean;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface HeldImagesOptions {
+  readonly store: Store;
+  readonly holdings?: StoredHoldings;
+  readonly clock?: Clock;
+}
+
+/** A disk that gives nothing for so long is not waited for. */
+const reportMsMax = 60_000;
+/** A thread that nobody asks for so long is ended: it is some megabytes. */
+const idleMsMax = 10_000;
+
+interface Waiting {
+  readonly settle: (report: HoldingsReport) => void;
 }
 
 export class HeldImages {
   readonly #store: Store;
-  readonly #holdings: StoredHoldings;
+  readonly #clock: Clock;
+  #thread: Worker | undefined;
+  /** Who waits for a report, in the order of their orders. */
+  #waiting: Waiting[] = [];
+  #cancelEnd: (() => void) | undefined;
+  #walks = 0;
+  #walking = 0;
 
-  constructor({ store, holdings }: { readonly store: Store; readonly holdings: StoredHoldings }) {
+  constructor({ store, clock = systemClock }: HeldImagesOptions) {
     this.#store = store;
-    this.#holdings = holdings;
+    this.#clock = clock;
   }
 
   /**
-   * Every held image, as the disk gives them: repository by repository, in each the tagged ones first. A record that cannot be read is
-   * passed over. Rejects with the signal's reason.
+   * Every held image: repositories in the order of their names, in each the tagged ones first, by their first tags. What cannot be read
+   * is passed over, or thrown when `isStrict`. Rejects with the signal's reason. Leave it by `return` or `break`, or walk it to its end.
    */
-  async *walk(options: WalkOptions = {}): AsyncGenerator<HeldImage> {
-    void [this.#store, this.#holdings, options];
-    yield* [];
+  async *walk({ pattern, registry, repository, isStrict = false, signal }: WalkOptions = {}): AsyncGenerator<HeldImage> {
+    // What this process has noted belongs to it.
+    await this.#store.uses.write();
+    const walk = ++this.#walks;
+    this.#walking += 1;
+    try {
+      await this.#ask({ kind: "walk", walk, root: this.#store.layout.root, registry, repository, isStrict, nowMs: this.#clock.now() }, signal);
+      for (let isEnd = false; !isEnd;) {
+        const report = await this.#ask({ kind: "next", walk }, signal);
+        if (report.kind !== "images") throw new Error(`the store's walk answers "${report.kind}"`);
+        for (const image of report.images) {
+          signal?.throwIfAborted();
+          if (!pattern || imageNames(image).some((name) => pattern(name))) yield image;
+        }
+        isEnd = report.isEnd;
+      }
+    } finally {
+      this.#walking -= 1;
+      this.#thread?.postMessage({ kind: "end", walk } satisfies HoldingsOrder);
+      this.#endWhenIdle();
+    }
   }
 
-  /** What an image is made of, and what of it is here. */
-  async contents(image: Pick<HeldImage, "repository" | "digest">): Promise<ImageContents> {
-    void image;
-    return { manifests: [], blobs: [] };
+  /** What an image is made of, and what of it is here. What cannot be read counts as not held, or is thrown when `isStrict`. */
+  async contents(
+    image: Pick<HeldImage, "repository" | "digest">,
+    { isStrict = false, signal }: Pick<WalkOptions, "isStrict" | "signal"> = {},
+  ): Promise<ImageContents> {
+    const { repository, digest } = image;
+    const report = await this.#ask({ kind: "contents", root: this.#store.layout.root, repository, digest, isStrict }, signal);
+    if (report.kind !== "contents") throw new Error(`the store's walk answers "${report.kind}"`);
+    return report.contents;
   }
-}
 
-/** What an image is called: `host/path:tag` by each tag, or `host/path@digest` when it has none. */
-export function imageNames({ repository, tags, digest }: Pick<HeldImage, "repository" | "tags" | "digest">): readonly string[] {
-  const name = repositoryName(repository);
-  return tags.length === 0 ? [`${name}@${digest}`] : tags.map(({ tag }) => `${name}:${tag}`);
+  async #ask(order: HoldingsOrder, signal: AbortSignal | undefined): Promise<HoldingsReport> {
+    signal?.throwIfAborted();
+    this.#cancelEnd?.();
+    const { promise, resolve } = Promise.withResolvers<HoldingsReport>();
+    const cancel = this.#clock.after(reportMsMax, () => this.#giveUp("the disk gave nothing for a minute"));
+    const thread = (this.#thread ??= this.#start());
+    this.#waiting.push({
+      settle: (report) => {
+        cancel();
+        resolve(report);
+      },
+    });
+    // Only while it is waited for: an idle one keeps no process.
+    thread.ref();
+    thread.postMessage(order);
+    const report = await (signal ? untilAborted(promise, signal) : promise);
+    if (report.kind === "failure")
+      throw Object.assign(new Error(report.message), report.code === undefined ? {} : { code: report.code, syscall: report.syscall });
+    return report;
+  }
+
+  #start(): Worker {
+    const thread = new Worker(new URL("./holdings-thread.ts", import.meta.url), { name: "holdings", execArgv: [] });
+    // What one says that was given up is not the answer of the next.
+    const isOurs = (): boolean => this.#thread === thread;
+    thread.on("message", (report: HoldingsReport) => isOurs() && this.#settle(report));
+    thread.on("error", (error) => isOurs() && this.#giveUp(error.message));
+    return thread;
+  }
+
+  #settle(report: HoldingsReport): void {
+    this.#waiting.shift()?.settle(report);
+    if (this.#waiting.length > 0) return;
+    this.#thread?.unref();
+    this.#endWhenIdle();
+  }
+
+  #endWhenIdle(): void {
+    this.#cancelEnd?.();
+    if (this.#thread && this.#walking === 0 && this.#waiting.length === 0) this.#cancelEnd = this.#clock.after(idleMsMax, () => this.#giveUp("nobody asks"));
+  }
+
+  /** The thread is of no use any more: who asks next finds a new one. */
+  #giveUp(message: string): void {
+    // What it waits for may never come: nobody waits for its end.
+    void this.#thread?.terminate();
+    this.#thread = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { settle } of waiting) settle({ kind: "failure", message });
+  }
 }

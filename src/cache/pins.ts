@@ -48,10 +48,10 @@ export class Pins {
     const names = (await reads.attempt(folder, () => listFolder(folder))) ?? [];
     const pins: Pin[] = [];
     for (const name of names.sort()) {
-      const reference = referenceOfFile(name);
+      const reference = findPinnedReference(name);
       const bytes = reference && (await reads.attempt(`${folder}/${name}`, () => readFile(`${folder}/${name}`)));
       if (!reference || !bytes) continue;
-      const pin = readPin(reference, bytes);
+      const pin = parsePin(reference, bytes);
       if (pin.untilMs === undefined || pin.untilMs > clock.now()) pins.push(pin);
     }
     return pins;
@@ -90,12 +90,13 @@ export class Pins {
     const { layout, reads, clock } = this.#options;
     const path = layout.pin(repository, reference);
     const bytes = (await reads.attempt(path, () => isThere(path))) === true ? await reads.attempt(path, () => readFile(path)) : undefined;
-    const untilMs = bytes && readPin(reference, bytes).untilMs;
+    const untilMs = bytes && parsePin(reference, bytes).untilMs;
     return bytes !== undefined && (untilMs === undefined || untilMs > clock.now());
   }
 }
 
-function readPin(reference: Reference, bytes: Buffer): Pin {
+/** What a pin's file says; a torn one pins without an end. */
+export function parsePin(reference: Reference, bytes: Buffer): Pin {
   const { pinnedAt, until, reason } = parseRecord(bytes) ?? {};
   const untilMs = readTime(until);
   return {
@@ -111,7 +112,8 @@ function readTime(time: unknown): number | undefined {
   return Number.isNaN(timeMs) ? undefined : timeMs;
 }
 
-function referenceOfFile(name: string): Reference | undefined {
+/** What a file's name pins; undefined when it is not ours. */
+export function findPinnedReference(name: string): Reference | undefined {
   const digest = findDashedDigest(name);
   if (digest) return { kind: "digest", digest };
   const tag = findTag(name);

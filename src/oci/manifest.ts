@@ -24,8 +24,10 @@ export interface ManifestContent {
   readonly kind: "index" | "image";
   /** Children of an index: manifests, by digest. */
   readonly manifests: readonly Descriptor[];
-  /** Config and layers of an image. */
+  /** Config and layers of an image, the config first. */
   readonly blobs: readonly Descriptor[];
+  /** The first of `blobs`, where it is one: an artifact may have none. */
+  readonly config: Descriptor | undefined;
   readonly subject: Descriptor | undefined;
   /** What a referrers list shows: `artifactType`, else an image's config media type. */
   readonly artifactType: string | undefined;
@@ -58,6 +60,7 @@ export function readManifestContent(bytes: Uint8Array): ManifestContent {
     kind,
     manifests: findDescriptors(json["manifests"]),
     blobs: config ? [config, ...layers] : layers,
+    config,
     subject: findDescriptor(json["subject"]),
     artifactType,
     annotations: findAnnotations(json["annotations"]),

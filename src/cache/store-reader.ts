@@ -1,0 +1,59 @@
+/**
+ * StoreReader: reads the store's small files in the thread that walks through all of them. It waits for the disk where it stands, which
+ * costs a tenth of what a promise for each file does, and keeps nothing: readers' memory is left to readers.
+ */
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync, type Dirent, type Stats } from "node:fs";
+import { isErrno, isStorageFailure } from "./atomic-write.ts";
+
+export interface StoreReaderOptions {
+  /** What the disk cannot give is thrown: who is about to remove things must not take it for absent. */
+  readonly isStrict: boolean;
+}
+
+export class StoreReader {
+  readonly #isStrict: boolean;
+
+  constructor({ isStrict }: StoreReaderOptions) {
+    this.#isStrict = isStrict;
+  }
+
+  /** A file's bytes and what `stat` says of it; undefined when there is none, or it is larger than it may be. */
+  file(path: string, bytesMax: number): { readonly bytes: Buffer; readonly file: Stats } | undefined {
+    return this.#attempt(() => {
+      const handle = openSync(path, "r");
+      try {
+        const file = fstatSync(handle);
+        if (!file.isFile() || file.size > bytesMax) return undefined;
+        const bytes = Buffer.allocUnsafe(file.size);
+        return readSync(handle, bytes, 0, file.size, 0) === file.size ? { bytes, file } : undefined;
+      } finally {
+        closeSync(handle);
+      }
+    });
+  }
+
+  stat(path: string): Stats | undefined {
+    return this.#attempt(() => statSync(path, { throwIfNoEntry: false }));
+  }
+
+  /** The names in a folder, in the order of their bytes; none when there is no such folder. */
+  names(folder: string): readonly string[] {
+    return this.#attempt(() => readdirSync(folder))?.sort() ?? [];
+  }
+
+  /** The names of the folders in a folder, as the disk gives them. */
+  folders(folder: string): readonly string[] {
+    const entries: readonly Dirent[] = this.#attempt(() => readdirSync(folder, { withFileTypes: true })) ?? [];
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  }
+
+  #attempt<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+      if (this.#isStrict || !isStorageFailure(error)) throw error;
+      return undefined;
+    }
+  }
+}
