@@ -5,13 +5,13 @@
  */
 import { open, statfs, type FileHandle } from "node:fs/promises";
 import type { Clock } from "../oci/clock.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
+import { isElsewhere, type Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, Digester, digestOf, type Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import { parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
 import { repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
 import type { Tag } from "../oci/tag.ts";
-import { isStorageFailure, removeIfThere } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, isThere, removeIfThere } from "./atomic-write.ts";
 import { smallBytesMax } from "./blob-store.ts";
 import { Grants } from "./grants.ts";
 import { HeldManifests } from "./held-manifests.ts";
@@ -103,12 +103,15 @@ export class Deposits {
   async keep(host: RegistryHost, staged: StagedBlob): Promise<"kept" | "held"> {
     const { digest, path } = staged;
     if (await this.vouch(host, staged)) return "held";
-    await this.#written(digest, async () => {
-      if (!(await staged.sync())) throw new DepositRefused(digest, "it went from the store meanwhile: bring it again");
-      await this.#store.blobs.adopt(path, digest);
+    const isKept = await this.#written(digest, async () => {
+      if (!(await staged.sync()) || !(await this.#adopt(path, digest))) return false;
       await this.#store.provenance.record(host, digest, { isPublic: false });
+      return true;
     });
-    return "kept";
+    if (isKept) return "kept";
+    // Kept on behalf of somebody else at the same moment; or pruned since it was staged.
+    if (await this.vouch(host, staged)) return "held";
+    throw new DepositRefused(digest, "it went from the store meanwhile: bring it again");
   }
 
   /** Whether the blob is held and may be shown to clients of `host`: nobody has to bring it. */
@@ -139,7 +142,7 @@ export class Deposits {
     const named = manifest.descriptor.digest;
     if (digest !== undefined && named !== digest) throw new DepositRefused(digest, `the manifest's bytes are those of ${named}`);
     for (const blob of readManifestContent(bytes).blobs) {
-      if (isForeign(blob) || (await this.covers(repository.host, blob))) continue;
+      if (isElsewhere(blob) || (await this.covers(repository.host, blob))) continue;
       throw new DepositRefused(named, `it names ${blob.digest}, which is not held`);
     }
     await this.#written(named, () => this.#manifests.write(repository, manifest, { isPublic: false }));
@@ -194,6 +197,17 @@ export class Deposits {
     return { digest, sizeBytes };
   }
 
+  /** False when the temporary file is gone: somebody else has given it its name. */
+  async #adopt(path: string, digest: Digest): Promise<boolean> {
+    try {
+      await this.#store.blobs.adopt(path, digest);
+      return true;
+    } catch (error) {
+      if (isErrno(error, "ENOENT") && !(await isThere(path))) return false;
+      throw error;
+    }
+  }
+
   /** What cannot fit is refused before the disk is full of it: others write there too. */
   async #checkRoom(expected: BlobToDeposit | undefined, claimedBytes: number): Promise<void> {
     if (claimedBytes < roomCheckedFromBytes) return;
@@ -230,11 +244,6 @@ function parse(bytes: Uint8Array, mediaType: string | undefined, digest: Digest 
     if (!(error instanceof OciError)) throw error;
     throw new DepositRefused(digest ?? digestOf(bytes), error.message, { cause: error });
   }
-}
-
-/** Layers that only their maker may hand out: images are complete without them. */
-function isForeign({ mediaType, isForeign: isElsewhere }: Descriptor): boolean {
-  return isElsewhere === true || mediaType.includes(".foreign.") || mediaType.includes(".nondistributable.");
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, positionBytes: number): Promise<void> {

@@ -14,3 +14,8 @@ export interface Descriptor {
   /** Where else the bytes lie: a layer that registries need not have. */
   readonly isForeign?: boolean;
 }
+
+/** Whether it is a layer that only its maker may hand out (`urls`, a foreign media type): an image is complete without it. */
+export function isElsewhere({ mediaType, isForeign }: Pick<Descriptor, "mediaType" | "isForeign">): boolean {
+  return isForeign === true || mediaType.includes(".foreign.") || mediaType.includes(".nondistributable.");
+}

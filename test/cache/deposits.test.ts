@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DepositRefused, Deposits, StoreUnwritable } from "../../src/cache/deposits.ts";
@@ -88,6 +88,26 @@ describe("a blob", () => {
     expect(held.bytes.equals(bytes)).toBe(true);
     expect(await store.provenance.covers(other, blob.digest)).toBe(true);
     expect(await temporaryFiles(store)).toEqual([]);
+  });
+
+  test("that is staged once and kept for two registries at once is kept for both", async () => {
+    await using store = await openTestStore();
+    const deposits = arrange(store);
+    await using staged = await deposits.stage(piecesOf(bytes));
+    expect(staged.digest).toBe(blob.digest);
+    await Promise.all([host, other, host, other].map((each) => deposits.keep(each, staged)));
+    for (const each of [host, other]) expect(await deposits.covers(each, blob)).toBe(true);
+    expect(await temporaryFiles(store)).toEqual([]);
+  });
+
+  test("that was held when it was staged and has gone since is refused, not made believe", async () => {
+    await using store = await openTestStore();
+    const deposits = arrange(store);
+    await deposits.blob(host, blob, piecesOf(bytes));
+    await using staged = await deposits.stage(piecesOf(bytes), { expected: blob });
+    await rm(store.layout.blob(blob.digest), { force: true });
+    await store.clock.advance(2_000);
+    await expect(deposits.keep(host, staged)).rejects.toThrow(/went from the store meanwhile/);
   });
 
   test("whose source breaks leaves nothing, and the source's own words", async () => {

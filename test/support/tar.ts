@@ -20,7 +20,31 @@ export function tarOf(files: Readonly<Record<string, string | Uint8Array>>): Buf
   return Buffer.concat([...headers, ...entries, Buffer.alloc(2 * tarBlockBytes)]);
 }
 
-function tarHeader(name: string, sizeBytes: number): Buffer {
+/** What an archive that nobody should trust may hold beside files. */
+export interface TarEntry {
+  readonly path: string;
+  readonly content?: string | Uint8Array;
+  /** Makes it a link to this path: "1" a hard one, "2" a symbolic one; or a device ("3"), a pipe ("6"). */
+  readonly kind?: "0" | "1" | "2" | "3" | "6";
+  readonly target?: string;
+  /** What the header says, whatever follows. */
+  readonly claimedBytes?: number;
+}
+
+/** A ustar archive of these entries in this order, lies included. */
+export function tarOfEntries(entries: readonly TarEntry[]): Buffer {
+  const pieces = entries.flatMap(({ path, content = "", kind = "0", target = "", claimedBytes }) => {
+    const bytes = Buffer.from(content);
+    return [
+      tarHeader(path, claimedBytes ?? bytes.byteLength, { kind, target }),
+      bytes,
+      Buffer.alloc((tarBlockBytes - (bytes.byteLength % tarBlockBytes)) % tarBlockBytes),
+    ];
+  });
+  return Buffer.concat([...pieces, Buffer.alloc(2 * tarBlockBytes)]);
+}
+
+function tarHeader(name: string, sizeBytes: number, { kind = "0", target = "" }: { kind?: string; target?: string } = {}): Buffer {
   const isFolder = name.endsWith("/");
   const header = Buffer.alloc(tarBlockBytes);
   header.write(name, 0, 100);
@@ -29,7 +53,8 @@ function tarHeader(name: string, sizeBytes: number): Buffer {
   header.write(`${sizeBytes.toString(8).padStart(11, "0")}\0`, 124);
   header.write("00000000000\0", 136);
   header.write("        ", 148);
-  header.write(isFolder ? "5" : "0", 156);
+  header.write(isFolder ? "5" : kind, 156);
+  header.write(target, 157, 100);
   header.write("ustar\0" + "00", 257);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
