@@ -31,10 +31,24 @@ export const serveFlags: readonly ConfigFlag[] = [
   { key: "airGapped", help: "never connect to an upstream" },
   { key: "helloWorld", help: "serve hello-world out of this program" },
   { key: "pullTimeout", value: "MS", help: "how long a download may stand still (default 60000)" },
-  { key: "preloadImages", value: "FILES", help: "not supported yet" },
-  { key: "os", value: "OS", help: "only linux yet" },
-  { key: "arch", value: "ARCH", help: "only amd64 yet" },
+  { key: "preloadImages", value: "FILES", help: "lists of images, or archives, to load at the start" },
+  { key: "preloadRequired", help: "not to be ready before they are here" },
+  { key: "os", value: "OS", help: "operating system to load images for (default linux)" },
+  { key: "arch", value: "ARCH", help: "architecture to load images for (default amd64)" },
 ];
+
+/** After `load`. */
+export const loadFlags: readonly ConfigFlag[] = [
+  { key: "imageFile", value: "FILES", help: "lists or archives: files, folders, quoted globs, commas between; - is stdin" },
+  { key: "resolveRef", value: "REF", help: "name for an archive's image that has none" },
+  { key: "os", value: "OS", help: "operating system to load for (default linux)" },
+  { key: "arch", value: "ARCH", help: "architecture to load for (default amd64)" },
+  { key: "pullTimeout", value: "MS", help: "how long a download may stand still (default 60000)" },
+  { key: "defaultNs", value: "HOST", help: "registry of names without one (default docker.io)" },
+];
+
+/** What is added by `addSwitch`. */
+const ownSwitches = ["--dry-run"];
 
 /** Teaches `command` its flags. `--no-x` is what `--x=false` becomes; people need not see it. */
 export function addFlags(command: Command, flags: readonly ConfigFlag[]): void {
@@ -45,9 +59,15 @@ export function addFlags(command: Command, flags: readonly ConfigFlag[]): void {
   }
 }
 
+/** A flag of a command's own that takes no value, and `=true` and `=false` as those of the configuration do. */
+export function addSwitch(command: Command, flag: `--${string}`, help: string): void {
+  command.addOption(new Option(flag, help));
+  command.addOption(new Option(flag.replace(/^--/, "--no-")).hideHelp());
+}
+
 /** Turns `--x=true` into `--x` and `--x=false` into `--no-x`, for flags that take no value; all after `--` stays as it is. */
 export function normalizeSwitches(args: readonly string[]): readonly string[] {
-  const switches = new Set(serveFlags.filter(({ value }) => value === undefined).map(({ key }) => flagOf(key)));
+  const switches = new Set([...serveFlags.filter(({ value }) => value === undefined).map(({ key }) => flagOf(key)), ...ownSwitches]);
   const end = args.indexOf("--");
   return args.map((arg, index) => {
     const [, flag = "", value] = /^(--[a-z-]+)=(true|false)$/i.exec(arg) ?? [];
@@ -59,5 +79,5 @@ export function normalizeSwitches(args: readonly string[]): readonly string[] {
 /** The flags that were given to `command`, global ones included: key to text. */
 export function flagsOf(command: Command): ReadonlyMap<string, string> {
   const given = command.optsWithGlobals<Record<string, string | boolean | undefined>>();
-  return new Map([...globalFlags, ...serveFlags].flatMap(({ key }) => (given[key] === undefined ? [] : [[key, String(given[key])]])));
+  return new Map([...globalFlags, ...serveFlags, ...loadFlags].flatMap(({ key }) => (given[key] === undefined ? [] : [[key, String(given[key])]])));
 }

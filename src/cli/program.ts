@@ -4,7 +4,8 @@ import { packageVersion } from "../config/package-version.ts";
 import type { AuthCheckOptions } from "./auth-check.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { errorLines, isMisuse } from "./error-lines.ts";
-import { addFlags, flagsOf, globalFlags, normalizeSwitches, serveFlags } from "./flag-table.ts";
+import { addFlags, addSwitch, flagsOf, globalFlags, loadFlags, normalizeSwitches, serveFlags } from "./flag-table.ts";
+import type { LoadCommandOptions } from "./load.ts";
 
 const helpColumnsMax = 100;
 
@@ -49,6 +50,18 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     return runServe({ flags: flagsOf(command), io });
   });
   addFlags(serve, serveFlags);
+
+  const load = define(program, "load", "Bring images here that lists name, or archives hold.", loadExamples, async (command) => {
+    const { load: runLoad } = await import("./load.ts");
+    return runLoad({ flags: flagsOf(command), io, ...command.opts<LoadFlags>() });
+  });
+  addFlags(load, loadFlags);
+  load
+    .option("--platform <PLATFORMS>", "for these: os/arch[/variant], with commas; or all")
+    .option("--jobs <N>", "images at once (default 4)")
+    .option("--no-referrers", "leave signatures and bills of material")
+    .option("--json", "print JSON");
+  addSwitch(load, "--dry-run", "say what is missing, and fetch no blob");
 
   const health = define(program, "health", "Ask a running server whether it is alive.", healthExamples, async (command) => {
     const { health: runHealth } = await import("./health.ts");
@@ -103,6 +116,7 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
   return program;
 }
 
+type LoadFlags = Omit<LoadCommandOptions, "flags" | "io">;
 type AuthCheckFlags = Omit<AuthCheckOptions, "flags" | "io">;
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {
@@ -146,6 +160,14 @@ const serveExamples = [
   "ociregistry --config-file config.yaml serve --port=5000 --log-level debug",
   "OCIREGISTRY_TAG_TTL=5m ociregistry serve --image-path ./cache",
   "ociregistry serve --image-path ./cache --air-gapped",
+];
+const loadExamples = [
+  "ociregistry load --image-file images.txt",
+  "kubectl get pods -A -o yaml | ociregistry load --image-file - --platform linux/amd64,linux/arm64",
+  "helm template my-chart | ociregistry load --image-file - --jobs 8 --dry-run",
+  "ociregistry load --image-file 'lists/*.txt,extra.yaml' --config-file config.yaml",
+  "docker save my/app:1 | ociregistry load --image-file -",
+  "ociregistry load --image-file app.tar --resolve-ref registry.example.com/my/app:1",
 ];
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { accessControlOf, clientAuthOf } from "./client-auth-of.ts";
 import type { Config, EndpointConfig, RegistryConfig, ServerTlsConfig, TagTtl, UpstreamTlsConfig, VerifyConfig } from "./config.ts";
+import { findPlatform, type Platform } from "../oci/platform.ts";
 import type { ScopedAuthConfig } from "./credential-config.ts";
 import { authOf } from "./credential-of.ts";
 import type { ParsedConfig } from "./schema.ts";
@@ -34,6 +35,12 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     whenGoneMs: goneAge(parsed.whenGone),
     pullTimeoutMs: parsed.pullTimeout,
     helloWorld: parsed.helloWorld,
+    platforms: platformsOf(parsed),
+    ownPlatform: ownPlatformOf(parsed),
+    preloadImages: parsed.preloadImages,
+    preloadRequired: parsed.preloadRequired,
+    imageFile: parsed.imageFile,
+    resolveRef: parsed.resolveRef,
     registries: parsed.registries.map(registryOf),
     serverTls: serverTlsOf(parsed.serverTlsConfig),
     trustedProxies: parsed.trustedProxies,
@@ -46,6 +53,16 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     auth: clientAuthOf(parsed),
     accessControl: accessControlOf(parsed.accessControl),
   };
+}
+
+function platformsOf(parsed: ParsedConfig): Config["platforms"] {
+  const named = parsed.platforms.filter((platform) => platform !== "all");
+  if (named.length < parsed.platforms.length) return "all";
+  return named.length > 0 ? named : [ownPlatformOf(parsed)];
+}
+
+function ownPlatformOf({ os, arch }: ParsedConfig): Platform {
+  return findPlatform(`${os}/${arch}`) ?? { os, architecture: arch };
 }
 
 function goneAge(whenGone: ParsedConfig["whenGone"]): number {

@@ -3,6 +3,7 @@
  * The vocabulary that people write is `schema.ts`; every key is described in `docs/config.md`.
  */
 import type { AccessControlConfig, ClientAuthConfig } from "./client-auth-config.ts";
+import type { Platform } from "../oci/platform.ts";
 import type { AuthConfig, ScopedAuthConfig } from "./credential-config.ts";
 
 export interface Config {
@@ -38,6 +39,18 @@ export interface Config {
   /** A blob's body may stand still for so long. */
   readonly pullTimeoutMs: number;
   readonly helloWorld: boolean;
+  /** What images are loaded for. */
+  readonly platforms: readonly Platform[] | "all";
+  /** The same as `os` and `arch` alone say. */
+  readonly ownPlatform: Platform;
+  /** Lists and archives to load at the start, with commas between; undefined: none. */
+  readonly preloadImages: string | undefined;
+  /** Not to be ready before they are here. */
+  readonly preloadRequired: boolean;
+  /** Lists and archives for the command `load`. */
+  readonly imageFile: string | undefined;
+  /** The name of an archive's only image. */
+  readonly resolveRef: string | undefined;
   readonly registries: readonly RegistryConfig[];
   readonly serverTls: ServerTlsConfig | undefined;
   /** CIDRs (or addresses) whose `X-Forwarded-*` count. */

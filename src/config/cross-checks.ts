@@ -1,6 +1,7 @@
 /** What one key alone cannot show: names that clash, ports taken twice, halves without their other half. */
 import { RegistryNames, type ListedRegistry } from "../oci/registry-names.ts";
 import { OciError } from "../oci/errors.ts";
+import { findPlatform } from "../oci/platform.ts";
 import type { ParsedAuth } from "./auth-schema.ts";
 import { checkAuth, noticesOfAuth } from "./auth-checks.ts";
 import { checkClientAuth, noticesOfClientAuth } from "./client-auth-checks.ts";
@@ -18,9 +19,17 @@ export function crossCheck(parsed: ParsedConfig): readonly Finding[] {
     ...checkPorts(parsed),
     ...checkServerTls(parsed.serverTlsConfig),
     ...checkNames(parsed),
+    ...checkPlatform(parsed),
     ...checkClientAuth(parsed),
     ...parsed.registries.flatMap((registry, index) => checkRegistry(registry, ["registries", index])),
   ];
+}
+
+function checkPlatform({ os, arch }: ParsedConfig): readonly Finding[] {
+  const isOs = !os.includes("/") && findPlatform(`${os}/amd64`) !== undefined;
+  if (isOs && findPlatform(`${os}/${arch}`)) return [];
+  const key = isOs ? "arch" : "os";
+  return [{ path: [key], message: `${key}: "${key === "os" ? os : arch}" is no word of a platform, such as linux/arm64` }];
 }
 
 /** What is allowed and yet perhaps not meant. */

@@ -8,7 +8,6 @@ import { isList, type RawMap, type RawValue } from "./yaml-source.ts";
 
 /** `[]` stands for each item of a list, `*` for each key of a map. */
 const keysNotYet: readonly string[] = [
-  "arch",
   "auth.apikey",
   "auth.bearer.awsSecretsManager",
   "auth.bearer.upstreamTokenEndpoint",
@@ -17,13 +16,8 @@ const keysNotYet: readonly string[] = [
   "auth.sessionDriver",
   "auth.sessionKeysFile",
   "http.allowOrigin",
-  "imageFile",
   "listConfig.*",
-  "os",
-  "platforms",
-  "preloadImages",
   "pruneConfig.*",
-  "resolveRef",
 ];
 
 /**

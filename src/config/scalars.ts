@@ -1,6 +1,7 @@
 /** The kinds of value that a configuration's keys take. All read texts, since files, variables and flags all hold texts. */
 import { isIP } from "node:net";
 import { z } from "zod";
+import { findPlatform } from "../oci/platform.ts";
 import { findRegistryHost } from "../oci/repository.ts";
 import { findDurationMs } from "./durations.ts";
 import { cronProblem, isTimezone } from "./schedules.ts";
@@ -27,6 +28,11 @@ export function wholeNumber(min: number, max: number) {
     return number >= min && number <= max ? number : undefined;
   });
 }
+
+/** What an image is for: one platform, or all. */
+export const platform = kind(z.string({ error: "must be text" }), "os/arch or os/arch/variant, such as linux/arm64, or all", (written) =>
+  written === "all" ? "all" : findPlatform(written),
+);
 
 export const port = wholeNumber(0, 65_535);
 

@@ -14,6 +14,8 @@ export interface ImageLists {
   readonly references: readonly ListedReference[];
   /** Files and folders that hold images themselves (an archive, an OCI layout): for whoever takes such, else a problem. */
   readonly archives: readonly string[];
+  /** What comes by stdin, where that is an archive: `-` is among `archives` then. */
+  readonly input: AsyncIterable<Uint8Array> | undefined;
   readonly problems: readonly ListProblem[];
 }
 
@@ -46,7 +48,7 @@ export async function readImageLists(sources: readonly string[], { names, standa
       if (!references.has(key)) references.set(key, listed);
     }
   }
-  return { references: [...references.values()], archives: found.archives, problems };
+  return { references: [...references.values()], archives: found.archives, input: found.input, problems };
 }
 
 function keyOf({ repository, tag, digest }: ListedReference): string {

@@ -6,6 +6,7 @@ import type { ListProblem } from "./listed-reference.ts";
 export interface ListFiles {
   readonly texts: readonly { readonly file: string; readonly text: string }[];
   readonly archives: readonly string[];
+  readonly input: AsyncIterable<Uint8Array> | undefined;
   readonly problems: readonly ListProblem[];
 }
 
@@ -17,18 +18,25 @@ export interface ListFileOptions {
 /** `kubectl get pods -A -o yaml` of a large cluster is some 100 MiB. */
 const listBytesMax = 512 * 1024 * 1024;
 const filesMax = 10_000;
+/** What tells an archive. */
+const headBytes = 512;
 
 export async function findListFiles(sources: readonly string[], { standardInput, signal }: ListFileOptions): Promise<ListFiles> {
   const texts: { file: string; text: string }[] = [];
   const archives: string[] = [];
   const problems: ListProblem[] = [];
+  let input: AsyncIterable<Uint8Array> | undefined;
   const refuse = (file: string, message: string): void => void problems.push({ file, line: 0, message });
   for (const word of sources.flatMap((source) => source.split(",")).map((source) => source.trim())) {
     if (word === "") continue;
     signal?.throwIfAborted();
     if (word === "-") {
       if (!standardInput) refuse("-", "nothing comes by stdin here");
-      else if (!texts.some(({ file }) => file === "-")) texts.push({ file: "-", text: await readAll(standardInput()) });
+      else if (!archives.includes("-") && !texts.some(({ file }) => file === "-")) {
+        const read = await readInput(standardInput());
+        if (typeof read === "string") texts.push({ file: "-", text: read });
+        else [input] = [read, archives.push("-")];
+      }
       continue;
     }
     const files = await filesOf(word);
@@ -41,7 +49,7 @@ export async function findListFiles(sources: readonly string[], { standardInput,
       else texts.push({ file, text: read.text });
     }
   }
-  return { texts, archives, problems };
+  return { texts, archives, input, problems };
 }
 
 async function filesOf(word: string): Promise<readonly string[]> {
@@ -66,7 +74,7 @@ async function readFileText(file: string): Promise<"archive" | { readonly text: 
   if (!found) return { problem: "no such file" };
   if (found.isDirectory()) return (await statIfThere(join(file, "oci-layout"))) ? "archive" : { problem: "a folder, and no OCI layout" };
   await using handle = await open(file);
-  const head = Buffer.alloc(512);
+  const head = Buffer.alloc(headBytes);
   const { bytesRead } = await handle.read(head, 0, head.byteLength, 0);
   if (isArchive(head.subarray(0, bytesRead))) return "archive";
   if (head.subarray(0, bytesRead).includes(0)) return { problem: "neither text nor an archive of images" };
@@ -87,8 +95,27 @@ async function statIfThere(path: string): Promise<Awaited<ReturnType<typeof stat
   return await stat(path).catch(() => undefined); // Whatever the reason: it cannot be read, and that is said.
 }
 
-async function readAll(input: AsyncIterable<Uint8Array>): Promise<string> {
+/** Its text; or all of it again, where it begins as an archive does. Throws where a text is larger than a list can be. */
+async function readInput(input: AsyncIterable<Uint8Array>): Promise<string | AsyncIterable<Uint8Array>> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of input) pieces.push(piece);
-  return Buffer.concat(pieces).toString("utf8");
+  let sizeBytes = 0;
+  const reader = input[Symbol.asyncIterator]();
+  for (let next = await reader.next(); next.done !== true; next = await reader.next()) {
+    pieces.push(next.value);
+    sizeBytes += next.value.byteLength;
+    if (sizeBytes >= headBytes && isArchive(Buffer.concat(pieces).subarray(0, headBytes))) return joined(pieces, reader);
+    if (sizeBytes >= headBytes) break;
+  }
+  for await (const piece of { [Symbol.asyncIterator]: () => reader }) {
+    sizeBytes += piece.byteLength;
+    if (sizeBytes > listBytesMax) throw new Error(`stdin: a list of more than ${listBytesMax} bytes`);
+    pieces.push(piece);
+  }
+  const whole = Buffer.concat(pieces);
+  return isArchive(whole) ? joined(pieces, reader) : whole.toString("utf8");
+}
+
+async function* joined(first: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* first;
+  yield* { [Symbol.asyncIterator]: () => rest };
 }

@@ -2,6 +2,7 @@
  * loadImages: brings the images of a list here, some at a time. Each stands for itself: one that fails is told and costs the others
  * nothing; one that is here already costs one HEAD.
  */
+import { Deposits } from "../cache/deposits.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { OciError } from "../oci/errors.ts";
 import { referenceName } from "../oci/reference.ts";
@@ -11,6 +12,11 @@ import type { ListedReference } from "./listed-reference.ts";
 import { Slots } from "./slots.ts";
 
 export type { LoadParts, LoadTally };
+
+/** What loading takes, out of what a command or the server has opened. */
+export function loadPartsOf({ registry, upstream, store, clock }: Omit<LoadParts, "deposits">): LoadParts {
+  return { registry, upstream, store, clock, deposits: new Deposits({ store, clock }) };
+}
 
 export interface LoadOptions extends Pick<ImageLoadOptions, "platforms" | "referrers" | "dryRun" | "signal"> {
   /** Images at once. */

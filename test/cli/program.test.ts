@@ -8,7 +8,6 @@ import { runLine } from "./captured-io.ts";
 
 describe("a command line that makes no sense ends with 2 and one line", () => {
   test.each([
-    ["load --image-file x", /unknown command 'load'/],
     ["config chek", /unknown command 'chek' \(Did you mean check\?\)/],
     ["serve --prot 1", /unknown option '--prot' \(Did you mean --port\?\)/],
     ["serve more", /too many arguments for 'serve'/],
@@ -16,7 +15,10 @@ describe("a command line that makes no sense ends with 2 and one line", () => {
     ["serve --hello-world=yes", /unknown option '--hello-world=yes'/],
     ["serve --port 80x", /--port: port is "80x", which is not a whole number/],
     ["serve --air-gapped --pull-timeout=soon", /--pull-timeout: pullTimeout is "soon"/],
-    ["serve --preload-images images.txt", /--preload-images: not supported yet: preloadImages/],
+    ["serve --arch a/b/c", /--arch: arch: "a\/b\/c" is no word of a platform/],
+    ["load", /load wants to know what: --image-file images.txt/],
+    ["load --image-file x --jobs 0", /--jobs: "0" is not a whole number from 1 to 64/],
+    ["load --image-file x --platform arm64", /--platform: "arm64" is not os\/arch/],
     ["--log-level loud config check", /--log-level: logLevel is "loud", which is none of/],
     ["health --url ftp://x", /--url: "ftp:\/\/x" is not an http or https url/],
     ["--port 1 serve", /unknown option '--port'/],

@@ -29,6 +29,12 @@ describe("where a value comes from", () => {
       whenGoneMs: Infinity,
       pullTimeoutMs: 60_000,
       helloWorld: false,
+      platforms: [{ os: "linux", architecture: "amd64" }],
+      ownPlatform: { os: "linux", architecture: "amd64" },
+      preloadImages: undefined,
+      preloadRequired: false,
+      imageFile: undefined,
+      resolveRef: undefined,
       registries: [],
       serverTls: undefined,
       trustedProxies: [],
@@ -301,16 +307,34 @@ describe("what is wrong with a configuration", () => {
   });
 });
 
+describe("platforms", () => {
+  const platformsOf = async (text: string): Promise<unknown> => (await loadText(text)).config.platforms;
+
+  test("are os and arch, or a list in their place, or all", async () => {
+    expect(await platformsOf("")).toEqual([{ os: "linux", architecture: "amd64" }]);
+    expect(await platformsOf("arch: aarch64\n")).toEqual([{ os: "linux", architecture: "arm64" }]);
+    expect(await platformsOf("arch: arm64\nplatforms: [linux/arm/v7, windows/amd64]\n")).toEqual([
+      { os: "linux", architecture: "arm", variant: "v7" },
+      { os: "windows", architecture: "amd64" },
+    ]);
+    expect(await platformsOf("platforms: [linux/arm64, all]\n")).toBe("all");
+  });
+
+  test("that are none are refused", async () => {
+    expect(await problemsOf("platforms: [arm64]\n")).toEqual([
+      expect.stringContaining('"arm64", which is not os/arch or os/arch/variant, such as linux/arm64, or all'),
+    ]);
+    expect(await problemsOf("os: lin/ux\n")).toEqual([expect.stringContaining('os: "lin/ux" is no word of a platform')]);
+  });
+});
+
 describe("keys of what is not built yet", () => {
   test.each([
-    ["port: 1\npreloadImages: a.txt\n", ["config.yaml:2: not supported yet: preloadImages (line 2)"]],
     [
       "pruneConfig:\n  enabled: true\n  type: created\n",
       ["config.yaml:2: not supported yet: pruneConfig.enabled (line 2)", "config.yaml:3: not supported yet: pruneConfig.type (line 3)"],
     ],
     ["pruneConfig: { dryrun: true }\n", ["config.yaml:1: not supported yet: pruneConfig.dryrun (line 1)"]],
-    ["arch: arm64\n", ["config.yaml:1: not supported yet: arch (line 1)"]],
-    ["platforms: [linux/arm64]\n", ["config.yaml:1: not supported yet: platforms (line 1)"]],
     [
       "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n  secureSession: true\n",
       ["config.yaml:4: not supported yet: auth.apikey (line 4)", "config.yaml:5: not supported yet: auth.secureSession (line 5)"],
@@ -318,14 +342,6 @@ describe("keys of what is not built yet", () => {
     ['{\n  "http": {\n    "auth": { "openid": { "providers": {} } }\n  }\n}\n', ["config.yaml:3: not supported yet: http.auth.openid (line 3)"]],
   ])("%j", async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems);
-  });
-
-  test("are refused from variables and flags as well", async () => {
-    expect(await problemsOf("", { environment: { OCIREGISTRY_PRELOAD_IMAGES: "a" } })).toEqual([
-      "OCIREGISTRY_PRELOAD_IMAGES: not supported yet: preloadImages",
-    ]);
-    expect(await problemsOf("", { flags: { preloadImages: "a" } })).toEqual(["--preload-images: not supported yet: preloadImages"]);
-    expect(await problemsOf("", { flags: { os: "linux", arch: "amd64" } })).toEqual([]);
   });
 });
 
