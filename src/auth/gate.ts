@@ -68,6 +68,11 @@ export class Gate {
     this.#challenges = new Challenges(options.challenge, options.names);
   }
 
+  /** Whether there is any way to learn who asks. */
+  get asksWho(): boolean {
+    return this.#takesHeaders || this.#options.certificates !== undefined;
+  }
+
   /** Decides; a refusal of something that was shown may be kept waiting. Rejects with the signal's reason only. */
   admit(wanted: Wanted, visit: Visit): Admission | Promise<Admission> {
     const identity = recall(this.#options, visit);
@@ -156,6 +161,7 @@ export class Gate {
     const challenge = wanted.kind === "ping" && this.#takesHeaders ? this.#challenges.write(wanted, visit) : undefined;
     const admitted = (rule: string): Admitted => ({ kind: "admitted", principal, mayFetch: true, rule, challenge });
     if (wanted.kind === "metrics") return this.#decideMetrics({ principal, access }, visit, admitted);
+    if (wanted.kind === "admin") return this.#decideAdmin({ principal, access }, visit, admitted);
     if (wanted.kind === "catalog" && access && !tokenAllowsCatalog(access)) return this.#lacksScope(principal, wanted, visit);
     if (principal || access) return admitted("authentication");
     if (this.#letsStrangersIn(wanted, visit)) return admitted(this.#hasAnonymous ? "anonymousPolicy" : "no method of authentication");
@@ -166,6 +172,16 @@ export class Gate {
     const { principal } = identity;
     const decision = this.#options.access?.policy.decideMetrics(principal) ?? { isAllowed: principal !== undefined, rule: "no accessControl" };
     return decision.isAllowed ? admitted(decision.rule) : this.#deny(identity, { kind: "metrics" }, visit, { rule: decision.rule, reason: undefined });
+  }
+
+  /** A token that says what it permits permits images: it does not administrate, whoever it names. */
+  #decideAdmin(identity: Identity, visit: Visit, admitted: (rule: string) => Admitted): Admission {
+    const { principal, access } = identity;
+    const wanted = { kind: "admin" } as const;
+    const action = visit.method === "DELETE" ? "delete" : "read";
+    const isAdmin = this.#options.access?.policy.isActiveAdmin({ principal, facts: () => this.#facts(undefined, visit) }, { repository: "", action });
+    if (isAdmin !== true) return this.#deny(identity, wanted, visit, { rule: "adminPolicy", reason: "accessControl.adminPolicy is for those whom it names" });
+    return access ? this.#lacksScope(principal, wanted, visit) : admitted("adminPolicy");
   }
 
   get #hasAnonymous(): boolean {
@@ -191,7 +207,12 @@ export class Gate {
     visit: Visit,
     { rule, reason }: { readonly rule: string; readonly reason: string | undefined },
   ): Refused {
-    const what = wanted.kind === "repository" ? `${wanted.action} ${policyName(wanted.repository, this.#options.names().defaultHost)}` : `see this`;
+    const what =
+      wanted.kind === "repository"
+        ? `${wanted.action} ${policyName(wanted.repository, this.#options.names().defaultHost)}`
+        : wanted.kind === "admin"
+          ? "administrate"
+          : "see this";
     if (principal) {
       const why = reason === undefined ? "" : `: ${reason}`;
       return { kind: "refused", status: 403, message: `${principal.name} may not ${what}${why}`, challenge: undefined, principal, rule, reason };

@@ -6,8 +6,8 @@ import type { Evidence } from "./authenticator.ts";
 
 /** What is asked for. */
 export type Wanted =
-  /** To be here at all. "ping" is `/v2/`, where clients learn how to log in. */
-  | { readonly kind: "ping" | "presence" | "catalog" | "metrics" }
+  /** To be here at all. "ping" is `/v2/`, where clients learn how to log in; "admin" is to administrate. */
+  | { readonly kind: "ping" | "presence" | "catalog" | "metrics" | "admin" }
   | {
       readonly kind: "repository";
       readonly action: Extract<Action, "read" | "create" | "delete">;

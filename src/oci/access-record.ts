@@ -9,7 +9,7 @@ export interface AccessRecord {
   readonly method: string;
   /** The client's address without its port. */
   readonly client: string;
-  /** `read`, `create`, `delete` of a repository; else what was asked for: `ping`, `catalog`, `metrics`. */
+  /** `read`, `create`, `delete` of a repository; else what was asked for: `ping`, `catalog`, `metrics`, `admin`. */
   readonly action: string;
   readonly repository: Repository | undefined;
   /** Undefined: somebody without a name. */

@@ -9,6 +9,8 @@ import type { Registry } from "../oci/registry.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
 import type { Holdings } from "../oci/views.ts";
+import { adminPaths, answerAdmin, type AdminActions } from "./admin.ts";
+import { AdminDoor, type AdminDoorOptions } from "./admin-door.ts";
 import { apiVersionHeader, jsonAnswer, textAnswer, type Answer } from "./answer.ts";
 import { BlobAnswers } from "./blobs.ts";
 import { BufferPool } from "./buffer-pool.ts";
@@ -58,6 +60,12 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly bufferPool?: BufferPool;
   /** The token service that answers here, while there is one. It asks itself who asks. */
   readonly tokens?: () => TokenAnswer | undefined;
+  /** What the administrative routes do, and who may use them without a name; undefined: there are none. */
+  readonly admin?: AdminOptions;
+}
+
+interface AdminOptions extends Pick<AdminDoorOptions, "open"> {
+  readonly actions: AdminActions;
 }
 
 type Handler = (exchange: Exchange) => Answer | Promise<Answer | Response>;
@@ -80,6 +88,11 @@ export function createApp(options: AppOptions): App {
     return answer ? answerTokens(exchange, answer) : api(exchange);
   });
   for (const path of tokenPaths) app.all(path, routed(tokens));
+  const { admin } = options;
+  if (admin) {
+    const door = new AdminDoor({ guard, open: admin.open });
+    app.all(adminPaths, routed(serve("other", (exchange) => answerAdmin(exchange, { door, actions: admin.actions }))));
+  }
   app.all("*", routed(serveApi));
   return Object.assign(app, { serveApi: (bindings: NodeBindings) => serveApi({ bindings }) });
 }
@@ -93,6 +106,14 @@ export function createProbeApp(options: ExchangeSettings, guard?: Guard): App {
   const metrics = async (exchange: Exchange): Promise<Answer> => onlyReading(exchange) ?? (await answerMetrics(options));
   app.all(metricsPath, routed(serve("probe", async (exchange) => (guard ? guard.pass({ kind: "metrics" }, exchange, metrics) : metrics(exchange)))));
   app.notFound(routed(serve("other", async (exchange) => unknownPath(exchange))));
+  return app;
+}
+
+/** An app of probes and the administrative routes, for a socket that only its owner can open: nobody is asked who he is. */
+export function createAdminApp(options: ExchangeSettings, actions: AdminActions): App {
+  const app = createProbeApp(options);
+  const door = { pass: (_exchange: Exchange, serve: () => Answer | Promise<Answer>) => serve() };
+  app.all(adminPaths, routed(servant(options)("other", (exchange) => answerAdmin(exchange, { door, actions }))));
   return app;
 }
 

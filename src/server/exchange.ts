@@ -78,6 +78,21 @@ export class Exchange {
     return Array.isArray(value) ? value.join(", ") : value;
   }
 
+  /** Their lower-case names. */
+  headerNames(): readonly string[] {
+    return this.#incoming ? Object.keys(this.#incoming.headers) : [...(this.#asked.request?.headers.keys() ?? [])];
+  }
+
+  /** Whether the client has asked for this media type by its name. */
+  accepts(mediaType: string): boolean {
+    return (this.header("accept") ?? "").split(",").some((range) => range.split(";", 1)[0]?.trim().toLowerCase() === mediaType);
+  }
+
+  /** Who is connected: by the connection itself, and by the PROXY header that came over it. Empty where there is no connection. */
+  get peers(): readonly string[] {
+    return [this.#incoming?.socket.remoteAddress, this.#asked.bindings.peer].filter((address) => address !== undefined);
+  }
+
   /** The request with its body, where it came by fetch. */
   get request(): Request | undefined {
     return this.#asked.request;

@@ -37,6 +37,18 @@ export class Guard {
     return this.#options.gate?.() !== undefined;
   }
 
+  /** Whether there is any way to learn who asks. */
+  get asksWho(): boolean {
+    return this.#options.gate?.()?.asksWho === true;
+  }
+
+  /** Answers a request that no gate need look at: 403, with `message`. */
+  refuse(wanted: Wanted, exchange: Exchange, { rule, message }: { readonly rule: string; readonly message: string }): Answer {
+    const refused: Refused = { kind: "refused", status: 403, message, challenge: undefined, principal: undefined, rule, reason: undefined };
+    this.#options.audit?.refused(recordOf(refused, wanted, exchange, exchange.visit()));
+    return refusalAnswer(refused);
+  }
+
   /** Lets the request through to `serve`, at once when the gate decides at once, or answers it. */
   pass<Result extends Served>(wanted: Wanted, exchange: Exchange, serve: (exchange: Exchange, admitted: Admitted | undefined) => Result): Result | Served {
     const gate = this.#options.gate?.();

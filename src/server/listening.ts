@@ -20,6 +20,8 @@ export interface ListeningOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** A Unix socket, in place of both. */
+  readonly path?: string;
   readonly log: Log;
   readonly clock?: Clock;
   readonly tls?: ListeningTls;
@@ -132,9 +134,10 @@ function refuseInvalidCertificate(socket: TLSSocket, log: Log): void {
   socket.destroy();
 }
 
-async function bind(server: Server, { host, port }: Pick<ListeningOptions, "host" | "port">): Promise<{ host: string; port: number }> {
+async function bind(server: Server, { host, port, path }: Pick<ListeningOptions, "host" | "port" | "path">): Promise<{ host: string; port: number }> {
+  if (path !== undefined) return await listenOn(server, { path });
   try {
-    return await listenOn(server, host, port);
+    return await listenOn(server, { host, port });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (host === "::" && (code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL")) return bind(server, { host: "0.0.0.0", port });
@@ -149,13 +152,16 @@ function reasonOf(code: unknown, error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function listenOn(server: Server, host: string, port: number): Promise<{ host: string; port: number }> {
+function listenOn(
+  server: Server,
+  where: { readonly host: string; readonly port: number } | { readonly path: string },
+): Promise<{ host: string; port: number }> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port, backlog: 1_024 }, () => {
+    server.listen({ ...where, backlog: 1_024 }, () => {
       server.off("error", reject);
       const address = server.address();
-      resolve(typeof address === "object" && address ? { host: address.address, port: address.port } : { host, port });
+      resolve(typeof address === "object" && address ? { host: address.address, port: address.port } : { host: address ?? "", port: 0 });
     });
   });
 }

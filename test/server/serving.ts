@@ -1,5 +1,6 @@
 /** The app in front of a registry in memory, with what it told of each request; by `app.request`, or on a real port. */
-import { createApp, type App, type AppOptions } from "../../src/server/app.ts";
+import type { AdminActions, AdminBlob, AdminManifest, AdminPruned } from "../../src/server/admin.ts";
+import { createApp, type App, type AppOptions, type ExchangeSettings } from "../../src/server/app.ts";
 import { listen, type Listener, type ListeningOptions } from "../../src/server/listening.ts";
 import { systemClock } from "../../src/oci/clock.ts";
 import { silentLog } from "../../src/oci/log.ts";
@@ -36,18 +37,14 @@ export function serving({ registries = [], ...options }: Partial<AppOptions> & {
   const app = createApp({
     registry,
     holdings: { listRepositories: async () => ({ repositories: [] }) },
-    status: { upstreams: () => [], fills: () => ({ running: 0, waiting: 0, readers: 0 }), store: () => ({ writable: true }) },
+    ...exchangeSettings(),
     names: () => names,
     unlisted: () => "public",
-    clock: systemClock,
-    log: silentLog,
+    admin: { open: "off", actions: recordedActions() },
     onRequest: (record) => {
       records.push(record);
       for (const { count, resolve } of waiting) if (records.length >= count) resolve();
     },
-    metrics: async () => ({ contentType: "text/plain; version=0.0.4", text: "# none\n" }),
-    unready: () => undefined,
-    draining: () => false,
     stallTimeoutMs: 60_000,
     stallTimeoutMinMs: 0,
     version: "1.2.3",
@@ -59,6 +56,56 @@ export function serving({ registries = [], ...options }: Partial<AppOptions> & {
     records,
     told: (count) => (records.length >= count ? Promise.resolve() : new Promise((resolve) => waiting.push({ count, resolve }))),
   };
+}
+
+/** What every app needs, telling nobody. */
+export function exchangeSettings(): ExchangeSettings {
+  return {
+    status: { upstreams: () => [], fills: () => ({ running: 0, waiting: 0, readers: 0 }), store: () => ({ writable: true }) },
+    clock: systemClock,
+    log: silentLog,
+    onRequest: () => {},
+    metrics: async () => ({ contentType: "text/plain; version=0.0.4", text: "# none\n" }),
+    unready: () => undefined,
+    draining: () => false,
+  };
+}
+
+export interface RecordedActions extends AdminActions {
+  /** What was asked for, without its signal. */
+  readonly calls: (readonly [string, unknown?])[];
+  manifests: readonly AdminManifest[];
+  blobs: readonly AdminBlob[];
+  pruned: readonly AdminPruned[];
+}
+
+/** Administrative actions that do nothing but remember. */
+export function recordedActions(): RecordedActions {
+  const calls: (readonly [string, unknown?])[] = [];
+  const record = (name: string, asked: { readonly signal: AbortSignal }): void => {
+    const { signal: _, ...query } = asked;
+    calls.push([name, query]);
+  };
+  const actions: RecordedActions = {
+    calls,
+    manifests: [],
+    blobs: [],
+    pruned: [],
+    async listManifests(query) {
+      record("listManifests", query);
+      return actions.manifests;
+    },
+    async listBlobs(query) {
+      record("listBlobs", query);
+      return actions.blobs;
+    },
+    async prune(query) {
+      record("prune", query);
+      return { images: actions.pruned, sizeBytes: actions.pruned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+    },
+    stop: () => void calls.push(["stop"]),
+  };
+  return actions;
 }
 
 /** Listens on a free port of 127.0.0.1; closes, cutting what is open, when disposed of. */
