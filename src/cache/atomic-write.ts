@@ -3,7 +3,7 @@
  * power cut leaves garbage under a temporary name at the worst.
  */
 import { constants } from "node:fs";
-import { mkdir, open, rename, stat, unlink } from "node:fs/promises";
+import { mkdir, open, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 export interface AtomicWriteOptions {
@@ -91,6 +91,35 @@ export async function removeIfThere(path: string): Promise<void> {
     await unlink(path);
   } catch (error) {
     if (!isStorageFailure(error)) throw error;
+  }
+}
+
+/** Removes a file; false when there was none. Throws the system's error for anything else. */
+export async function unlinkIfThere(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+/** Removes a folder in which nothing is left. Throws the system's error for anything but that. */
+export async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENOTDIR", "ENOTEMPTY", "EEXIST")) throw error;
+  }
+}
+
+/** What happened in a folder, that is what names came and went, survives a power cut. Nothing happens when it is not there. */
+export async function syncFolderIfThere(folder: string): Promise<void> {
+  try {
+    await syncFolder(folder);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
   }
 }
 

@@ -2,16 +2,17 @@
  * BlobStore: exact bytes by digest, whoever asked for them. It knows nothing of registries: who may see which bytes is the
  * provenance's affair. A file of another size than expected, or small bytes with another digest, count as absent.
  */
-import { chmod, open, stat, type FileHandle } from "node:fs/promises";
+import { chmod, link, open, rename, stat, unlink, utimes, type FileHandle } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { algorithmOf, digestOf, findDigest, type Digest } from "../oci/digest.ts";
 import { manifestBytesMax } from "../oci/manifest.ts";
-import { publish, writeAtomic } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, publish, writeAtomic } from "./atomic-write.ts";
 import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
+import type { StoreChanges } from "./store-changes.ts";
 import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 
 /** Blobs up to this size are answered from memory when they are asked for often. */
@@ -31,6 +32,7 @@ export interface BlobStoreOptions {
   readonly clock: Clock;
   readonly background: Background;
   readonly reads: DiskReads;
+  readonly changes: StoreChanges;
 }
 
 export class BlobStore {
@@ -39,11 +41,14 @@ export class BlobStore {
   readonly #clock: Clock;
   readonly #background: Background;
   readonly #reads: DiskReads;
+  readonly #changes: StoreChanges;
   readonly #bytes: TrustedFiles<Buffer>;
+  readonly #readers = new Map<Digest, number>();
   readonly #open = new Map<Digest, Promise<OpenBlob | undefined>>();
   readonly #distrusted = new LRUCache<Digest, { readonly inode: number; readonly atMs: number }>({ max: distrustedMax });
 
-  constructor({ layout, instance, clock, background, reads }: BlobStoreOptions) {
+  constructor({ layout, instance, clock, background, reads, changes }: BlobStoreOptions) {
+    this.#changes = changes;
     this.#background = background;
     this.#reads = reads;
     this.#layout = layout;
@@ -105,6 +110,7 @@ export class BlobStore {
     const path = this.#layout.blob(digest);
     await writeAtomic(path, bytes, { temporaryPath: await this.#instance.temporaryPath(), mode: 0o444 });
     this.#bytes.forget(path);
+    await this.#tellWritten(digest);
   }
 
   /** Gives a synced file that was checked its final name. */
@@ -114,6 +120,64 @@ export class BlobStore {
     this.#bytes.forget(this.#layout.blob(digest));
     this.#open.delete(digest); // Its readers keep the file that they have.
     this.#distrusted.delete(digest);
+    await this.#tellWritten(digest);
+  }
+
+  /**
+   * Something that is held names the blob from now on: whoever was about to remove it finds its time changed, and leaves it. False when
+   * it is not there (any more). Where the file is somebody else's, and its time cannot be set, nothing happens.
+   */
+  async touch(digest: Digest): Promise<boolean> {
+    const path = this.#layout.blob(digest);
+    const now = new Date(this.#clock.now());
+    try {
+      await utimes(path, now, now);
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
+      if (!isStorageFailure(error)) throw error;
+    }
+    await this.#tellWritten(digest);
+    return true;
+  }
+
+  /** True while somebody reads the blob's file in this process. */
+  isRead(digest: Digest): boolean {
+    return this.#readers.has(digest);
+  }
+
+  /**
+   * Removes the blob, if its time is still `mtimeMs`. It is taken aside first and looked at there, so that whoever touches it either is
+   * seen or misses it; "changed": it is back in its place. Throws the system's error.
+   */
+  async remove(digest: Digest, { mtimeMs }: { readonly mtimeMs: number }): Promise<"removed" | "absent" | "changed"> {
+    const path = this.#layout.blob(digest);
+    const aside = await this.#instance.temporaryPath();
+    try {
+      await rename(path, aside);
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return "absent";
+      throw error;
+    }
+    const isChanged = (await stat(aside)).mtimeMs !== mtimeMs;
+    if (isChanged) await linkUnlessThere(aside, path);
+    await unlink(aside);
+    this.#bytes.forget(path);
+    this.#open.delete(digest); // Its readers keep the file that they have.
+    if (isChanged) return "changed";
+    this.#changes.blobRemoved(digest);
+    return "removed";
+  }
+
+  async #tellWritten(digest: Digest): Promise<void> {
+    const path = this.#layout.blob(digest);
+    const file = await this.#reads.attempt(path, () => stat(path));
+    if (file) this.#changes.blobWritten(digest, file);
+  }
+
+  #countReaders(digest: Digest, by: 1 | -1): void {
+    const count = (this.#readers.get(digest) ?? 0) + by;
+    if (count > 0) this.#readers.set(digest, count);
+    else this.#readers.delete(digest);
   }
 
   async #openFile(digest: Digest): Promise<OpenBlob | undefined> {
@@ -122,7 +186,9 @@ export class BlobStore {
       const handle = await open(path, "r");
       const file = await this.#reads.attempt(path, () => handle.stat());
       if (file && !this.#isDistrusted(digest, file.ino)) {
-        return new OpenBlob({ handle, sizeBytes: file.size, inode: file.ino, clock: this.#clock, background: this.#background, reads: this.#reads });
+        const common = { clock: this.#clock, background: this.#background, reads: this.#reads };
+        const onReaders = (by: 1 | -1): void => this.#countReaders(digest, by);
+        return new OpenBlob({ handle, sizeBytes: file.size, inode: file.ino, onReaders, ...common });
       }
       await handle.close();
       return undefined;
@@ -145,6 +211,8 @@ export interface OpenBlobOptions extends Pick<BlobStoreOptions, "clock" | "backg
   readonly handle: FileHandle;
   readonly sizeBytes: number;
   readonly inode: number;
+  /** One more, or one fewer. */
+  readonly onReaders: (by: 1 | -1) => void;
 }
 
 /** One open file and how many read it; it closes a little after the last has left. */
@@ -155,12 +223,14 @@ export class OpenBlob {
   readonly #clock: Clock;
   readonly #background: Background;
   readonly #reads: DiskReads;
+  readonly #onReaders: (by: 1 | -1) => void;
   #confirmedAtMs: number;
   #readers = 0;
   #closed = false;
   #cancelClose: () => void;
 
-  constructor({ handle, sizeBytes, inode, clock, background, reads }: OpenBlobOptions) {
+  constructor({ handle, sizeBytes, inode, clock, background, reads, onReaders }: OpenBlobOptions) {
+    this.#onReaders = onReaders;
     this.handle = handle;
     this.sizeBytes = sizeBytes;
     this.inode = inode;
@@ -184,17 +254,28 @@ export class OpenBlob {
     if (this.#closed) return false;
     this.#cancelClose();
     this.#readers += 1;
+    this.#onReaders(1);
     return true;
   }
 
   release(): void {
     this.#readers -= 1;
+    this.#onReaders(-1);
     if (this.#readers === 0) this.#cancelClose = this.#clock.after(lingerMs, () => this.#close());
   }
 
   #close(): void {
     this.#closed = true;
     this.#background.run("close a blob", this.handle.close());
+  }
+}
+
+/** A name for a file that has another, unless somebody wrote a file of that name meanwhile. */
+async function linkUnlessThere(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
   }
 }
 

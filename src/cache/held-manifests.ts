@@ -4,7 +4,7 @@
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
-import { parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
+import { namedDescriptors, parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
 import type { Answered } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import type { Grants } from "./grants.ts";
@@ -14,6 +14,9 @@ import type { TrustedFile } from "./trusted-files.ts";
 
 /** Manifests that could not be written: what a HEAD promised must still be got. */
 const unkeptBytesMax = 8 * 1024 * 1024;
+
+/** Blobs that one manifest keeps from being removed just now: no image has more layers. */
+const touchedMax = 1_024;
 
 type Answer = Manifest & Answered;
 
@@ -88,6 +91,14 @@ export class HeldManifests {
     const { subject } = readManifestContent(bytes);
     await this.#parts.grants.putNamed(repository, bytes);
     await this.#parts.store.repositories.putManifest(repository, { ...record, ...(subject ? { subject: subject.digest } : {}) });
+    await this.#touchNamed(record.digest, bytes);
+  }
+
+  /** Whoever is about to remove one of these as needed by nobody finds out, in whatever process: after the record, not before. */
+  async #touchNamed(digest: Digest, bytes: Uint8Array): Promise<void> {
+    const { blobs } = this.#parts.store;
+    const named = namedDescriptors(readManifestContent(bytes)).slice(0, touchedMax);
+    for (const one of [digest, ...named.map((descriptor) => descriptor.digest)]) await blobs.touch(one);
   }
 
   /** The same object for the same bytes, so that what is derived from it can be derived once. */

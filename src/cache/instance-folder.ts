@@ -20,8 +20,12 @@ export const partEnding = ".part";
 /** Ending of a fill's file that was left, or taken over, and waits to be gone on with. */
 export const claimedEnding = ".claimed";
 
-const heartbeatMs = 10_000;
-const silenceMs = 60_000;
+/** The folder beside those of the processes in which evictors agree who evicts. */
+export const evictionFolder = "eviction";
+
+/** How often a process shows that it lives, and how long one may be silent before it is taken for dead. */
+export const heartbeatMs = 10_000;
+export const silenceMs = 60_000;
 const sweepEveryMs = 30_000;
 /** A claimed part that nobody asked for in this time is given up. */
 const claimedLifeMs = 24 * 3_600_000;
@@ -169,6 +173,7 @@ export class InstanceFolder {
 
   async #sweepOnce(): Promise<void> {
     for (const name of await listFolder(this.#tmp)) {
+      if (name === evictionFolder) continue; // Nobody's own: whoever evicts next reads what the last one left there.
       const folder = join(this.#tmp, name);
       try {
         if (folder === this.path) await this.#dropOld(folder);

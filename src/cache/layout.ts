@@ -56,7 +56,12 @@ export class Layout {
   }
 
   delivery(host: RegistryHost, digest: Digest): string {
-    return `${this.host(host)}/_deliveries/${sharded(digest)}`;
+    return this.deliveryIn(hostFolder(host), digest);
+  }
+
+  /** The same, of the registry whose folder is called `folder`, whoever that is. */
+  deliveryIn(folder: string, digest: Digest): string {
+    return `${this.upstreams()}/${folder}/_deliveries/${sharded(digest)}`;
   }
 
   repository(repository: Repository): string {

@@ -7,7 +7,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { findDescriptors } from "../oci/manifest.ts";
 import type { Repository } from "../oci/repository.ts";
-import { writeAtomic } from "./atomic-write.ts";
+import { removeIfEmpty, unlinkIfThere, writeAtomic } from "./atomic-write.ts";
 import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import { findDashedDigest, type Layout } from "./layout.ts";
@@ -47,6 +47,20 @@ export class ReferrersStore {
     const record = { manifests: manifests.map(({ sizeBytes, ...rest }) => ({ ...rest, size: sizeBytes })) };
     await writeAtomic(path, formatRecord(record), { temporaryPath: await this.#instance.temporaryPath(), modifiedAtMs: checkedAtMs });
     this.#answers.forget(path);
+  }
+
+  /** The manifest `digest`, whose subject is `subject`, is held no more. Throws the system's error. */
+  async remove(repository: Repository, subject: Digest, digest: Digest): Promise<void> {
+    await unlinkIfThere(this.#layout.referrer(repository, subject, digest));
+    await removeIfEmpty(this.#layout.referrers(repository, subject));
+  }
+
+  /** Nobody asks any more what refers to `subject`: it is held no more. Throws the system's error. */
+  async removeAll(repository: Repository, subject: Digest): Promise<void> {
+    const folder = this.#layout.referrers(repository, subject);
+    for (const name of await listFolder(folder)) await unlinkIfThere(`${folder}/${name}`);
+    this.#answers.forget(this.#layout.referrersAnswer(repository, subject));
+    await removeIfEmpty(folder);
   }
 
   /** Digests of held manifests that name `subject`. */

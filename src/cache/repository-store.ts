@@ -11,12 +11,13 @@ import { findDigest, type Digest } from "../oci/digest.ts";
 import { bareMediaType } from "../oci/manifest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
-import { isErrno, isStorageFailure, mark, writeAtomic } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, mark, unlinkIfThere, writeAtomic } from "./atomic-write.ts";
 import { isAbsence, type DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
 import { hasEntries, listFolder } from "./list-folder.ts";
 import { formatRecord, parseRecord } from "./record.ts";
+import type { StoreChanges } from "./store-changes.ts";
 import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 
 /** What a tag meant when the upstream was last asked. */
@@ -52,6 +53,7 @@ export interface RepositoryStoreOptions {
   readonly clock: Clock;
   readonly background: Background;
   readonly reads: DiskReads;
+  readonly changes: StoreChanges;
 }
 
 export class RepositoryStore {
@@ -60,6 +62,7 @@ export class RepositoryStore {
   readonly #clock: Clock;
   readonly #background: Background;
   readonly #reads: DiskReads;
+  readonly #changes: StoreChanges;
   readonly #tags: TrustedFiles<TagRecord>;
   readonly #manifests: TrustedFiles<ManifestRecord>;
   readonly #links: TrustedFiles<{ readonly sizeBytes: number }>;
@@ -67,7 +70,8 @@ export class RepositoryStore {
   readonly #checked = new LRUCache<string, number>({ max: notesMax });
   #cancelNote: (() => void) | undefined;
 
-  constructor({ layout, instance, clock, background, reads }: RepositoryStoreOptions) {
+  constructor({ layout, instance, clock, background, reads, changes }: RepositoryStoreOptions) {
+    this.#changes = changes;
     this.#background = background;
     this.#reads = reads;
     this.#layout = layout;
@@ -97,6 +101,7 @@ export class RepositoryStore {
     this.#checked.delete(path);
     await this.#write(path, { digest, mediaType, size: sizeBytes }, checkedAtMs);
     this.#tags.forget(path);
+    this.#changes.repositoryChanged(repository, "grew");
   }
 
   /** The upstream has confirmed what the tag means: remembered now, put on disk (as the file's mtime) with others later. */
@@ -150,6 +155,7 @@ export class RepositoryStore {
     if (subject) await mark(this.#layout.referrer(repository, subject, digest));
     await this.#write(path, { digest, mediaType, size: sizeBytes, fetchedAt, ...(subject ? { subject } : {}) }, nowMs);
     this.#manifests.forget(path);
+    this.#changes.repositoryChanged(repository, "grew");
   }
 
   /** What `findManifest` finds, and when it was last used (`mtimeMs`), read from the disk and not kept in memory: for who walks through all of them. */
@@ -203,6 +209,31 @@ export class RepositoryStore {
   /** True when the repository's folder has links at all: one that a copy or an older hand made may lack them. */
   async hasLinks(repository: Repository): Promise<boolean> {
     return (await this.#list(this.#layout.links(repository))).length > 0;
+  }
+
+  /** Forgets a tag, if it means `digest`. Throws the system's error. */
+  async removeTag(repository: Repository, tag: Tag, digest: Digest): Promise<void> {
+    const path = this.#layout.tag(repository, tag);
+    if ((await this.readTag(repository, tag))?.digest !== digest) return;
+    await unlinkIfThere(path);
+    this.#checked.delete(path);
+    this.#tags.forget(path);
+    this.#changes.repositoryChanged(repository, "shrank");
+  }
+
+  /** The repository holds this manifest no more. Throws the system's error. */
+  async removeManifest(repository: Repository, digest: Digest): Promise<void> {
+    const path = this.#layout.manifest(repository, digest);
+    await unlinkIfThere(path);
+    this.#manifests.forget(path);
+    this.#changes.repositoryChanged(repository, "shrank");
+  }
+
+  /** The repository may not show this digest any more, for all that is held. Throws the system's error. */
+  async removeLink(repository: Repository, digest: Digest): Promise<void> {
+    const path = this.#layout.link(repository, digest);
+    await unlinkIfThere(path);
+    this.#links.forget(path);
   }
 
   /** Only its owner may set a file's time: another's is written anew, and is ours then. */

@@ -17,6 +17,7 @@ import { nameOfThisProcess } from "./process-name.ts";
 import { Provenance } from "./provenance.ts";
 import { ReferrersStore } from "./referrers-store.ts";
 import { RepositoryStore } from "./repository-store.ts";
+import { StoreChanges } from "./store-changes.ts";
 import { Uses } from "./uses.ts";
 
 export interface StoreOptions {
@@ -31,6 +32,8 @@ export class Store {
   readonly layout: Layout;
   readonly instance: InstanceFolder;
   readonly reads: DiskReads;
+  /** What this process writes and removes. */
+  readonly changes: StoreChanges;
   readonly blobs: BlobStore;
   readonly provenance: Provenance;
   readonly repositories: RepositoryStore;
@@ -56,9 +59,11 @@ export class Store {
     this.instance = instance;
     const reads = new DiskReads({ clock, log });
     this.reads = reads;
-    this.blobs = new BlobStore({ layout, instance, clock, background, reads });
+    const changes = new StoreChanges();
+    this.changes = changes;
+    this.blobs = new BlobStore({ layout, instance, clock, background, reads, changes });
     this.provenance = new Provenance({ layout, clock, reads });
-    this.repositories = new RepositoryStore({ layout, instance, clock, background, reads });
+    this.repositories = new RepositoryStore({ layout, instance, clock, background, reads, changes });
     this.referrers = new ReferrersStore({ layout, instance, clock, reads });
     this.pins = new Pins({ layout, instance, clock, reads });
     this.uses = new Uses({ repositories: this.repositories, clock, background });

@@ -1,0 +1,334 @@
+/**
+ * Census: the images that are held, what each needs, and what every file takes. Taken from the disk, kept up to date by what this
+ * process writes and removes; what others do is seen when it is taken again, or when a repository is looked at before something of it
+ * goes. Blobs are looked at before what names them: a file that has the same time when it is to go was needed by nobody meanwhile.
+ */
+import { stat } from "node:fs/promises";
+import { findDigest, type Digest } from "../../oci/digest.ts";
+import type { Clock } from "../../oci/clock.ts";
+import { readManifestContent } from "../../oci/manifest.ts";
+import { repositoryName, type Repository } from "../../oci/repository.ts";
+import { isErrno } from "../atomic-write.ts";
+import type { HeldImage, HeldImages } from "../held-images.ts";
+import { folders } from "../layout.ts";
+import { listFolder } from "../list-folder.ts";
+import type { Store } from "../store.ts";
+import { allocatedBytes, type StoreListener } from "../store-changes.ts";
+import { subjectOfTags } from "./about.ts";
+import type { CensusImage } from "./census-image.ts";
+import type { Stock } from "./choice.ts";
+import { Column, DigestTable } from "./digest-table.ts";
+import { recordBytesOf } from "./record-bytes.ts";
+import { Rests } from "./rests.ts";
+
+export interface CensusOptions {
+  readonly store: Store;
+  readonly images: Pick<HeldImages, "walk">;
+  readonly clock: Clock;
+  /** For each millisecond of work so many of rest. */
+  readonly restFactor: number;
+}
+
+interface CensusRepository {
+  readonly repository: Repository;
+  /** Of its folders, when they were looked at. */
+  readonly mtimes: string;
+  readonly images: readonly CensusImage[];
+  /** What its records and folders take. */
+  readonly recordBytes: number;
+}
+
+export class Census implements StoreListener {
+  readonly table = new DigestTable();
+  readonly #options: CensusOptions;
+  readonly #repositories = new Map<string, CensusRepository>();
+  readonly #changed = new Map<string, Repository>();
+  readonly #needers = new Column();
+  readonly #bytes = new Column();
+  readonly #mtimes = new Column();
+  #blobBytes = 0;
+  #fileCount = 0;
+  #recordBytes = 0;
+  #isSized = false;
+  #isRemoving = false;
+  #isComplete = false;
+
+  constructor(options: CensusOptions) {
+    this.#options = options;
+  }
+
+  /** True once every file has been seen: what the store takes is known. */
+  get isSized(): boolean {
+    return this.#isSized;
+  }
+
+  /** True once every image has been seen: what nobody needs is known. */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** What blobs, records and folders take on the disk, in bytes; temporary files are not in it. */
+  get takenBytes(): number {
+    return this.#blobBytes + this.#recordBytes;
+  }
+
+  /** Files of blobs, as they are known. */
+  get fileCount(): number {
+    return this.#fileCount;
+  }
+
+  get imageCount(): number {
+    return [...this.#repositories.values()].reduce((sum, { images }) => sum + images.length, 0);
+  }
+
+  /** What may be chosen from, as it is known now. */
+  stock(isBusy: Stock["isBusy"]): Stock {
+    const images = [...this.#repositories.values()].flatMap((one) => one.images);
+    return { table: this.table, images, needers: this.#needers, bytes: this.#bytes, isBusy };
+  }
+
+  imagesOf(repository: Repository): readonly CensusImage[] {
+    return this.#repositories.get(repositoryName(repository))?.images ?? [];
+  }
+
+  /** How many images need this digest. */
+  neededBy(id: number): number {
+    return this.#needers.get(id);
+  }
+
+  bytesOf(id: number): number {
+    return this.#bytes.get(id);
+  }
+
+  /** When the blob's file was written or touched last, as far as we know; 0 for none. */
+  mtimeOf(id: number): number {
+    return this.#mtimes.get(id);
+  }
+
+  /** Blobs that no image needs, and that nobody has written or touched since `beforeMs` (milliseconds since 1970). */
+  *unneeded(beforeMs: number): Generator<number> {
+    for (let id = 0; id < this.table.count; id++) {
+      if (this.#mtimes.get(id) > 0 && this.#needers.get(id) === 0 && this.#mtimes.get(id) < beforeMs) yield id;
+    }
+  }
+
+  /** Looks at every blob's file: after that it is known what the store takes. Throws the signal's reason. */
+  async takeBlobs(signal?: AbortSignal): Promise<void> {
+    const rests = this.#rests(signal);
+    const seen = new Set<number>();
+    const knownCount = this.table.count;
+    for await (const { digest, file } of blobFiles(this.#options.store.layout.root)) {
+      await rests.pause();
+      const id = this.table.put(digest);
+      seen.add(id);
+      this.#setBlob(id, allocatedBytes(file), file.mtimeMs);
+    }
+    for (let id = 0; id < knownCount; id++) {
+      if (seen.has(id) || this.#mtimes.get(id) === 0) continue;
+      await this.#lookAtBlob(id); // Written by us while we looked elsewhere, or gone.
+      await rests.pause();
+    }
+    this.#isSized = true;
+  }
+
+  /** Looks at every image, and gives each as it is found: after that it is known what nobody needs. Throws the signal's reason. */
+  async *takeImages(signal?: AbortSignal): AsyncGenerator<CensusImage> {
+    const rests = this.#rests(signal);
+    const unseen = new Set(this.#repositories.keys());
+    let found: { readonly repository: Repository; readonly mtimes: string; readonly images: CensusImage[] } | undefined;
+    for await (const held of this.#options.images.walk({ isStrict: true, signal })) {
+      const name = repositoryName(held.repository);
+      if (!found || repositoryName(found.repository) !== name) {
+        if (found) await this.#replace(found);
+        this.#changed.delete(name);
+        unseen.delete(name);
+        found = { repository: held.repository, mtimes: await this.#mtimesOf(held.repository), images: [] };
+      }
+      const image = await this.#imageOf(held);
+      found.images.push(image);
+      yield image;
+      await rests.pause();
+    }
+    if (found) await this.#replace(found);
+    for (const name of unseen) if (!this.#changed.has(name)) this.#forget(name);
+    this.#isComplete = true;
+  }
+
+  /** Looks again at what this process has changed since. */
+  async catchUp(signal?: AbortSignal): Promise<void> {
+    const rests = this.#rests(signal);
+    for (let [repository] = this.#changed.values(); repository; [repository] = this.#changed.values()) {
+      await this.#look(repository, signal);
+      await rests.pause();
+    }
+  }
+
+  /** Looks at a repository again if anybody has changed it since it was looked at. */
+  async confirm(repository: Repository, signal?: AbortSignal): Promise<void> {
+    const name = repositoryName(repository);
+    const known = this.#repositories.get(name)?.mtimes;
+    if (this.#changed.has(name) || known !== (await this.#mtimesOf(repository))) await this.#look(repository, signal);
+  }
+
+  /** Whether no process has used the image since it was looked at, as far as that is written down; what was is remembered. */
+  async isUnused(image: CensusImage): Promise<boolean> {
+    const { repository, manifests } = image;
+    const { repositories } = this.#options.store;
+    const records = await Promise.all(manifests.map((id) => repositories.readManifest(repository, this.table.digestOf(id))));
+    const usedAtMs = Math.max(0, ...records.map((record) => Math.round(record?.mtimeMs ?? 0)));
+    if (usedAtMs <= Math.max(image.usedAtMs, image.heldSinceMs)) return true;
+    const known = this.#repositories.get(repositoryName(repository));
+    const images = this.imagesOf(repository).map((one) => (one === image ? { ...image, usedAtMs } : one));
+    if (known) this.#repositories.set(repositoryName(repository), { ...known, images });
+    return false;
+  }
+
+  /** Looks how large the files of an image are, where that is not known. */
+  async measure({ needs }: CensusImage): Promise<number> {
+    if (!this.#isSized) for (const id of needs) if (this.#mtimes.get(id) === 0) await this.#lookAtBlob(id);
+    return needs.reduce((sum, id) => sum + this.#bytes.get(id), 0);
+  }
+
+  /** Removes images by `work`: what it removes of the repositories' records is not news, and known when it is done. */
+  async removing(repositories: readonly Repository[], isLeft: (image: CensusImage) => CensusImage | undefined, work: () => Promise<void>): Promise<void> {
+    this.#isRemoving = true;
+    try {
+      await work();
+    } catch (error) {
+      for (const repository of repositories) this.#changed.set(repositoryName(repository), repository);
+      throw error;
+    } finally {
+      this.#isRemoving = false;
+    }
+    for (const repository of repositories) {
+      const images = this.imagesOf(repository).flatMap((image) => isLeft(image) ?? []);
+      await this.#replace({ repository, mtimes: await this.#mtimesOf(repository), images });
+    }
+  }
+
+  repositoryChanged(repository: Repository, how: "grew" | "shrank"): void {
+    if (how === "grew" || !this.#isRemoving) this.#changed.set(repositoryName(repository), repository);
+  }
+
+  blobWritten(digest: Digest, { allocatedBytes: bytes, mtimeMs }: { readonly allocatedBytes: number; readonly mtimeMs: number }): void {
+    this.#setBlob(this.table.put(digest), bytes, mtimeMs);
+  }
+
+  blobRemoved(digest: Digest): void {
+    this.#setBlob(this.table.put(digest), 0, 0);
+  }
+
+  async #look(repository: Repository, signal: AbortSignal | undefined): Promise<void> {
+    this.#changed.delete(repositoryName(repository));
+    const mtimes = await this.#mtimesOf(repository);
+    const images: CensusImage[] = [];
+    for await (const held of this.#options.images.walk({ repository, isStrict: true, signal })) images.push(await this.#imageOf(held));
+    await this.#replace({ repository, mtimes, images });
+  }
+
+  async #lookAtBlob(id: number): Promise<void> {
+    const file = await statIfThere(this.#options.store.layout.blob(this.table.digestOf(id)));
+    this.#setBlob(id, file ? allocatedBytes(file) : 0, file?.mtimeMs ?? 0);
+  }
+
+  /** When names last came or went in the folders that say what a repository holds. */
+  async #mtimesOf(repository: Repository): Promise<string> {
+    const { layout } = this.#options.store;
+    const manifests = layout.manifests(repository);
+    const paths = [layout.tags(repository), layout.pins(repository), `${manifests}/sha256`, `${manifests}/sha512`];
+    return (await Promise.all(paths.map(async (path) => (await statIfThere(path))?.mtimeMs ?? 0))).join(" ");
+  }
+
+  #setBlob(id: number, bytes: number, mtimeMs: number): void {
+    this.#blobBytes += bytes - this.#bytes.get(id);
+    this.#fileCount += Number(mtimeMs > 0) - Number(this.#mtimes.get(id) > 0);
+    this.#bytes.set(id, bytes);
+    this.#mtimes.set(id, mtimeMs);
+  }
+
+  #rests(signal: AbortSignal | undefined): Rests {
+    return new Rests({ clock: this.#options.clock, factor: this.#options.restFactor, signal });
+  }
+
+  async #imageOf({ repository, digest, tags, heldSinceMs, usedAtMs, pinned }: HeldImage): Promise<CensusImage> {
+    const names = tags.map(({ tag }) => tag);
+    const about = subjectOfTags(names);
+    return {
+      repository,
+      root: this.table.put(digest),
+      tags: names,
+      ...(await this.#partsOf(repository, digest)),
+      heldSinceMs,
+      usedAtMs,
+      isPinned: pinned !== undefined,
+      about: about && this.table.put(about),
+    };
+  }
+
+  /** Everything below a manifest: its children, what refers to any of them, and what those name. */
+  async #partsOf(repository: Repository, root: Digest): Promise<Pick<CensusImage, "manifests" | "needs">> {
+    const { repositories, blobs, referrers } = this.#options.store;
+    const manifests: number[] = [];
+    const needs = new Set<number>([this.table.put(root)]);
+    const waiting = [root];
+    for (let digest = waiting.shift(); digest; digest = waiting.shift()) {
+      const id = this.table.put(digest);
+      const bytes = manifests.includes(id) ? undefined : await blobs.readBytes(digest);
+      if (!bytes || !(digest === root || (await repositories.readManifest(repository, digest)))) continue;
+      manifests.push(id);
+      const content = readManifestContent(bytes);
+      for (const named of content.blobs) needs.add(this.table.put(named.digest));
+      for (const child of [...content.manifests.map((named) => named.digest), ...(await referrers.listHeld(repository, digest))]) {
+        needs.add(this.table.put(child));
+        waiting.push(child);
+      }
+    }
+    if (manifests.length === 0) manifests.push(this.table.put(root)); // Its bytes are gone, its record is not.
+    return { manifests, needs: [...needs] };
+  }
+
+  async #replace({ repository, mtimes, images }: Omit<CensusRepository, "recordBytes">): Promise<void> {
+    const name = repositoryName(repository);
+    const recordBytes = images.length === 0 ? 0 : await recordBytesOf(this.#options.store.layout, repository);
+    this.#forget(name);
+    if (images.length === 0) return;
+    this.#repositories.set(name, { repository, mtimes, images, recordBytes });
+    this.#recordBytes += recordBytes;
+    for (const { needs } of images) for (const id of needs) this.#needers.add(id, 1);
+  }
+
+  #forget(name: string): void {
+    const known = this.#repositories.get(name);
+    if (!known) return;
+    this.#repositories.delete(name);
+    this.#recordBytes -= known.recordBytes;
+    for (const { needs } of known.images) for (const id of needs) this.#needers.add(id, -1);
+  }
+}
+
+async function* blobFiles(root: string): AsyncGenerator<{ readonly digest: Digest; readonly file: BlobFile }> {
+  for (const algorithm of ["sha256", "sha512"]) {
+    const folder = `${root}/${folders.blobs}/${algorithm}`;
+    for (const shard of await listFolder(folder)) {
+      for (const hex of await listFolder(`${folder}/${shard}`)) {
+        const digest = findDigest(`${algorithm}:${hex}`);
+        const file = digest && (await statIfThere(`${folder}/${shard}/${hex}`));
+        if (digest && file) yield { digest, file };
+      }
+    }
+  }
+}
+
+interface BlobFile {
+  readonly blocks: number;
+  readonly mtimeMs: number;
+}
+
+async function statIfThere(path: string): Promise<BlobFile | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}

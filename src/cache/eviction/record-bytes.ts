@@ -1,0 +1,32 @@
+/** What a repository's records and folders take on the disk. Records are many and each smaller than a block: they are counted, not asked. */
+import { readdir } from "node:fs/promises";
+import { isErrno } from "../atomic-write.ts";
+import type { Layout } from "../layout.ts";
+import type { Repository } from "../../oci/repository.ts";
+
+/** What nearly every filesystem takes for a small file, and for a small folder. */
+const blockBytes = 4_096;
+
+/** Bytes, of blocks of 4 KiB. The empty files that only say something by being there take none. */
+export async function recordBytesOf(layout: Layout, repository: Repository): Promise<number> {
+  const foldersOfRecords = [layout.tags(repository), layout.pins(repository), ...sharded(layout.manifests(repository)), ...sharded(layout.links(repository))];
+  let blocks = 3; // Its own folder, and those that the digests' algorithms lie in.
+  for (const folder of foldersOfRecords) {
+    const count = await countEntries(folder);
+    if (count !== undefined) blocks += count + 1;
+  }
+  return blocks * blockBytes;
+}
+
+function sharded(folder: string): readonly string[] {
+  return ["sha256", "sha512"].map((algorithm) => `${folder}/${algorithm}`);
+}
+
+async function countEntries(folder: string): Promise<number | undefined> {
+  try {
+    return (await readdir(folder)).length;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
