@@ -4,8 +4,11 @@ import { packageVersion } from "../config/package-version.ts";
 import type { AuthCheckOptions } from "./auth-check.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { errorLines, isMisuse } from "./error-lines.ts";
+import type { ExportCommandOptions } from "./export.ts";
 import { addFlags, addSwitch, flagsOf, globalFlags, loadFlags, normalizeSwitches, serveFlags } from "./flag-table.ts";
+import type { ImportCommandOptions } from "./import.ts";
 import type { LoadCommandOptions } from "./load.ts";
+import type { ReceiptCommandOptions } from "./receipt.ts";
 
 const helpColumnsMax = 100;
 
@@ -63,6 +66,49 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     .option("--json", "print JSON");
   addSwitch(load, "--dry-run", "say what is missing, and fetch no blob");
 
+  const exporting = define(
+    program,
+    "export",
+    "Write held images to a bundle that another store imports, and other tools read.",
+    exportExamples,
+    async (command) => {
+      const { exportImages } = await import("./export.ts");
+      return exportImages({ flags: flagsOf(command), io, ...command.opts<ExportFlags>() });
+    },
+  );
+  exporting
+    .requiredOption("--output <FILE>", "the bundle; .zst compresses it; - is stdout")
+    .option("--images <LIST>", "what lists name, as load takes them; may be repeated", collect)
+    .option("--pattern <RE>", "held images whose host/path:tag matches, in Go's syntax, with commas")
+    .option("--used-since <DURATION>", "held images that were pulled since: 30d")
+    .option("--platform <PLATFORMS>", "for these: os/arch[/variant], with commas; or all (default: what is held)")
+    .option("--no-referrers", "leave signatures and bills of material")
+    .option("--since <RECEIPT>", "leave out what the other side holds")
+    .option("--part-size <SIZE>", "split into FILE.001 and so on: 4GiB")
+    .option("--sign-key <PEM>", "sign it with this Ed25519 key")
+    .option("--receipt <FILE>", "what the other side will hold then, for the next --since (default: beside the bundle)")
+    .option("--offline", "fetch nothing: name what is missing")
+    .option("--json", "print JSON");
+
+  const importing = define(program, "import", "Take a bundle into the store, beside whoever serves from it.", importExamples, async (command) => {
+    const { importImages } = await import("./import.ts");
+    return importImages({ flags: flagsOf(command), io, file: command.args[0] ?? "", ...command.opts<ImportFlags>() });
+  });
+  importing
+    .argument("<file>", "the bundle, or the first of its parts; - is stdin")
+    .option("--verify-key <PEM>", "refuse it unless it is signed with this key's other half")
+    .option("--keep-tags", "tags that are here keep what they mean")
+    .option("--json", "print JSON");
+
+  const receipt = define(program, "receipt", "Write what is held, so that the next export can leave it out.", receiptExamples, async (command) => {
+    const { receipt: runReceipt } = await import("./receipt.ts");
+    return runReceipt({ flags: flagsOf(command), io, ...command.opts<ReceiptFlags>() });
+  });
+  receipt
+    .requiredOption("--output <FILE>", "the receipt; - is stdout")
+    .option("--hold <DURATION>", "keep what it lists for so long: 30d")
+    .option("--digests-only", "name no image");
+
   const health = define(program, "health", "Ask a running server whether it is alive.", healthExamples, async (command) => {
     const { health: runHealth } = await import("./health.ts");
     return runHealth({ flags: flagsOf(command), io, url: command.opts<{ url?: string }>().url });
@@ -117,6 +163,9 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
 }
 
 type LoadFlags = Omit<LoadCommandOptions, "flags" | "io">;
+type ExportFlags = Omit<ExportCommandOptions, "flags" | "io">;
+type ImportFlags = Omit<ImportCommandOptions, "flags" | "io" | "file">;
+type ReceiptFlags = Omit<ReceiptCommandOptions, "flags" | "io">;
 type AuthCheckFlags = Omit<AuthCheckOptions, "flags" | "io">;
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {
@@ -169,6 +218,18 @@ const loadExamples = [
   "docker save my/app:1 | ociregistry load --image-file -",
   "ociregistry load --image-file app.tar --resolve-ref registry.example.com/my/app:1",
 ];
+const exportExamples = [
+  "ociregistry export --output images.tar.zst --images images.txt --platform linux/amd64",
+  "ociregistry export --output images.tar --used-since 30d --part-size 4GiB --sign-key bundle.key",
+  "ociregistry export --output july.tar --images images.txt --since images.receipt.json",
+  "ociregistry export --output - --pattern 'alpine:3,/team/' --offline | ssh inside ociregistry import -",
+];
+const importExamples = [
+  "ociregistry import images.tar.zst --verify-key bundle.pub",
+  "ociregistry import /media/stick/images.tar.001",
+  "ssh outside ociregistry export --output - | ociregistry import -",
+];
+const receiptExamples = ["ociregistry receipt --output inside.receipt.json --hold 30d", "ociregistry receipt --output - --digests-only"];
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
 const authHashExamples = ["ociregistry auth hash --user alice >> htpasswd", "pass show registry/alice | ociregistry auth hash --user alice"];

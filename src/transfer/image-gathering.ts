@@ -58,7 +58,7 @@ export interface GatheringOptions {
   /** "held": those of which something is here already. */
   readonly platforms: readonly Platform[] | "all" | "held";
   /** For an index of which no platform is here. */
-  readonly platformsOtherwise: readonly Platform[];
+  readonly platformsOtherwise: readonly Platform[] | "all";
   readonly referrers: boolean;
   /** Brings an image here, whole for these platforms; throws why it cannot. Undefined: what is missing here is lacking. */
   readonly load: ((image: WantedImage, platforms: readonly Platform[] | "all") => Promise<void>) | undefined;

@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import { smallBytesMax } from "../cache/blob-store.ts";
-import type { Deposits } from "../cache/deposits.ts";
+import { Deposits } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -18,7 +18,6 @@ import { BundleRefused } from "./bundle-refused.ts";
 
 export interface ImportOptions {
   readonly store: Store;
-  readonly deposits: Deposits;
   readonly clock: Clock;
   readonly reader: BundleReader;
   /** The bundle must be signed with its other half. */
@@ -68,8 +67,9 @@ export class BaseMissing extends Error {
  * Throws `BundleRefused` or `DepositRefused` naming what is wrong, `BaseMissing`, `StoreUnwritable`, and the signal's reason. No image
  * that is not whole can be seen then.
  */
-export async function importBundle(options: ImportOptions): Promise<ImportResult> {
-  const { reader, verifyKey } = options;
+export async function importBundle(given: ImportOptions): Promise<ImportResult> {
+  const { reader, verifyKey, store, clock } = given;
+  const options = { ...given, deposits: new Deposits({ store, clock }) };
   const bundle = await reader.manifest({ verifyKey });
   await checkBase(bundle, options);
   for (const file of bundle.files) await reader.file(file);
@@ -86,14 +86,18 @@ export async function importBundle(options: ImportOptions): Promise<ImportResult
   return { id, isSigned, keptCount, keptBytes, heldCount: blobs.length - keptCount, manifestCount: planned.length, tags };
 }
 
-async function checkBase(bundle: ReadBundle, options: ImportOptions): Promise<void> {
+interface Import extends ImportOptions {
+  readonly deposits: Deposits;
+}
+
+async function checkBase(bundle: ReadBundle, options: Import): Promise<void> {
   const missing: LeftOutBlob[] = [];
   for (const blob of bundle.leftOut) if (!(await isHeld(blob, options))) missing.push(blob);
   if (missing.length > 0) throw new BaseMissing(bundle, missing);
 }
 
 /** Every blob that is not here, hashed on its way to the disk. */
-async function takeBlobs({ blobs }: ReadBundle, options: ImportOptions): Promise<{ keptCount: number; keptBytes: number }> {
+async function takeBlobs({ blobs }: ReadBundle, options: Import): Promise<{ keptCount: number; keptBytes: number }> {
   const { reader, deposits, signal, onBytes } = options;
   const totalBytes = blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let [keptCount, keptBytes, doneBytes] = [0, 0, 0];
@@ -122,7 +126,7 @@ interface PlannedManifest {
 }
 
 /** Every manifest after its children. Read before the first is written: one that is wrong spoils the bundle, not the store. */
-async function planManifests({ repositories, blobs, leftOut }: ReadBundle, options: ImportOptions): Promise<readonly PlannedManifest[]> {
+async function planManifests({ repositories, blobs, leftOut }: ReadBundle, options: Import): Promise<readonly PlannedManifest[]> {
   const known = new Set([...blobs, ...leftOut].map(({ digest }) => digest));
   const planned: PlannedManifest[] = [];
   for (const { repository, manifests } of repositories) {
@@ -155,7 +159,7 @@ function childrenFirst(contents: ReadonlyMap<Digest, { readonly children: readon
   return [...sorted];
 }
 
-async function* setTags(repositories: readonly BundledRepository[], { store, deposits, clock, keepTags }: ImportOptions): AsyncGenerator<ImportedTag> {
+async function* setTags(repositories: readonly BundledRepository[], { store, deposits, clock, keepTags }: Import): AsyncGenerator<ImportedTag> {
   for (const { repository, tags } of repositories) {
     for (const { tag, digest, checkedAtMs } of tags) {
       const name = `${repositoryName(repository)}:${tag}`;
@@ -173,7 +177,7 @@ async function* setTags(repositories: readonly BundledRepository[], { store, dep
 }
 
 /** The registries of the bundle delivered it, and so did everybody if it is public. */
-async function vouch({ digest, sizeBytes, hosts, isPublic }: BundledBlob, { store, deposits }: ImportOptions): Promise<void> {
+async function vouch({ digest, sizeBytes, hosts, isPublic }: BundledBlob, { store, deposits }: Import): Promise<void> {
   for (const host of hosts) {
     if (!(await deposits.vouch(host, { digest, sizeBytes })))
       throw new BundleRefused(`${digest} was removed from the store meanwhile: import the bundle again`);
@@ -182,14 +186,14 @@ async function vouch({ digest, sizeBytes, hosts, isPublic }: BundledBlob, { stor
 }
 
 /** By the rule of a pull: small ones by their digest, others by their length. */
-async function isHeld({ digest, sizeBytes }: BundledBlob, { store }: ImportOptions): Promise<boolean> {
+async function isHeld({ digest, sizeBytes }: BundledBlob, { store }: Import): Promise<boolean> {
   if (sizeBytes <= smallBytesMax) return (await store.blobs.readBytes(digest))?.byteLength === sizeBytes;
   const blob = await store.blobs.open(digest, sizeBytes);
   blob?.release();
   return blob !== undefined;
 }
 
-async function manifestBytes(digest: Digest, { store }: ImportOptions): Promise<Uint8Array> {
+async function manifestBytes(digest: Digest, { store }: Import): Promise<Uint8Array> {
   const bytes = await store.blobs.readBytes(digest);
   if (bytes) return bytes;
   throw new BundleRefused(`manifest ${digest} was removed from the store meanwhile, or is no manifest`);

@@ -86,7 +86,6 @@ export async function importInto(
   const reader = new BundleReader({ source, next });
   return await importBundle({
     store: side.store,
-    deposits: side.deposits,
     clock: side.store.clock,
     reader,
     verifyKey,

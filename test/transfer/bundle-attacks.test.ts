@@ -10,7 +10,7 @@ import { buildImage, buildIndex, seededBytes } from "../support/images.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 
 const name = "quay.io/team/app:1";
-const layers = [{ "etc/hello": "hello\n" }, { "usr/app": seededBytes(400_000, "app") }];
+const layers: readonly Readonly<Record<string, string | Uint8Array>>[] = [{ "etc/hello": "hello\n" }, { "usr/app": seededBytes(400_000, "app") }];
 const app = buildIndex([buildImage({ platform: "linux/amd64", layers }), buildImage({ platform: "linux/arm64" })]);
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");
 
