@@ -26,6 +26,7 @@ import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
 import type { CredentialTrial } from "./upstream/credential-trials.ts";
+import type { Preload, PreloadParts } from "./transfer/preload.ts";
 import { Upstreams } from "./upstream/upstreams.ts";
 
 export type { CredentialTrial };
@@ -102,6 +103,7 @@ export async function startProgram({ config, reload, environment, clock = system
   };
   parts.status = status;
 
+  const preload = await preloadOf(config, rules, { registry: cache, upstream: pullPath.upstream, store, clock, log });
   const draining = new Draining();
   const app: AppOptions = {
     registry: cache,
@@ -116,7 +118,7 @@ export async function startProgram({ config, reload, environment, clock = system
       metrics.observeRequest(record);
     },
     draining: () => draining.started,
-    unready: () => (draining.started ? "draining" : undefined),
+    unready: () => (draining.started ? "draining" : config.preloadRequired && preload?.isRunning === true ? "preloading" : undefined),
     metrics: () => metrics.page(),
     trustedProxies: config.trustedProxies,
     stallTimeoutMs: config.pullTimeoutMs,
@@ -154,6 +156,7 @@ export async function startProgram({ config, reload, environment, clock = system
   tellStart(config, rules, environment, log);
   tellGuards(guarded, log);
   log.info({ host: main.host, port: main.port, imagePath: config.imagePath }, "listening");
+  if (preload) background.run("preload", preload.run());
   return {
     host: main.host,
     port: main.port,
@@ -163,6 +166,7 @@ export async function startProgram({ config, reload, environment, clock = system
       files.close();
       passwords.close();
       totals.close();
+      preload?.stop();
       await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
       await pullPath.close();
       await guards.close();
@@ -172,6 +176,14 @@ export async function startProgram({ config, reload, environment, clock = system
       await logging.flush();
     },
   };
+}
+
+/** Imported when it is needed: most servers preload nothing. */
+async function preloadOf(config: Config, { names }: Rules, parts: PreloadParts): Promise<Preload | undefined> {
+  const { preloadImages: sources, platforms, resolveRef } = config;
+  if (sources === undefined) return undefined;
+  const { Preload: Preloading } = await import("./transfer/preload.ts");
+  return new Preloading({ sources, platforms, resolveRef, names, ...parts });
 }
 
 export interface TryOptions {

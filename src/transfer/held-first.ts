@@ -25,6 +25,8 @@ export class HeldFirst implements Registry {
   readonly #held: CachingRegistry;
   readonly #upstream: Registry;
   readonly #attempt: HeldFirstOptions["attempt"];
+  /** True when there was nobody to ask: that something is not known says nothing then. */
+  wasOffline = false;
 
   constructor({ held, upstream, attempt }: HeldFirstOptions) {
     this.#held = held;
@@ -49,8 +51,15 @@ export class HeldFirst implements Registry {
       return (await this.#attempt(() => this.#upstream.headManifest(repository, { kind: "tag", tag }, call))).digest;
     } catch (error) {
       if (error instanceof OciError && error.code === "UNSUPPORTED") return undefined;
-      throw error;
+      if (!this.#isOffline(error)) throw error;
+      return (await this.#held.headManifest(repository, { kind: "tag", tag }, { ...call, mayFetch: false })).digest;
     }
+  }
+
+  /** Nobody is asked in air-gapped mode: then a tag means what it meant. */
+  #isOffline(error: unknown): boolean {
+    this.wasOffline ||= isUnknown(error) && error.source === "local";
+    return this.wasOffline;
   }
 
   headManifest: Registry["headManifest"] = (repository, reference, call) => this.#attempt(() => this.#upstream.headManifest(repository, reference, call));

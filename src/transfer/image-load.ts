@@ -276,7 +276,7 @@ class Loading {
     for (const { manifest, tags = [] } of manifests) {
       for (const tag of tags) await deposits.tag(this.#repository, tag, manifest.descriptor.digest, { checkedAtMs });
     }
-    if (!this.#options.referrers) return;
+    if (!this.#options.referrers || this.#source.wasOffline) return;
     for (const { role, manifest } of manifests) {
       const { digest } = manifest.descriptor;
       if (role === "referrer") continue;
