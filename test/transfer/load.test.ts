@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Deposits } from "../../src/cache/deposits.ts";
-import { systemClock } from "../../src/oci/clock.ts";
+import { systemClock, type Clock } from "../../src/oci/clock.ts";
 import { hexOf, type Digest } from "../../src/oci/digest.ts";
 import { findPlatform, type Platform } from "../../src/oci/platform.ts";
 import { RegistryNames } from "../../src/oci/registry-names.ts";
@@ -59,7 +59,9 @@ function listed(...written: readonly string[]): readonly ListedReference[] {
 
 async function load(references: readonly ListedReference[], options: Partial<LoadOptions> = {}): Promise<readonly LoadedImage[]> {
   const { store, cache: registry, upstreams } = cache;
-  const parts = { registry, upstream: upstreams, store, deposits: new Deposits({ store, clock: systemClock }), clock: systemClock };
+  // Who tries again waits a twentieth of the time.
+  const clock: Clock = { ...systemClock, after: (delayMs, wake) => systemClock.after(delayMs / 20, wake) };
+  const parts = { registry, upstream: upstreams, store, deposits: new Deposits({ store, clock }), clock };
   return await loadImages(references, parts, {
     platforms: [amd64],
     referrers: true,
@@ -255,6 +257,19 @@ test("a blob that somebody took out of the store is brought back", async () => {
   upstream.forget();
   expect(await load(listed("team/app:1"), { referrers: false })).toMatchObject([{ verdict: "loaded", fetchedBlobs: 1 }]);
   expect(upstream.requests).toEqual(["HEAD /v2/team/app/manifests/1", `GET /v2/team/app/blobs/${gone}`]);
+});
+
+test("a manifest of a megabyte, and an index in an index", async () => {
+  const large = buildImage({ annotations: { note: "x".repeat(1_000_000) } });
+  upstream.putImage("team/large", "1", large);
+  upstream.putImage("team/nested", "inner", index);
+  const { mediaType, digest, sizeBytes } = index.manifest.descriptor;
+  const outer = upstream.putManifest("team/nested", "outer", { schemaVersion: 2, mediaType, manifests: [{ mediaType, digest, size: sizeBytes }] }, mediaType);
+  expect(await load(listed("team/large:1", "team/nested:outer"))).toMatchObject([
+    { verdict: "loaded", digest: large.manifest.descriptor.digest },
+    { verdict: "loaded", digest: outer, manifests: 3, blobs: 4 },
+  ]);
+  expect(await offline("team/nested", amd64Image.manifest.descriptor.digest)).toBeDefined();
 });
 
 test("wrong bytes are never kept, and the image is not seen", async () => {
