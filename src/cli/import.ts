@@ -1,6 +1,7 @@
 /** `ociregistry import` */
 import { readFile } from "node:fs/promises";
 import { openCommandParts } from "../command-parts.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { loadConfig } from "../config/load.ts";
 import { findBundleParts } from "../transfer/bundle-parts.ts";
 import { BundleReader } from "../transfer/bundle-reader.ts";
@@ -9,6 +10,7 @@ import { openFiles, openStream } from "../transfer/byte-source.ts";
 import { BaseMissing, importBundle, type ImportResult } from "../transfer/import.ts";
 import { countText, sizeText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
+import { importOciregistryFolder } from "./import-ociregistry.ts";
 import { LiveLines } from "./live-lines.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -16,7 +18,9 @@ export interface ImportCommandOptions {
   readonly flags: ReadonlyMap<string, string>;
   readonly io: CommandIo;
   /** A bundle, the first of its parts, or `-`. */
-  readonly file: string;
+  readonly file?: string | undefined;
+  /** In place of a bundle: the imagePath of a Go ociregistry. */
+  readonly fromOciregistry?: string;
   /** The file of a public key. */
   readonly verifyKey?: string;
   readonly keepTags?: boolean;
@@ -27,7 +31,15 @@ export interface ImportCommandOptions {
 const toldMax = 20;
 
 /** 1 when the bundle builds on something that is not here. Throws `ConfigError`, `BundleRefused`, `DepositRefused`, and the disk's errors. */
-export async function importImages({ flags, io, file, verifyKey, keepTags = false, json = false }: ImportCommandOptions): Promise<number> {
+export async function importImages({ file, fromOciregistry, ...options }: ImportCommandOptions): Promise<number> {
+  const { flags, io, verifyKey, keepTags = false, json = false } = options;
+  if (file !== undefined && fromOciregistry === undefined) return await importBundleFile({ ...options, file });
+  if (file !== undefined || fromOciregistry === undefined || verifyKey !== undefined)
+    throw new ConfigError(["import wants a bundle, or --from-ociregistry and a folder: one of them; only a bundle has a --verify-key"], { isMisuse: true });
+  return await importOciregistryFolder({ flags, io, folder: fromOciregistry, keepTags, json });
+}
+
+async function importBundleFile({ flags, io, file, verifyKey, keepTags = false, json = false }: ImportCommandOptions & { file: string }): Promise<number> {
   const key = verifyKey === undefined ? undefined : readVerifyingKey(await readFile(verifyKey, "utf8"));
   const { config } = await loadConfig({ environment: io.environment, flags });
   using stopping = untilStopped(io);
