@@ -120,7 +120,7 @@ async function withNameServer(folder: string, address: string, command: readonly
 }
 
 /** What the machine's environment says about us is not for tests. */
-function withoutOurVariables(): Record<string, undefined> {
+export function withoutOurVariables(): Record<string, undefined> {
   return Object.fromEntries(
     Object.keys(process.env)
       .filter((name) => name.startsWith("OCIREGISTRY_"))
