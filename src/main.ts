@@ -40,6 +40,13 @@ const io: CommandIo = {
   exit: (code) => process.exit(code),
 };
 
+// Whoever read our result has seen enough: `list | head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (process.stdout.listenerCount("error") > 1) return; // Who streams there minds it himself.
+  if (error.code !== "EPIPE") process.stderr.write(`ociregistry: stdout: ${error.message}\n`);
+  process.exit(1);
+});
+
 // Our timers keep no process alive: a command that waits is not over.
 setInterval(() => {}, 2 ** 30);
 process.exit(await run(process.argv.slice(2), io));

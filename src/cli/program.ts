@@ -7,7 +7,9 @@ import { errorLines, isMisuse } from "./error-lines.ts";
 import type { ExportCommandOptions } from "./export.ts";
 import { addFlags, addSwitch, flagsOf, globalFlags, loadFlags, normalizeSwitches, serveFlags } from "./flag-table.ts";
 import type { ImportCommandOptions } from "./import.ts";
+import type { ListCommandOptions } from "./list.ts";
 import type { LoadCommandOptions } from "./load.ts";
+import type { PinCommandOptions } from "./pin.ts";
 import type { ReceiptCommandOptions } from "./receipt.ts";
 
 const helpColumnsMax = 100;
@@ -109,6 +111,32 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     .option("--hold <DURATION>", "keep what it lists for so long: 30d")
     .option("--digests-only", "name no image");
 
+  const list = define(program, "list", "Say what is held.", listExamples, async (command) => {
+    const { list: runList } = await import("./list.ts");
+    return runList({ flags: flagsOf(command), io, ...command.opts<ListFlags>() });
+  });
+  list
+    .option("--pattern <RE>", "only names in which one of these is found: Go's regular expressions, with commas")
+    .option("--registry <HOST>", "only this registry's")
+    .option("--complete", "only what can be pulled from here whole")
+    .option("--incomplete", "only what cannot")
+    .option("--sort <ORDER>", "name (default), used (the latest first) or size (the largest first)")
+    .option("--tree", "print what each image is made of, and what it has to itself")
+    .option("--json", "print JSON, a line for each image");
+  addSwitch(list, "--header", "name the columns");
+  addSwitch(list, "--short-digest", "print twelve characters of each digest");
+
+  for (const does of ["pin", "unpin"] as const) {
+    const what = does === "pin" ? "Keep images, whatever is pruned or evicted." : "No longer keep them.";
+    const pin = define(program, does, what, does === "pin" ? pinExamples : unpinExamples, async (command) => {
+      const { pin: runPin } = await import("./pin.ts");
+      return runPin({ flags: flagsOf(command), io, does, references: command.args, ...command.opts<PinFlags>() });
+    });
+    pin.argument("[images...]", "by name: a tag, or a digest").option("--image-file <FILES>", "lists of images: files, folders, quoted globs; - is stdin");
+    if (does === "pin") pin.option("--for <DURATION>", "so long, such as 30d; else until it is unpinned").option("--reason <TEXT>", "why: list says it");
+    pin.option("--json", "print JSON, a line for each image");
+  }
+
   const health = define(program, "health", "Ask a running server whether it is alive.", healthExamples, async (command) => {
     const { health: runHealth } = await import("./health.ts");
     return runHealth({ flags: flagsOf(command), io, url: command.opts<{ url?: string }>().url });
@@ -162,6 +190,8 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
   return program;
 }
 
+type ListFlags = Omit<ListCommandOptions, "flags" | "io">;
+type PinFlags = Omit<PinCommandOptions, "flags" | "io" | "does" | "references">;
 type LoadFlags = Omit<LoadCommandOptions, "flags" | "io">;
 type ExportFlags = Omit<ExportCommandOptions, "flags" | "io">;
 type ImportFlags = Omit<ImportCommandOptions, "flags" | "io" | "file">;
@@ -230,6 +260,18 @@ const importExamples = [
   "ssh outside ociregistry export --output - | ociregistry import -",
 ];
 const receiptExamples = ["ociregistry receipt --output inside.receipt.json --hold 30d", "ociregistry receipt --output - --digests-only"];
+const listExamples = [
+  "ociregistry list --header --short-digest",
+  "ociregistry list --pattern 'docker.io/library/.*,quay.io/.*:v1' --sort size",
+  "ociregistry list --tree --pattern alpine --image-path ./cache",
+  "ociregistry list --json --incomplete | jq -r .repository",
+];
+const pinExamples = [
+  "ociregistry pin docker.io/library/alpine:3.20 --reason 'the installer needs it'",
+  "ociregistry pin quay.io/team/app@sha256:<hex> --for 30d",
+  "kubectl get pods -A -o yaml | ociregistry pin --image-file -",
+];
+const unpinExamples = ["ociregistry unpin docker.io/library/alpine:3.20", "ociregistry unpin --image-file images.txt"];
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
 const authHashExamples = ["ociregistry auth hash --user alice >> htpasswd", "pass show registry/alice | ociregistry auth hash --user alice"];

@@ -47,6 +47,7 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     proxyProtocol: parsed.proxyProtocol,
     adminApi: parsed.adminApi,
     verify: verifyOf(parsed.verifyConfig),
+    list: parsed.listConfig,
     shutdownDelayMs: parsed.shutdownDelay,
     drainTimeoutMs: parsed.drainTimeout,
     externalUrl: parsed.externalUrl?.replace(/\/+$/, ""),

@@ -59,6 +59,7 @@ export interface Config {
   /** Who may use the administrative routes over TCP without a name. */
   readonly adminApi: "off" | "loopback";
   readonly verify: VerifyConfig;
+  readonly list: ListConfig;
   readonly shutdownDelayMs: number;
   readonly drainTimeoutMs: number;
   /** How clients reach this server: an origin, perhaps with a path; without a slash at its end. */
@@ -129,6 +130,14 @@ export interface VerifyConfig {
   /** Infinity: no bound. */
   readonly bytesPerSecond: number;
   readonly repair: boolean;
+}
+
+/** How the command `list` prints. */
+export interface ListConfig {
+  readonly header: boolean;
+  /** Go's regular expressions, with commas between; undefined: everything. */
+  readonly expr: string | undefined;
+  readonly shortDigest: boolean;
 }
 
 /** Paths of PEM files. */

@@ -90,9 +90,9 @@ const pruneConfig = z.strictObject({
 });
 
 const listConfig = z.strictObject({
-  header: flag.prefault(false).describe("Print a header."),
-  expr: text.prefault("").describe("List only what matches."),
-  shortDigest: flag.prefault(false).describe("Shorten digests."),
+  header: flag.prefault(false).describe("Begin with a line that names the columns."),
+  expr: text.prefault("").describe("List only images in whose name one of these is found: Go's regular expressions, with commas between."),
+  shortDigest: flag.prefault(false).describe("Print twelve characters of each digest."),
 });
 
 const serverTlsConfig = z.strictObject({

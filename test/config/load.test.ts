@@ -41,6 +41,7 @@ describe("where a value comes from", () => {
       proxyProtocol: false,
       adminApi: "off",
       verify: { schedule: undefined, timezone: "UTC", bytesPerSecond: 50 * 2 ** 20, repair: false },
+      list: { header: false, expr: undefined, shortDigest: false },
       shutdownDelayMs: 0,
       drainTimeoutMs: 60_000,
     });

@@ -1,0 +1,130 @@
+/** `ociregistry list`: what is held. */
+import { HeldImages } from "../cache/held-images.ts";
+import { openCommandParts } from "../command-parts.ts";
+import { ConfigError } from "../config/config-error.ts";
+import { compileGoPatterns } from "../config/go-patterns.ts";
+import { loadConfig } from "../config/load.ts";
+import { parseRegistryHost, type RegistryHost } from "../oci/repository.ts";
+import type { RegistryNames } from "../oci/registry-names.ts";
+import type { ImageSummary } from "../transfer/image-summary.ts";
+import { listHeld, type ListingOptions } from "../transfer/listing.ts";
+import { exitCodes, type CommandIo } from "./command-io.ts";
+import { headerOf, jsonOf, rowsOf, treeOf, type Row } from "./list-lines.ts";
+import { LiveLines } from "./live-lines.ts";
+import { untilStopped } from "./until-stopped.ts";
+
+export interface ListCommandOptions {
+  readonly flags: ReadonlyMap<string, string>;
+  readonly io: CommandIo;
+  /** Go's regular expressions, with commas between; these three in place of `listConfig`. */
+  readonly pattern?: string;
+  readonly header?: boolean;
+  readonly shortDigest?: boolean;
+  readonly sort?: string;
+  /** A registry, by any of its names. */
+  readonly registry?: string;
+  readonly complete?: boolean;
+  readonly incomplete?: boolean;
+  readonly json?: boolean;
+  readonly tree?: boolean;
+}
+
+/** Rows that are aligned with each other: written when there are so many, or when the first has waited so long. */
+const rowsAtOnce = 200;
+const rowWaitMsMax = 300;
+
+/** Prints what is held: 0, also when it is nothing. What cannot be read is passed over. Throws `ConfigError`. */
+export async function list(options: ListCommandOptions): Promise<number> {
+  const { io, flags, json = false, tree = false } = options;
+  const sort = sortOf(options);
+  if (json && tree) throw misuse("--json and --tree: one of them");
+  if (options.complete === true && options.incomplete === true) throw misuse("--complete and --incomplete: neither means both");
+  const { config } = await loadConfig({ environment: io.environment, flags });
+  const { header = config.list.header, shortDigest: isShort = config.list.shortDigest } = options;
+  const expression = options.pattern ?? config.list.expr;
+  const pattern = expression === undefined ? undefined : compileGoPatterns(expression, options.pattern === undefined ? { what: "listConfig.expr" } : {});
+  using stopping = untilStopped(io);
+  await using parts = await openCommandParts({ config, environment: io.environment });
+  const live = new LiveLines(io);
+  const listing: ListingOptions = {
+    images: new HeldImages({ store: parts.store, clock: parts.clock }),
+    pattern,
+    registry: registryOf(options, parts.names),
+    isComplete: options.complete === true ? true : options.incomplete === true ? false : undefined,
+    sort,
+    tellsOwn: json || tree,
+    onProgress: (looked) => live.set(live, `${looked} images so far`),
+    signal: stopping.signal,
+  };
+  try {
+    const count = json
+      ? await print(listing, live, (summary) => io.writeOut(`${JSON.stringify(jsonOf(summary))}\n`))
+      : tree
+        ? await print(listing, live, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
+        : await printRows(listing, { io, live, isShort, pattern, header });
+    if (count === 0) io.writeError(`ociregistry: nothing that was asked for is held in ${config.imagePath}\n`);
+  } finally {
+    live.end();
+  }
+  return exitCodes.done;
+}
+
+/** How many images there were. */
+async function print(listing: ListingOptions, live: LiveLines, write: (summary: ImageSummary) => void): Promise<number> {
+  let count = 0;
+  for await (const summary of listHeld(listing)) {
+    live.end();
+    write(summary);
+    count += 1;
+  }
+  return count;
+}
+
+interface RowPrinting {
+  readonly io: CommandIo;
+  readonly live: LiveLines;
+  readonly isShort: boolean;
+  readonly pattern: ListingOptions["pattern"];
+  readonly header: boolean;
+}
+
+/** A row for each tag that matches. Columns grow with what comes: nobody waits for the last to see the first. */
+async function printRows(listing: ListingOptions, { io, live, isShort, pattern, header }: RowPrinting): Promise<number> {
+  let count = 0;
+  let rows: Row[] = header ? [headerOf()] : [];
+  let widths: readonly number[] = [];
+  let sinceMs = performance.now();
+  const write = (): void => {
+    live.end();
+    widths = headerOf().map((_, column) => Math.max(widths[column] ?? 0, ...rows.map((row) => row[column]?.length ?? 0)));
+    for (const row of rows)
+      io.writeOut(
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join(" ")
+          .trimEnd()}\n`,
+      );
+    rows = [];
+  };
+  for await (const summary of listHeld(listing)) {
+    count += 1;
+    if (rows.length <= Number(header)) sinceMs = performance.now();
+    rows.push(...rowsOf(summary, { isShort, pattern }));
+    if (rows.length >= rowsAtOnce || performance.now() - sinceMs >= rowWaitMsMax) write();
+  }
+  write();
+  return count;
+}
+
+function sortOf({ sort }: ListCommandOptions): ListingOptions["sort"] {
+  if (sort === undefined || sort === "name" || sort === "used" || sort === "size") return sort;
+  throw misuse(`--sort: "${sort}" is not name, used or size`);
+}
+
+function registryOf({ registry }: ListCommandOptions, names: RegistryNames): RegistryHost | undefined {
+  return registry === undefined ? undefined : (names.find(registry) ?? parseRegistryHost(registry));
+}
+
+function misuse(problem: string): ConfigError {
+  return new ConfigError([problem], { isMisuse: true });
+}

@@ -1,0 +1,70 @@
+/** `ociregistry pin`, `ociregistry unpin`: what must stay, whatever is pruned or evicted. */
+import { openCommandParts, type CommandParts } from "../command-parts.ts";
+import { ConfigError } from "../config/config-error.ts";
+import { findDurationMs } from "../config/durations.ts";
+import { loadConfig } from "../config/load.ts";
+import { readImageLists } from "../transfer/image-list.ts";
+import { parseImageName } from "../transfer/image-name.ts";
+import { pinImages, unpinImages, type PinTarget, type PinVerdict } from "../transfer/pinning.ts";
+import { exitCodes, type CommandIo } from "./command-io.ts";
+import { untilStopped } from "./until-stopped.ts";
+
+export interface PinCommandOptions {
+  readonly flags: ReadonlyMap<string, string>;
+  readonly io: CommandIo;
+  readonly does: "pin" | "unpin";
+  /** Images by name. */
+  readonly references: readonly string[];
+  /** Lists of images. */
+  readonly imageFile?: string;
+  /** How long, as a duration. */
+  readonly for?: string;
+  readonly reason?: string;
+  readonly json?: boolean;
+}
+
+/** 0 when all of it was done; 1 when a list could not be read whole, or something cannot be pinned. Throws `ConfigError`, `OciError`. */
+export async function pin(options: PinCommandOptions): Promise<number> {
+  const { flags, io, does, references, imageFile, reason, json = false } = options;
+  if (references.length === 0 && imageFile === undefined) throw misuse(`${does} wants to know what: ${does} IMAGE, or --image-file FILES`);
+  const lastsMs = options.for === undefined ? undefined : findDurationMs(options.for);
+  if (options.for !== undefined && lastsMs === undefined) throw misuse(`--for: "${options.for}" is not a duration, as 30d or 12h is`);
+  const { config } = await loadConfig({ environment: io.environment, flags });
+  using stopping = untilStopped(io);
+  await using parts = await openCommandParts({ config, environment: io.environment });
+  const { targets, hasProblems } = await readTargets(options, parts, stopping.signal);
+  const untilMs = lastsMs === undefined || lastsMs === Infinity ? undefined : parts.clock.now() + lastsMs;
+  const verdicts = does === "pin" ? pinImages(parts.store, targets, { untilMs, reason }) : unpinImages(parts.store, targets);
+  let isGood = !hasProblems;
+  for await (const verdict of verdicts) {
+    stopping.signal.throwIfAborted();
+    if (verdict.verdict === "refused") isGood = false;
+    tell(verdict, { io, json });
+  }
+  return isGood ? exitCodes.done : exitCodes.failed;
+}
+
+async function readTargets(
+  { io, references, imageFile }: PinCommandOptions,
+  { names }: CommandParts,
+  signal: AbortSignal,
+): Promise<{ readonly targets: readonly PinTarget[]; readonly hasProblems: boolean }> {
+  const named = references.map((written) => parseImageName(written, names));
+  if (imageFile === undefined) return { targets: named, hasProblems: false };
+  const lists = await readImageLists([imageFile], { names, standardInput: () => io.input(), signal });
+  for (const { file, line, message } of lists.problems) io.writeError(`ociregistry: ${line === 0 ? file : `${file}:${line}`}: ${message}\n`);
+  for (const file of lists.archives) io.writeError(`ociregistry: ${file}: holds images, and is no list of them\n`);
+  return { targets: [...named, ...lists.references], hasProblems: lists.problems.length + lists.archives.length > 0 };
+}
+
+function tell(told: PinVerdict, { io, json }: { readonly io: CommandIo; readonly json: boolean }): void {
+  const { name, verdict, isHeld, reason } = told;
+  if (json) return io.writeOut(`${JSON.stringify({ name, verdict, held: isHeld, reason })}\n`);
+  if (verdict === "refused") return io.writeError(`ociregistry: ${name}: ${reason ?? "refused"}\n`);
+  const more = verdict === "absent" ? ": was not pinned" : isHeld === false ? ": not held yet" : "";
+  io.writeOut(`${verdict === "absent" ? "unpinned" : verdict} ${name}${more}\n`);
+}
+
+function misuse(problem: string): ConfigError {
+  return new ConfigError([problem], { isMisuse: true });
+}
