@@ -10,8 +10,8 @@ import type { Login, PasswordBackend, PasswordVerdict } from "./authenticator.ts
 import type { Htpasswd } from "./htpasswd.ts";
 import type { Principal } from "./principal.ts";
 
-/** How long the verdict of the file waits for the groups of the directory. */
-const groupsWaitMs = 100;
+/** How long the verdict of the file waits for the groups of the directory: a tenth of a second for who logs in, with what a timer is late by. */
+const groupsWaitMs = 90;
 const groupsLifeMs = 15 * 60_000;
 const groupsNamesMax = 10_000;
 
