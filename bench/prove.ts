@@ -2,12 +2,15 @@
 import { randomInt } from "node:crypto";
 import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
 import { runAgreement } from "../test/e2e/agreement.ts";
+import { runAirGap } from "../test/e2e/air-gap.ts";
 import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
 import { runDeadResolver, runFastFills } from "../test/e2e/busy.ts";
 import { compareHeld, type Down } from "../test/e2e/cached-without-credentials.ts";
 import { compareKinds, runAwayDirectory, runGuessers, type DirectoryFault } from "../test/e2e/guarded-pulls.ts";
+import { runQuickLoads } from "../test/e2e/quick-loads.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
+import { killImports } from "../test/e2e/killed-imports.ts";
 import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts";
 import { runOutages, type OutagesResult } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
@@ -47,6 +50,9 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   threats: proveThreats,
   access: proveAccess,
   guarded: proveGuarded,
+  "air-gap": proveAirGap,
+  "killed-imports": proveKilledImports,
+  load: proveLoad,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -406,6 +412,19 @@ async function proveCredentials(): Promise<readonly Claim[]> {
 }
 
 /** What clients pay for being asked who they are, and what guessers and a directory that is away cost those who are known. */
+async function proveLoad(): Promise<readonly Claim[]> {
+  const loads = await runQuickLoads({ images: 50, latencyMs: 50, jobs: [1, 8] });
+  const [one, eight] = loads.map(({ tookMs }) => tookMs);
+  const ratio = (one ?? NaN) / (eight ?? NaN);
+  return [
+    { what: `50 images at 50 ms a request: one at a time (${one} ms) / eight (${eight} ms), at least 5`, measured: ratio.toFixed(2), holds: ratio >= 5 },
+    ...loads.flatMap(({ jobs, failed, byteRatio, asksMax }): readonly Claim[] => [
+      { what: `upstream blob bytes / distinct blob bytes with --jobs ${jobs}, 1.00`, measured: byteRatio.toFixed(4), holds: byteRatio === 1 && asksMax === 1 },
+      { what: `images that failed with --jobs ${jobs}, 0`, measured: failed, holds: failed === 0 },
+    ]),
+  ];
+}
+
 async function proveGuarded(): Promise<readonly Claim[]> {
   return [...(await guardedCost()), ...(await guessersCost()), ...(await awayDirectoryCost())];
 }
@@ -475,5 +494,41 @@ async function proveAccess(): Promise<readonly Claim[]> {
     { what: `questions that were asked (seed ${seed}), 10,000`, measured: questions, holds: questions === 10_000 && allowed + denied === questions },
     { what: "allowed, and denied, at least 2,000 of each", measured: `${allowed}, ${denied}`, holds: Math.min(allowed, denied) >= 2_000 },
     { what: `disagreements, with ${listings} catalogs, 0`, measured: disagreements.length, holds: disagreements.length === 0 },
+  ];
+}
+
+async function proveAirGap(): Promise<readonly Claim[]> {
+  const [images, changed] = [20, 3];
+  const round = await runAirGap({ images, changed, layerBytes: 300_000, report: (line) => console.log(`  ${line}`) });
+  const besidesBytes = round.secondBundleBytes - round.newBytes;
+  const all = (count: number): object => ({ skopeo: count, podman: count, ctr: count });
+  return [
+    {
+      what: `images that skopeo, podman and ctr pulled with the first side gone, ${images} each`,
+      measured: JSON.stringify(round.pulled),
+      holds: JSON.stringify(round.pulled) === JSON.stringify(all(images)),
+    },
+    { what: "signatures that came along, by referrer and by tag, 2", measured: round.signatures, holds: round.signatures === 2 },
+    {
+      what: `changed images that they pulled after the second bundle, ${changed} each`,
+      measured: JSON.stringify(round.pulledChanged),
+      holds: JSON.stringify(round.pulledChanged) === JSON.stringify(all(changed)),
+    },
+    {
+      what: `bytes of the second bundle (${round.secondBundleBytes}) besides the new content (${round.newBytes}), under ${64 * 1024}; the first had ${round.bundleBytes}`,
+      measured: besidesBytes,
+      holds: besidesBytes < 64 * 1024,
+    },
+  ];
+}
+
+async function proveKilledImports(): Promise<readonly Claim[]> {
+  const rounds = 50;
+  const result = await killImports({ rounds, images: 20, layerBytes: 300_000, random: Math.random, report: (line) => console.log(`  ${line}`) });
+  return [
+    { what: `imports that were killed at work, at least ${rounds * 0.8}`, measured: result.killed, holds: result.killed >= rounds * 0.8 },
+    { what: "images seen that were not whole, none", measured: result.halves.join("; ") || "none", holds: result.halves.length === 0 },
+    { what: "images lost that were whole, none", measured: result.lost.join("; ") || "none", holds: result.lost.length === 0 },
+    { what: `second runs that finished, served within a second, ${rounds}`, measured: result.finished, holds: result.finished === rounds },
   ];
 }
