@@ -3,6 +3,7 @@
  * fetch. A server may run on the same folder meanwhile: the disk is the truth for both.
  */
 import type { CachingRegistry } from "./cache/caching-registry.ts";
+import { HeldImages } from "./cache/held-images.ts";
 import { Store } from "./cache/store.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
 import type { Config } from "./config/config.ts";
@@ -26,6 +27,8 @@ export interface CommandParts extends AsyncDisposable {
   readonly config: Config;
   readonly store: Store;
   readonly holdings: StoredHoldings;
+  /** What is held, image by image. */
+  readonly images: HeldImages;
   /** What the server would serve. Nobody is dialled before it is asked for something. */
   readonly registry: CachingRegistry;
   /** Whom it asks for what is not held. */
@@ -48,6 +51,7 @@ export async function openCommandParts({ config, environment, clock = systemCloc
     config,
     store,
     holdings: new StoredHoldings({ store, clock }),
+    images: new HeldImages({ store, clock }),
     registry: path.cache,
     upstream: path.upstream,
     names: rules.names,

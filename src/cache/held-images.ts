@@ -9,7 +9,6 @@ import { untilAborted } from "../oci/waiting.ts";
 import { imageNames, type HeldImage, type ImageContents } from "./held-image.ts";
 import type { HoldingsOrder, HoldingsReport } from "./holdings-thread.ts";
 import type { Store } from "./store.ts";
-import type { StoredHoldings } from "./stored-holdings.ts";
 
 export { imageNames, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
 
@@ -27,7 +26,6 @@ export interface WalkOptions {
 
 export interface HeldImagesOptions {
   readonly store: Store;
-  readonly holdings?: StoredHoldings;
   readonly clock?: Clock;
 }
 

@@ -1,5 +1,5 @@
 /** How `ociregistry list` shows an image: as rows of a table, as a tree, as JSON. */
-import { imageNames, type HeldImage, type HeldPart } from "../cache/held-image.ts";
+import type { HeldImage, HeldPart } from "../cache/held-image.ts";
 import type { Pin } from "../cache/pins.ts";
 import { hexOf, type Digest } from "../oci/digest.ts";
 import { platformName } from "../oci/platform.ts";
@@ -37,7 +37,7 @@ export function rowsOf(
 
 /** The image, and below it its children and what refers to them. */
 export function treeOf(summary: ImageSummary, { isShort, nowMs }: { readonly isShort: boolean; readonly nowMs: number }): string {
-  const { image, sizeBytes, ownBytes = 0, isComplete, missingCount, manifests } = summary;
+  const { image, names, sizeBytes, ownBytes = 0, isComplete, missingCount, manifests } = summary;
   const facts = [
     digestText(image.digest, isShort),
     image.kind,
@@ -47,7 +47,7 @@ export function treeOf(summary: ImageSummary, { isShort, nowMs }: { readonly isS
     ...(image.pinned ? [pinText(image.pinned)] : []),
     ...(isComplete ? [] : [missingCount === 0 ? "nothing to run is held" : `incomplete: lacks ${missingCount}`]),
   ];
-  return [`${imageNames(image).join(", ")}`, `  ${facts.join(", ")}`, ...branches(image.digest, manifests, "  ", isShort), ""].join("\n");
+  return [names.join(", "), `  ${facts.join(", ")}`, ...branches(image.digest, manifests, "  ", isShort), ""].join("\n");
 }
 
 export function jsonOf({ image, sizeBytes, ownBytes = 0, isComplete, missingCount, manifests }: ImageSummary): object {

@@ -1,5 +1,4 @@
 /** `ociregistry list`: what is held. */
-import { HeldImages } from "../cache/held-images.ts";
 import { openCommandParts } from "../command-parts.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { compileGoPatterns } from "../config/go-patterns.ts";
@@ -47,7 +46,7 @@ export async function list(options: ListCommandOptions): Promise<number> {
   await using parts = await openCommandParts({ config, environment: io.environment });
   const live = new LiveLines(io);
   const listing: ListingOptions = {
-    images: new HeldImages({ store: parts.store, clock: parts.clock }),
+    images: parts.images,
     pattern,
     registry: registryOf(options, parts.names),
     isComplete: options.complete === true ? true : options.incomplete === true ? false : undefined,

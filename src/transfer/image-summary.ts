@@ -1,10 +1,12 @@
 /** summarize: what an operator wants to know of an image's parts at a glance. */
-import type { HeldImage, HeldPart, ImageContents } from "../cache/held-images.ts";
+import { imageNames, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-image.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isForeign } from "./walking.ts";
 
 export interface ImageSummary {
   readonly image: HeldImage;
+  /** What it is called, by each of its tags. */
+  readonly names: readonly string[];
   /** Of what is held of it, each part once. */
   readonly sizeBytes: number;
   /** Of `sizeBytes`, what no other image needs: what its removal would free. Undefined where nobody asked. */
@@ -36,6 +38,7 @@ export function summarize(image: HeldImage, { manifests, blobs }: ImageContents,
   const missingCount = begun.reduce((sum, { missing }) => sum + missing, root?.isHeld === true ? 0 : 1);
   return {
     image,
+    names: imageNames(image),
     sizeBytes: sumOf(held),
     ownBytes: isShared && sumOf(held.filter(({ digest }) => !isShared(digest))),
     missingCount,

@@ -72,23 +72,16 @@ interface Looked {
 /** In the walk's order, some looked up ahead. */
 async function* withContents({ images, pattern, registry, signal }: ListingOptions): AsyncGenerator<Looked> {
   const ahead: Promise<Looked>[] = [];
-  const look = async (image: HeldImage): Promise<Looked> => ({ image, contents: await images.contents(image, { ...(signal ? { signal } : {}) }) });
-  try {
-    for await (const image of images.walk({ pattern, registry, signal })) {
-      const looking = look(image);
-      // One that fails is met when its turn comes.
-      looking.catch(() => {});
-      ahead.push(looking);
-      const [first] = ahead;
-      if (!first || ahead.length < aheadMax) continue;
-      yield await first;
-      ahead.shift();
-    }
-    for (let first = ahead.shift(); first; first = ahead.shift()) yield await first;
-  } finally {
-    // Whoever left wants none of them.
-    await Promise.allSettled(ahead);
+  const look = async (image: HeldImage): Promise<Looked> => ({ image, contents: await images.contents(image, { signal }) });
+  for await (const image of images.walk({ pattern, registry, signal })) {
+    const looking = look(image);
+    // One that fails is met when its turn comes; nobody misses those that are left over when whoever asked has gone.
+    looking.catch(() => {});
+    ahead.push(looking);
+    const first = ahead.length < aheadMax ? undefined : ahead.shift();
+    if (first) yield await first;
   }
+  for (const left of ahead) yield await left;
 }
 
 /** The first 48 bits: a hundred thousand images' parts in a few megabytes, and a pair that agrees in them not in a lifetime. */

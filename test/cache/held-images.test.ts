@@ -2,7 +2,6 @@
 import { mkdir, rename, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { HeldImages, imageNames, type HeldImage, type WalkOptions } from "../../src/cache/held-images.ts";
-import { StoredHoldings } from "../../src/cache/stored-holdings.ts";
 import { parseDigest, type Digest } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { parseReference } from "../../src/oci/reference.ts";
@@ -31,7 +30,7 @@ async function arrange() {
   const clock = new TestClock({ startMs });
   const rig = await startTestCache({ upstreams: [upstream.host], clock, rules: { tagTtlMs: () => Infinity } });
   const { store } = rig;
-  const images = new HeldImages({ store, holdings: new StoredHoldings({ store, clock }), clock });
+  const images = new HeldImages({ store, clock });
   const repository = repositoryAt(upstream.host, "team/app");
   return {
     rig,
