@@ -15,7 +15,7 @@ export class CapturedIo implements CommandIo {
   isInteractive = false;
   isTerminal = false;
   /** What comes by stdin. */
-  given = "";
+  given: string | Uint8Array = "";
   out = "";
   errors = "";
   /** What was written to `output`. */
@@ -52,6 +52,8 @@ export class CapturedIo implements CommandIo {
   async *input(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(this.given);
   }
+
+  stepBack(): void {}
 
   onSignal(signal: StopSignal, listener: () => void): () => void {
     this.#signals.on(signal, listener);
