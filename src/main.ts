@@ -1,5 +1,6 @@
 /** The process: its arguments, environment and signals, and the only exit. */
 import { enableCompileCache } from "node:module";
+import { getPriority, setPriority } from "node:os";
 import { join } from "node:path";
 import type { CommandIo } from "./cli/command-io.ts";
 
@@ -33,6 +34,13 @@ const io: CommandIo = {
   isTerminal: process.stderr.isTTY,
   isInteractive: process.stdin.isTTY === true,
   columns: process.stdout.columns ?? 80,
+  stepBack() {
+    try {
+      setPriority(Math.min(getPriority() + 10, 19));
+    } catch {
+      // A sandbox may forbid it: it works all the same.
+    }
+  },
   onSignal(signal, listener) {
     process.on(signal, listener);
     return () => process.off(signal, listener);

@@ -24,6 +24,8 @@ export interface CommandIo {
   readonly isInteractive: boolean;
   /** How wide help may be. */
   readonly columns: number;
+  /** From now on this process lets others go first, where the system can do that. */
+  stepBack(): void;
   /** Calls `listener` on every such signal, until the result is called. */
   onSignal(signal: StopSignal, listener: () => void): () => void;
   /** Ends the process at once. */

@@ -11,6 +11,7 @@ import type { ListCommandOptions } from "./list.ts";
 import type { LoadCommandOptions } from "./load.ts";
 import type { PinCommandOptions } from "./pin.ts";
 import type { ReceiptCommandOptions } from "./receipt.ts";
+import type { VerifyCommandOptions } from "./verify.ts";
 
 const helpColumnsMax = 100;
 
@@ -137,6 +138,18 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     pin.option("--json", "print JSON, a line for each image");
   }
 
+  const verify = define(program, "verify", "Say whether what is held is right and whole.", verifyExamples, async (command) => {
+    const { verify: runVerify } = await import("./verify.ts");
+    return runVerify({ flags: flagsOf(command), io, ...command.opts<VerifyFlags>() });
+  });
+  verify
+    .option("--images <LISTS>", "only whether what these lists name could be pulled with no network")
+    .option("--platform <PLATFORMS>", "for these: os/arch[/variant], with commas; or all")
+    .option("--rate <SIZE>", "read so much a second at most (default 50MiB; 0: no bound)")
+    .option("--jobs <N>", "files at once (default 2)")
+    .option("--json", "print JSON: an object for each finding, on a line of its own, and one at the end");
+  addSwitch(verify, "--repair", "fetch again what is wrong or missing");
+
   const health = define(program, "health", "Ask a running server whether it is alive.", healthExamples, async (command) => {
     const { health: runHealth } = await import("./health.ts");
     return runHealth({ flags: flagsOf(command), io, url: command.opts<{ url?: string }>().url });
@@ -196,6 +209,7 @@ type LoadFlags = Omit<LoadCommandOptions, "flags" | "io">;
 type ExportFlags = Omit<ExportCommandOptions, "flags" | "io">;
 type ImportFlags = Omit<ImportCommandOptions, "flags" | "io" | "file">;
 type ReceiptFlags = Omit<ReceiptCommandOptions, "flags" | "io">;
+type VerifyFlags = Omit<VerifyCommandOptions, "flags" | "io">;
 type AuthCheckFlags = Omit<AuthCheckOptions, "flags" | "io">;
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {
@@ -258,6 +272,11 @@ const importExamples = [
   "ociregistry import images.tar.zst --verify-key bundle.pub",
   "ociregistry import /media/stick/images.tar.001",
   "ssh outside ociregistry export --output - | ociregistry import -",
+];
+const verifyExamples = [
+  "ociregistry verify --image-path ./cache",
+  "ociregistry verify --repair --rate 200MiB --config-file config.yaml",
+  "kubectl get pods -A -o yaml | ociregistry verify --images - --platform linux/amd64,linux/arm64",
 ];
 const receiptExamples = ["ociregistry receipt --output inside.receipt.json --hold 30d", "ociregistry receipt --output - --digests-only"];
 const listExamples = [

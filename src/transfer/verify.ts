@@ -2,8 +2,8 @@
  * Verify: whether what is held is right and whole. `verifyStore` hashes every blob and looks through every image; `verifyListed` answers
  * whether the images of a list would start with no network. Nobody is asked for anything unless it shall be repaired.
  */
-import type { HeldImage, HeldImages } from "../cache/held-images.ts";
-import type { StoredHoldings } from "../cache/stored-holdings.ts";
+import { HeldImages, type HeldImage } from "../cache/held-images.ts";
+import { StoredHoldings } from "../cache/stored-holdings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Platform } from "../oci/platform.ts";
@@ -19,8 +19,7 @@ import { VerifyRun, type VerifyOptions, type VerifySummary } from "./verify-run.
 export type { Repaired, VerifyFinding, VerifyProgress, VerifySummary } from "./verify-run.ts";
 
 export interface VerifyStoreOptions extends VerifyOptions {
-  readonly holdings: StoredHoldings;
-  readonly images: HeldImages;
+  /** Of every image, and all of them must be here; undefined: whatever is here. */
   readonly platforms: readonly Platform[] | undefined;
   /** Infinity: as fast as it goes. */
   readonly bytesPerSecond: number;
@@ -41,7 +40,8 @@ const imagesAtOnce = 4;
 /** Images first, which takes minutes; then every byte. Rejects with the signal's reason. */
 export async function verifyStore(options: VerifyStoreOptions): Promise<VerifySummary> {
   const run = new VerifyRun(options);
-  const { store, images, holdings, platforms, isAirGapped, signal } = options;
+  const { store, clock, platforms, isAirGapped, signal } = options;
+  const images = new HeldImages({ store, clock });
   const gapsOf = (image: HeldImage): Promise<readonly ImageGap[]> => findHeldGaps(image, { store, images, platforms, isStrict: isAirGapped });
   for await (const image of images.walk({ signal })) {
     run.tellImage(await gapsOf(image).then((gaps) => run.repairGaps(gaps, () => gapsOf(image))));
@@ -55,7 +55,7 @@ export async function verifyStore(options: VerifyStoreOptions): Promise<VerifySu
       if (spoilt.length < ownersMax) spoilt.push(finding.digest);
     },
   });
-  if (spoilt.length > 0) await run.repairBlobs(spoilt, holdings);
+  if (spoilt.length > 0) await run.repairBlobs(spoilt, new StoredHoldings({ store, clock }));
   return run.summary({ gapsCount: isAirGapped || platforms !== undefined || options.repairs });
 }
 

@@ -1,8 +1,6 @@
 /** What verifying finds: wrong bytes, and images that are not whole; that nobody is asked meanwhile; and that repairing makes it right. */
 import { appendFile, chmod, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { HeldImages } from "../../src/cache/held-images.ts";
-import { StoredHoldings } from "../../src/cache/stored-holdings.ts";
 import { systemClock } from "../../src/oci/clock.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import { parseManifest } from "../../src/oci/manifest.ts";
@@ -67,11 +65,8 @@ type Verified = VerifySummary & { readonly findings: readonly VerifyFinding[] };
 async function verify(options: Partial<VerifyStoreOptions> = {}): Promise<Verified> {
   const { store } = cache;
   const findings: VerifyFinding[] = [];
-  const holdings = new StoredHoldings({ store, clock: systemClock });
   const summary = await verifyStore({
     store,
-    holdings,
-    images: new HeldImages({ store }),
     registry: cache.cache,
     clock: systemClock,
     platforms: undefined,
