@@ -120,7 +120,7 @@ function readPlatforms(written: string | undefined): readonly Platform[] | "all"
 async function wantedImages(
   { images, io }: ExportCommandOptions,
   { usedSinceMs, matches }: ReadFlags,
-  { store, names, clock }: CommandParts,
+  { images: held, names, clock }: CommandParts,
   signal: AbortSignal,
 ): Promise<{ readonly images: readonly WantedImage[]; readonly problems: readonly string[] }> {
   if (images) {
@@ -133,7 +133,7 @@ async function wantedImages(
     };
   }
   const usedAfterMs = usedSinceMs === undefined ? -Infinity : clock.now() - usedSinceMs;
-  return { images: await findWanted({ store, clock, matches, usedAfterMs, signal }), problems: [] };
+  return { images: await findWanted({ images: held, matches, usedAfterMs, signal }), problems: [] };
 }
 
 /** What is missing is loaded as `load` does it, through the cache that serves. */

@@ -30,8 +30,8 @@ export async function receipt({ flags, io, output, hold, digestsOnly = false }: 
   const { config } = await loadConfig({ environment: io.environment, flags });
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
-  const { store, clock } = parts;
-  const taken = await takeReceipt({ store, clock, holdMs, digestsOnly, signal: stopping.signal });
+  const { images, store, clock } = parts;
+  const taken = await takeReceipt({ images, pins: store.pins, clock, holdMs, digestsOnly, signal: stopping.signal });
   const bytes = formatReceipt(taken.receipt);
   if (output === "-") io.writeOut(bytes.toString("utf8"));
   else {

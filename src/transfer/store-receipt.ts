@@ -1,15 +1,15 @@
 /** takeReceipt: what this store holds, for the side that sends bundles; what it lists may be held for a while, so that it is still here when they come. */
 import { imageNames } from "../cache/held-image.ts";
-import { HeldImages } from "../cache/held-images.ts";
+import type { HeldImages } from "../cache/held-images.ts";
 import type { Pins } from "../cache/pins.ts";
-import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import type { Receipt } from "./receipt.ts";
 
 export interface StoreReceiptOptions {
-  readonly store: Store;
+  readonly images: HeldImages;
+  readonly pins: Pins;
   readonly clock: Clock;
   /** Pin every image that is listed for so long; undefined: pin nothing. */
   readonly holdMs?: number | undefined;
@@ -27,14 +27,13 @@ export interface StoreReceipt {
 const holdReason = "a receipt says that it is held";
 
 /** Throws the signal's reason, and the system's error where a pin cannot be written. */
-export async function takeReceipt({ store, clock, holdMs, digestsOnly, signal }: StoreReceiptOptions): Promise<StoreReceipt> {
-  const images = new HeldImages({ store, clock });
+export async function takeReceipt({ images, pins, clock, holdMs, digestsOnly, signal }: StoreReceiptOptions): Promise<StoreReceipt> {
   const untilMs = holdMs === undefined ? undefined : clock.now() + holdMs;
   const digests = new Set<Digest>();
   const named: { name: string; digest: Digest }[] = [];
   for await (const image of images.walk({ signal })) {
     // Pinned before it is looked at: what is listed does not go meanwhile.
-    if (untilMs !== undefined) await hold(store.pins, image.repository, image.digest, untilMs);
+    if (untilMs !== undefined) await hold(pins, image.repository, image.digest, untilMs);
     const { manifests, blobs } = await images.contents(image);
     for (const { digest, isHeld } of [...manifests, ...blobs]) if (isHeld) digests.add(digest);
     for (const name of imageNames(image)) named.push({ name, digest: image.digest });

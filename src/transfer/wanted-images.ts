@@ -1,14 +1,11 @@
 /** findWanted: which of the held images are to be carried: those of a name, and those that were in use. */
-import { HeldImages } from "../cache/held-images.ts";
-import type { Store } from "../cache/store.ts";
-import type { Clock } from "../oci/clock.ts";
+import type { HeldImages } from "../cache/held-images.ts";
 import { repositoryName } from "../oci/repository.ts";
 import { isReferrersTag } from "../oci/tag.ts";
 import type { WantedImage } from "./image-gathering.ts";
 
 export interface WantedOptions {
-  readonly store: Store;
-  readonly clock: Clock;
+  readonly images: HeldImages;
   /** Which, by `host/path:tag` or `host/path@digest`; undefined: all. */
   readonly matches: ((name: string) => boolean) | undefined;
   /** Only what was used at this time or later, in milliseconds since 1970. */
@@ -17,9 +14,9 @@ export interface WantedOptions {
 }
 
 /** Of an image with several tags, those that match. Throws the signal's reason, and the disk's errors. */
-export async function findWanted({ store, clock, matches, usedAfterMs, signal }: WantedOptions): Promise<readonly WantedImage[]> {
+export async function findWanted({ images, matches, usedAfterMs, signal }: WantedOptions): Promise<readonly WantedImage[]> {
   const wanted: WantedImage[] = [];
-  for await (const { repository, digest, usedAtMs, tags } of new HeldImages({ store, clock }).walk({ pattern: matches, signal })) {
+  for await (const { repository, digest, usedAtMs, tags } of images.walk({ pattern: matches, signal })) {
     if (usedAtMs < usedAfterMs) continue;
     const names = tags.map(({ tag }) => tag);
     // A list of referrers goes with what they refer to.
