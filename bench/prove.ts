@@ -1,6 +1,7 @@
 /** `make prove`: the proofs that take minutes. Each prints what it measured and what it had to be; the exit code says whether all held. */
 import { randomInt } from "node:crypto";
 import { runLeavingClients } from "../test/e2e/clients-that-leave.ts";
+import { imagesPerArchive, killArchiveLoads } from "../test/e2e/archive-kills.ts";
 import { runAgreement } from "../test/e2e/agreement.ts";
 import { runAirGap } from "../test/e2e/air-gap.ts";
 import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
@@ -15,6 +16,7 @@ import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts
 import { runOutages, type OutagesResult } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
 import { runRollingRestart } from "../test/e2e/rolling-restart.ts";
+import { runListed } from "../test/e2e/many-listed.ts";
 import { runManyManifests } from "../test/e2e/many-manifests.ts";
 import { parsers } from "../test/fuzz/parsers.ts";
 import type { Times } from "../test/support/modest-client.ts";
@@ -45,11 +47,13 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   soak: proveSoak,
   fuzz: proveFuzz,
   many: proveMany,
+  holdings: proveHoldings,
   busy: proveBusy,
   credentials: proveCredentials,
   threats: proveThreats,
   access: proveAccess,
   guarded: proveGuarded,
+  archives: proveArchives,
   "air-gap": proveAirGap,
   "killed-imports": proveKilledImports,
   load: proveLoad,
@@ -68,6 +72,18 @@ for (const [name, prove] of Object.entries(proofs)) {
 }
 console.log(broken === 0 ? "\nall hold" : `\n${broken} broken`);
 process.exitCode = broken === 0 ? 0 : 1;
+
+async function proveArchives(): Promise<readonly Claim[]> {
+  const rounds = 50;
+  const kills = await killArchiveLoads({ rounds, random: Math.random });
+  return [
+    { what: "loads of archives that were running when they were killed, at least 30 of 50", measured: kills.killed, holds: kills.killed >= 30 },
+    { what: "looks at images while loads ran or were killed", measured: kills.wholeLooks, holds: kills.wholeLooks > 0 },
+    { what: "images seen that were not whole and exact, 0", measured: kills.halves.length, holds: kills.halves.length === 0 },
+    { what: "images served after second runs, 150", measured: kills.servedAtEnd, holds: kills.servedAtEnd === rounds * imagesPerArchive },
+    { what: "temporary files that stay, 0", measured: kills.leftovers.length, holds: kills.leftovers.length === 0 },
+  ];
+}
 
 async function proveHerd(): Promise<readonly Claim[]> {
   const herd = await runHerd({
@@ -338,6 +354,30 @@ async function proveFuzz(): Promise<readonly Claim[]> {
     };
   });
   return [...each, { what: `inputs in all, at least 1000000 (seed ${seed})`, measured: inputs, holds: inputs >= 1_000_000 }];
+}
+
+/** Beside a server that answers 200 a second: what a look at everything takes, and what it takes from others. */
+async function proveHoldings(): Promise<readonly Claim[]> {
+  const commands = ["list", "list --sort used", "list --json"];
+  const { calm, commands: ran } = await runListed({ manifests: 100_000, inOneRepository: 20_000, commands, calmMs: 20_000, perSecond: 200 });
+  return ran.flatMap(({ command, code, lines, firstMs, tookMs, peakBytes, meanwhile }): readonly Claim[] => {
+    // What is sorted, or says what is shared, has to see everything first.
+    const comesAsFound = command === "list";
+    return [
+      { what: `${command}: lines`, measured: `${lines}, exit code ${code}, in ${Math.round(tookMs / 1_000)} s`, holds: code === 0 && lines === 90_000 },
+      {
+        what: `${command}: ms to the first byte${comesAsFound ? ", at most 2000" : ""}`,
+        measured: Math.round(firstMs),
+        holds: !comesAsFound || firstMs <= 2_000,
+      },
+      { what: `${command}: MiB resident, at most 300`, measured: Math.round(peakBytes / mebibyte), holds: peakBytes <= 300 * mebibyte },
+      {
+        what: `${command}: a server's 99th percentile meanwhile, ms, at most 2 x`,
+        measured: `${meanwhile.p99Ms.toFixed(1)} (${calm.p99Ms.toFixed(1)} alone), median ${meanwhile.medianMs.toFixed(1)} (${calm.medianMs.toFixed(1)})`,
+        holds: meanwhile.p99Ms <= 2 * calm.p99Ms,
+      },
+    ];
+  });
 }
 
 async function proveMany(): Promise<readonly Claim[]> {

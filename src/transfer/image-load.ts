@@ -180,7 +180,8 @@ class Loading {
     const { digest, sizeBytes } = descriptor;
     try {
       if (this.#options.dryRun) return await this.#lookFor(digest, sizeBytes ?? 0);
-      await this.#options.slots.run(() => this.#attempt(() => this.#hold(digest, sizeBytes)));
+      const fetchedBytes = await this.#options.slots.run(() => this.#attempt(() => this.#hold(digest, sizeBytes)));
+      if (fetchedBytes !== undefined) await this.#keep(digest, fetchedBytes);
     } catch (error) {
       if (!isForeign || !isUnknown(error)) throw error;
       this.#notes.push(`${digest} lies elsewhere by its licence, and cannot be had there`);
@@ -197,8 +198,8 @@ class Loading {
     this.#tally.fetchedBytes += sizeBytes;
   }
 
-  /** Reads all of a blob through the cache, and waits until it belongs to the store. */
-  async #hold(digest: Digest, sizeBytes: number | undefined): Promise<void> {
+  /** Reads all of a blob through the cache; undefined when it was here. */
+  async #hold(digest: Digest, sizeBytes: number | undefined): Promise<number | undefined> {
     const { registry, store } = this.#parts;
     this.#signal.throwIfAborted();
     // A manifest of this repository names it, although it is not written yet: nobody need be asked whether it may be shown.
@@ -206,13 +207,17 @@ class Loading {
     await using content = await registry.getBlob(this.#repository, digest, this.#call);
     if (content.outcome === "hit") {
       this.#come(content.descriptor.sizeBytes ?? 0);
-      return;
+      return undefined;
     }
-    const lengthBytes = await this.#readAll(content);
-    await registry.kept(this.#repository.host, digest);
+    return await this.#readAll(content);
+  }
+
+  /** Waits until what was read belongs to the store: the next download need not wait for the disk. */
+  async #keep(digest: Digest, fetchedBytes: number): Promise<void> {
+    await this.#parts.registry.kept(this.#repository.host, digest);
     await this.#checkKept(digest);
     this.#tally.fetchedBlobs += 1;
-    this.#tally.fetchedBytes += lengthBytes;
+    this.#tally.fetchedBytes += fetchedBytes;
     this.#options.onProgress?.(this.#tally);
   }
 

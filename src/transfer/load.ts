@@ -43,8 +43,8 @@ export interface LoadedImage extends LoadTally {
   readonly tookMs: number;
 }
 
-/** Downloads at once, for all images: fewer than a registry serves, so that what clients ask for meanwhile finds a place. */
-const blobsAtOnce = 12;
+/** Downloads at once, for all images: what a registry serves unless `fillsMax` says otherwise; what is more waits its turn there. */
+const blobsAtOnce = 16;
 export const jobsMax = 64;
 
 /** In the order of the list. Never throws for what happens to an image; after an abort those that are left have failed with its reason. */

@@ -106,12 +106,14 @@ export class ImageWalk {
 
   /** Tags are for images: nobody signs a signature by one. */
   async *#visitReferrers(subject: Digest, { depth, tagged: isTagged }: { depth: number; tagged: boolean }): AsyncGenerator<Walked> {
-    const tags = isTagged ? signatureTagsOf(subject) : [];
-    const [listed, ...tagged] = await Promise.all([this.#listReferrers(subject), ...tags.map((tag) => this.#findByTag(tag))]);
+    const cosigns = isTagged ? signatureTagsOf(subject) : [];
+    const [listed, ...found] = await Promise.all([this.#listReferrers(subject), ...cosigns.map((tag) => this.#findByTag(tag))]);
+    // A registry without the referrers API lists them under a tag; where it lists none there is no such tag.
+    const tagged = listed.length > 0 && isTagged ? [await this.#findByTag(referrersTagOf(subject)), ...found] : found;
     const place = { role: "referrer", depth: depth + 1, subject } as const;
-    for (const found of tagged) {
+    for (const one of tagged) {
       // Where the tag is the subject itself (gitlab) it says nothing.
-      if (found && found.got.descriptor.digest !== subject) yield* this.#visit(found.got, { ...place, tags: [found.tag] });
+      if (one && one.got.descriptor.digest !== subject) yield* this.#visit(one.got, { ...place, tags: [one.tag] });
     }
     yield* this.#visitAll(listed, place);
   }
@@ -169,10 +171,10 @@ export class ImageWalk {
   }
 }
 
-/** The tag that stands for the referrers API, and what cosign calls a signature, attestations and a bill of material. */
+/** What cosign calls a signature, attestations and a bill of material. */
 function signatureTagsOf(subject: Digest): readonly Tag[] {
   const tag = referrersTagOf(subject);
-  return [tag, ...[".sig", ".att", ".sbom"].flatMap((ending) => findTag(`${tag}${ending}`) ?? [])];
+  return [".sig", ".att", ".sbom"].flatMap((ending) => findTag(`${tag}${ending}`) ?? []);
 }
 
 /** Where there is nothing to find some registries say that it is forbidden to look. */

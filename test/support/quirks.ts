@@ -33,8 +33,8 @@ export interface Quirk {
   readonly silent?: "before headers" | "after headers";
   /** Close the connection without a byte of answer. */
   readonly drop?: boolean;
-  /** Answer only when this promise is done. */
-  readonly hold?: Promise<unknown>;
+  /** Answer only when this promise is done; a function is asked anew for each request. */
+  readonly hold?: Promise<unknown> | (() => Promise<unknown>);
   /** Stop in the body after so many bytes until the promise is done. */
   readonly holdBody?: { readonly atBytes: number; readonly until: Promise<unknown> };
   /** Redirect there. "cdn": to the signed URL of this blob or manifest at the fake's own CDN. */

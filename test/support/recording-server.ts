@@ -174,7 +174,7 @@ export abstract class RecordingServer {
     this.#states.changed();
     if (quirk.silent === "before headers") return;
     if (quirk.drop) return void response.socket?.destroy();
-    await quirk.hold;
+    await (typeof quirk.hold === "function" ? quirk.hold() : quirk.hold);
     const reply = await this.#replyTo(request, quirk);
     await this.#send(request, response, reply, quirk);
   }
