@@ -95,10 +95,11 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
 
   const importing = define(program, "import", "Take a bundle into the store, beside whoever serves from it.", importExamples, async (command) => {
     const { importImages } = await import("./import.ts");
-    return importImages({ flags: flagsOf(command), io, file: command.args[0] ?? "", ...command.opts<ImportFlags>() });
+    return importImages({ flags: flagsOf(command), io, file: command.args[0], ...command.opts<ImportFlags>() });
   });
   importing
-    .argument("<file>", "the bundle, or the first of its parts; - is stdin")
+    .argument("[file]", "the bundle, or the first of its parts; - is stdin")
+    .option("--from-ociregistry <DIR>", "in place of a bundle: the imagePath of a Go ociregistry")
     .option("--verify-key <PEM>", "refuse it unless it is signed with this key's other half")
     .option("--keep-tags", "tags that are here keep what they mean")
     .option("--json", "print JSON");
@@ -272,6 +273,7 @@ const importExamples = [
   "ociregistry import images.tar.zst --verify-key bundle.pub",
   "ociregistry import /media/stick/images.tar.001",
   "ssh outside ociregistry export --output - | ociregistry import -",
+  "ociregistry import --from-ociregistry /var/lib/ociregistry-1 --image-path /var/lib/ociregistry",
 ];
 const verifyExamples = [
   "ociregistry verify --image-path ./cache",
