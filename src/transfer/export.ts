@@ -4,7 +4,6 @@
  */
 import type { KeyObject } from "node:crypto";
 import { digestOf, type Digest } from "../oci/digest.ts";
-import { repositoryName } from "../oci/repository.ts";
 import { bundleEntries, indexFile, layoutFile } from "./bundle-layout.ts";
 import {
   formatBundleManifest,
@@ -37,7 +36,7 @@ export type ExportResult =
   | {
       readonly kind: "written";
       readonly id: Digest;
-      /** Names of images, and images without a name. */
+      /** Of those that were asked for. */
       readonly imageCount: number;
       readonly blobCount: number;
       readonly blobBytes: number;
@@ -59,20 +58,17 @@ export async function exportBundle(options: ExportOptions): Promise<ExportResult
   const { lacking, notices } = gathered;
   if (lacking.length > 0) return { kind: "lacking", lacking, notices };
   const { manifest, files } = await describeBundle(gathered, { store, since });
-  const { blobs, leftOut, repositories } = manifest;
+  const { blobs, leftOut } = manifest;
   const manifestBytes = formatBundleManifest(manifest);
   const id = digestOf(manifestBytes);
   const blobBytes = sumOf(blobs);
   let doneBytes = 0;
   const onBlob = ({ sizeBytes }: BundledBlob): void => onBytes?.((doneBytes += sizeBytes), blobBytes);
   const parts = await writeBundle(bundleBytes({ manifest: manifestBytes, files, blobs, signKey }, { store, signal, onBlob }), target);
-  const tagged = new Set(repositories.flatMap(({ repository, tags }) => tags.map(({ digest }) => `${repositoryName(repository)}@${digest}`)));
-  const tagCount = repositories.reduce((count, { tags }) => count + tags.length, 0);
-  const untagged = [...gathered.repositories].flatMap(([of, { roots }]) => [...roots].filter((digest) => !tagged.has(`${of}@${digest}`)));
   return {
     kind: "written",
     id,
-    imageCount: tagCount + untagged.length,
+    imageCount: options.images.length,
     blobCount: blobs.length,
     blobBytes,
     leftOutCount: leftOut.length,

@@ -5,6 +5,7 @@ import type { Pins } from "../cache/pins.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
+import { isReferrersTag } from "../oci/tag.ts";
 import type { Receipt } from "./receipt.ts";
 
 export interface StoreReceiptOptions {
@@ -36,7 +37,10 @@ export async function takeReceipt({ images, pins, clock, holdMs, digestsOnly, si
     if (untilMs !== undefined) await hold(pins, image.repository, image.digest, untilMs);
     const { manifests, blobs } = await images.contents(image);
     for (const { digest, isHeld } of [...manifests, ...blobs]) if (isHeld) digests.add(digest);
-    for (const name of imageNames(image)) named.push({ name, digest: image.digest });
+    // A list of referrers is no image of its own.
+    const tags = image.tags.filter(({ tag }) => !isReferrersTag(tag));
+    if (image.tags.length > 0 && tags.length === 0) continue;
+    for (const name of imageNames({ ...image, tags })) named.push({ name, digest: image.digest });
   }
   named.sort((one, other) => (one.name < other.name ? -1 : 1));
   const receipt = { links: [{ digests: [...digests].sort() }], ...(digestsOnly ? {} : { images: named }) };
