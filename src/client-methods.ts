@@ -10,6 +10,7 @@ import type { GateOptions } from "./auth/gate.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { Ldap, LdapService } from "./auth/ldap.ts";
 import type { Passwords } from "./auth/passwords.ts";
+import type { TokenExchangeOptions } from "./auth/token-exchange.ts";
 import type { ClientAuthConfig, LdapConfig } from "./config/client-auth-config.ts";
 import type { Config } from "./config/config.ts";
 import { readLdapCredentials } from "./config/ldap-credentials.ts";
@@ -18,7 +19,7 @@ import { readSecret } from "./config/named-secrets.ts";
 import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
-import { openOwnTokens, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
+import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
 
 export interface ClientMethodsOptions extends OwnTokensOptions {
@@ -31,7 +32,7 @@ export interface ClientMethodsOptions extends OwnTokensOptions {
 /** How clients are known: what lives longer than one set of rules. */
 export interface ClientMethods extends Pick<GateOptions, "headerMethods" | "certificates" | "challenge" | "failDelay"> {
   readonly htpasswd: Htpasswd | undefined;
-  /** Our own token service, if there is one. */
+  /** Our own token service, or what gives workloads their tokens back, if there is either. */
   readonly answerTokenRequest: TokenAnswer | undefined;
   close(): Promise<void>;
 }
@@ -47,9 +48,11 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   if (bearer && !isOwn) {
     // Tokens of others replace passwords and certificates, as in zot.
     const { realm, traditional } = auth.bearer ?? {};
-    const challenge: ChallengeOptions = { kind: "bearer", realm: () => realm, service: traditional?.service ?? "" };
+    const own = ownChallenge(externalUrl);
+    const challenge: ChallengeOptions = realm === undefined ? own : { kind: "bearer", realm: () => realm, service: traditional?.service ?? "" };
     const headerMethods = [await bearerOf(bearer.issuers, "refused")];
-    return { headerMethods, certificates: undefined, challenge, failDelay, htpasswd: undefined, answerTokenRequest: undefined, close: () => bearer.close() };
+    const answerTokenRequest = bearer.workloads.length > 0 ? await openExchange(bearer.workloads, { realm: own.service, failDelay, clock }) : undefined;
+    return { headerMethods, certificates: undefined, challenge, failDelay, htpasswd: undefined, answerTokenRequest, close: () => bearer.close() };
   }
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
@@ -89,6 +92,12 @@ export async function fingerprintOf({ auth, externalUrl, statePath }: Auth, { en
 async function bearerOf(issuers: readonly TokenIssuer[], otherSchemes: "refused" | "left"): Promise<Authenticator> {
   const { BearerAuthenticator } = await import("./auth/bearer.ts");
   return new BearerAuthenticator({ issuers, otherSchemes });
+}
+
+async function openExchange(issuers: readonly TokenIssuer[], options: Omit<TokenExchangeOptions, "issuers">): Promise<TokenAnswer> {
+  const { TokenExchange } = await import("./auth/token-exchange.ts");
+  const exchange = new TokenExchange({ ...options, issuers });
+  return (request, evidence) => exchange.handle(request, evidence);
 }
 
 async function openHtpasswd(path: string, { clock, log }: ClientMethodsOptions): Promise<Htpasswd> {

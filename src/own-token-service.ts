@@ -43,6 +43,12 @@ export interface OwnTokenService {
 /** Where clients are sent for tokens, below our own address. */
 const tokenPath = "/zot/auth/token";
 
+/** The challenge that leads clients to us, at the address by which they came unless one is configured. */
+export function ownChallenge(externalUrl: string | undefined): Extract<ChallengeOptions, { kind: "bearer" }> {
+  const service = externalUrl === undefined ? "ociregistry" : new URL(externalUrl).host;
+  return { kind: "bearer", realm: (origin) => `${externalUrl ?? origin}${tokenPath}`, service };
+}
+
 /** Reads and writes nothing yet. */
 export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOptions): Promise<OwnTokenService> {
   const { AccessTokens } = await import("./auth/access-tokens.ts");
@@ -54,7 +60,8 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
   const { TokenVerifier } = await import("./auth/token-verifier.ts");
   const { externalUrl, statePath, passwords, accounts, failDelay } = parts;
   const { clock, log, names, access } = options;
-  const service = externalUrl === undefined ? "ociregistry" : new URL(externalUrl).host;
+  const challenge = ownChallenge(externalUrl);
+  const { service } = challenge;
   const keys = new SigningKeys({ folder: join(statePath, "token-keys"), clock, log });
   const tokens = new TokenService({
     service,
@@ -70,7 +77,7 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
   const verifier = new TokenVerifier({ keys, issuer: service, audiences: [service], clock });
   return {
     issuer: new AccessTokens({ verifier, clock, method: "token" }),
-    challenge: { kind: "bearer", realm: (origin) => `${externalUrl ?? origin}${tokenPath}`, service },
+    challenge,
     answer: (request, evidence) => tokens.handle(request, evidence),
   };
 }

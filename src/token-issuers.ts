@@ -21,6 +21,8 @@ export interface TokenIssuersOptions {
 export interface TokenIssuers {
   /** In the order in which they are asked. */
   readonly issuers: readonly TokenIssuer[];
+  /** Those of them whose tokens say who it is, and nothing of what it may do. */
+  readonly workloads: readonly TokenIssuer[];
   close(): Promise<void>;
 }
 
@@ -33,9 +35,10 @@ export async function openTokenIssuers(bearer: BearerConfig, options: TokenIssue
     fetches.push(fetch);
     return fetch;
   };
-  const issuers = [...(await workloadIssuers(bearer, fetchBy, options)), ...(await traditionalIssuer(bearer, fetchBy, options))];
+  const workloads = await workloadIssuers(bearer, fetchBy, options);
   return {
-    issuers,
+    issuers: [...workloads, ...(await traditionalIssuer(bearer, fetchBy, options))],
+    workloads,
     async close() {
       await Promise.all(fetches.map((fetch) => fetch.close()));
     },

@@ -8,8 +8,8 @@ export type ChallengeOptions =
   | { readonly kind: "basic"; readonly realm: string }
   | {
       readonly kind: "bearer";
-      /** The address of the token service, for a client that reached us at `origin`; undefined: clients know where they get tokens. */
-      readonly realm: (origin: string) => string | undefined;
+      /** The address of the token service, for a client that reached us at `origin`. */
+      readonly realm: (origin: string) => string;
       readonly service: string;
     };
 
@@ -29,9 +29,7 @@ export class Challenges {
   write(wanted: Wanted, { origin }: Pick<Visit, "origin">, error?: Challenge["error"]): string {
     const options = this.#options;
     if (options.kind === "basic") return `Basic realm="${options.realm.replaceAll(/[^\x20-\x7e]/g, "").replaceAll(/["\\]/g, "\\$&")}"`;
-    const realm = options.realm(origin);
-    if (realm === undefined) return error === undefined ? "Bearer" : `Bearer error="${error}"`;
-    return bearerChallenge({ realm, service: options.service, scope: this.#scopeOf(wanted), error });
+    return bearerChallenge({ realm: options.realm(origin), service: options.service, scope: this.#scopeOf(wanted), error });
   }
 
   #scopeOf(wanted: Wanted): string | undefined {

@@ -43,8 +43,6 @@ export async function readTokenRequest(
   if (request.method === "GET") return readQuery(new URL(request.url).searchParams, authorization);
   if (request.method !== "POST") return { status: 405, error: "invalid_request", message: "tokens are asked for by GET or POST" };
   if (authorization.length > 1) return { status: 401, error: "invalid_client", message: "more than one Authorization header" };
-  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
-    return invalid("the form is to be application/x-www-form-urlencoded");
   const text = await readForm(request, clock);
   return typeof text === "string" ? readFields(new URLSearchParams(text)) : text;
 }
@@ -83,7 +81,10 @@ function finish(parameters: URLSearchParams, rest: Pick<TokenRequest, "proof" | 
   return { ...rest, scopes, service: [...services][0] };
 }
 
-async function readForm(request: Request, clock: Clock): Promise<string | UnreadRequest> {
+/** The text of a form, or why there is none. Rejects as `readTokenRequest`. */
+export async function readForm(request: Request, clock: Clock): Promise<string | UnreadRequest> {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
+    return invalid("the form is to be application/x-www-form-urlencoded");
   const tooLarge: UnreadRequest = { status: 413, error: "invalid_request", message: `a form of more than ${formBytesMax} bytes` };
   if (Number(request.headers.get("content-length") ?? 0) > formBytesMax) return tooLarge;
   if (!request.body) return "";

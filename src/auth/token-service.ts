@@ -17,6 +17,7 @@ import { tokenLifeSeconds, type OwnTokens } from "./own-tokens.ts";
 import type { Principal, TokenAccess } from "./principal.ts";
 import type { RefreshTokens } from "./refresh-tokens.ts";
 import { repositoryOfTokenName } from "./token-names.ts";
+import { answerToken, askForPassword, refuseToken, tellUnavailable } from "./token-answers.ts";
 import { readTokenRequest, type TokenProof, type TokenRequest, type UnreadRequest } from "./token-requests.ts";
 import { writeScope, type Scope } from "./token-scopes.ts";
 
@@ -62,29 +63,30 @@ export class TokenService {
     const asked = await readTokenRequest(request, evidence, clock);
     if ("status" in asked) return this.#unread(asked, evidence, request.signal);
     if (asked.service !== undefined && asked.service !== service)
-      return refusal(400, "UNSUPPORTED", `this is the token service of "${service}"`, { error: "invalid_request" });
+      return refuseToken(400, "UNSUPPORTED", `this is the token service of "${service}"`, { error: "invalid_request" });
     const proven = await this.#prove(asked.proof, evidence.client, request.signal);
     switch (proven.kind) {
       case "proven":
-        if (!proven.principal && !this.#options.grants.admitsAnonymous) return this.#unauthorized("authentication is required for a token");
+        if (!proven.principal && !this.#options.grants.admitsAnonymous) return askForPassword(service, "authentication is required for a token");
         return await this.#grant(asked, proven.principal, request.signal);
       case "wrong":
         if (asked.proof.kind === "password") await failDelay.wait([basicHeader(asked.proof.login)], request.signal);
-        return this.#unauthorized("the credentials are wrong, or are no longer valid", "invalid_grant");
+        return askForPassword(service, "the credentials are wrong, or are no longer valid", "invalid_grant");
       case "throttled":
-        return refusal(429, "TOOMANYREQUESTS", "too many wrong passwords", { headers: { "Retry-After": String(Math.ceil(proven.retryAfterMs / 1_000)) } });
+        return refuseToken(429, "TOOMANYREQUESTS", "too many wrong passwords", { headers: { "Retry-After": String(Math.ceil(proven.retryAfterMs / 1_000)) } });
       case "unavailable":
-        return unavailable("the credentials cannot be checked just now: what they are checked by does not answer");
+        return tellUnavailable();
       default:
         return proven satisfies never;
     }
   }
 
   async #unread({ status, error, message }: UnreadRequest, { authorization }: Pick<Evidence, "authorization">, signal: AbortSignal): Promise<Response> {
-    if (status === 405) return refusal(status, "UNSUPPORTED", message, { error, headers: { Allow: "GET, POST" } });
-    if (status !== 401) return refusal(status, "UNSUPPORTED", message, { error });
-    await this.#options.failDelay.wait(authorization, signal);
-    return this.#unauthorized(message, error);
+    const { service, failDelay } = this.#options;
+    if (status === 405) return refuseToken(status, "UNSUPPORTED", message, { error, headers: { Allow: "GET, POST" } });
+    if (status !== 401) return refuseToken(status, "UNSUPPORTED", message, { error });
+    await failDelay.wait(authorization, signal);
+    return askForPassword(service, message, error);
   }
 
   async #prove(proof: TokenProof, client: string, signal: AbortSignal): Promise<Proven> {
@@ -120,7 +122,7 @@ export class TokenService {
     const issuedAtMs = Math.floor(clock.now() / 1_000) * 1_000;
     const token = await ownTokens.sign({ access, principal, issuedAtMs });
     const refreshToken = asked.wantsRefresh && principal ? await this.#refreshToken(principal, signal) : undefined;
-    return json(200, {
+    return answerToken(200, {
       token,
       access_token: token,
       expires_in: tokenLifeSeconds,
@@ -155,12 +157,6 @@ export class TokenService {
       return undefined;
     }
   }
-
-  #unauthorized(message: string, error?: string): Response {
-    const { service } = this.#options;
-    const headers = { "WWW-Authenticate": `Basic realm="${service.replaceAll(/[^\x20-\x7e]|["\\]/g, "")}"` };
-    return refusal(401, "UNAUTHORIZED", message, { headers, ...(error === undefined ? {} : { error }) });
-  }
 }
 
 /** Words of a token, and what one of must be permitted for each. */
@@ -169,23 +165,3 @@ const repositoryActions: readonly { readonly word: string; readonly needs: reado
   { word: "push", needs: ["create", "update"] },
   { word: "delete", needs: ["delete"] },
 ];
-
-function unavailable(message: string): Response {
-  return refusal(503, "UNAVAILABLE", message, { headers: { "Retry-After": "5" } });
-}
-
-/** Both worlds' way to say it: registries' `errors`, and OAuth 2.0's `error`. */
-function refusal(
-  status: number,
-  code: string,
-  message: string,
-  { error, headers = {} }: { error?: string; headers?: Readonly<Record<string, string>> } = {},
-): Response {
-  const inOauth = error === undefined ? {} : { error, error_description: message };
-  return json(status, { errors: [{ code, message }], ...inOauth }, headers);
-}
-
-function json(status: number, body: object, headers: Readonly<Record<string, string>> = {}): Response {
-  const common = { "Content-Type": "application/json", "Cache-Control": "no-store", Pragma: "no-cache" };
-  return new Response(JSON.stringify(body), { status, headers: { ...common, ...headers } });
-}

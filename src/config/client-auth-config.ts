@@ -64,7 +64,7 @@ export interface MtlsConfig {
 }
 
 export interface BearerConfig {
-  /** Where tokens are to be had; undefined where only `oidc` is configured, without a challenge. */
+  /** Where tokens are to be had; undefined where only `oidc` is configured: here, then, against a workload's. */
   readonly realm: string | undefined;
   /** Tokens of a token service; undefined where only `oidc` is configured. */
   readonly traditional: TraditionalTokensConfig | undefined;

@@ -322,6 +322,27 @@ describe("tokens of others", () => {
     }
     await issuer.close();
   }, 60_000);
+
+  test("a workload's own, shown as a password: every client logs in with it", async () => {
+    const issuer = await startFakeIssuer();
+    issuer.keys = [jwkOf(key, { kid: "1" })];
+    const bearer = { oidc: [{ issuer: issuer.issuer, audiences: ["registry"], claimMapping: { username: "claims.sub" } }] };
+    await using one = await startOverheard({ auth: { bearer }, accessControl: openBeside });
+    const shown = (sub: string, more: object = {}): Shown =>
+      login("whoever", signToken(key, claims({ iss: issuer.issuer, aud: "registry", sub, ...more }), { kid: "1" }));
+    for (const name of runnable) {
+      const reference = `${one.host}/team/app:1`;
+      expect(await pull(name, reference, shown("alice")), name).toEqual({ succeeded: true, words: "" });
+      expect(
+        one.asked().filter((line) => line.includes("/zot/auth/token")),
+        name,
+      ).not.toEqual([]);
+      expect((await pull(name, reference, shown("bob"))).words, name).toMatch(name === "ctr" ? /403 Forbidden/ : bobMayNot);
+      expect((await pull(name, reference, shown("alice", { aud: "elsewhere" }))).succeeded, name).toBe(false);
+      expect((await pull(name, reference, login("alice"))).succeeded, name).toBe(false);
+    }
+    await issuer.close();
+  }, 120_000);
 });
 
 test("client certificates: the right one pulls, another's and none do not, and what is open needs none", async () => {
