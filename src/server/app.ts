@@ -85,7 +85,8 @@ export function createApp(options: AppOptions): App {
   app.all("/", routed(serve("other", async (exchange) => onlyReading(exchange) ?? textAnswer(200, welcome(options.version, exchange.header("host"))))));
   const tokens = serve("other", (exchange) => {
     const answer = options.tokens?.();
-    return answer ? answerTokens(exchange, answer) : api(exchange);
+    if (!answer) return api(exchange);
+    return exchange.method === "OPTIONS" ? methodsOf("GET, POST, OPTIONS") : answerTokens(exchange, answer);
   });
   for (const path of tokenPaths) app.all(path, routed(tokens));
   const { admin } = options;
@@ -152,6 +153,8 @@ function apiHandler(options: AppOptions, guard: Guard): Handler {
     }
   };
   return (exchange) => {
+    // As in zot: whoever asks what may be asked is told the same everywhere, and nothing of the path is looked at.
+    if (exchange.method === "OPTIONS") return methodsOf("GET, HEAD, OPTIONS");
     if (!guard.isClosed) {
       const route = isReading(exchange) ? find(exchange) : undefined;
       if (route) exchange.understood(route);
@@ -195,6 +198,11 @@ function wantedOf(route: Route | undefined, { method }: Exchange): Wanted {
 function referenceOf(route: Route): Reference | undefined {
   if (route.kind === "manifest") return route.reference;
   return "digest" in route ? { kind: "digest", digest: route.digest } : undefined;
+}
+
+/** What an OPTIONS is told. */
+function methodsOf(allowed: string): Answer {
+  return { status: 204, headers: ["Allow", allowed, ...apiVersionHeader], body: "" };
 }
 
 const ping: Answer = { status: 200, headers: ["Content-Type", "application/json", "Content-Length", "2", ...apiVersionHeader], body: "{}" };

@@ -164,7 +164,7 @@ export class Exchange {
 
   /** Sends an answer, and tells. */
   send(answer: Answer): Response {
-    const isBare = this.method === "HEAD" || answer.status === 304;
+    const isBare = this.method === "HEAD" || answer.status === 304 || answer.status === 204;
     this.tell(answer.status, isBare ? 0 : lengthOf(answer), answer.outcome);
     const headers = this.withOwnHeaders(answer.headers);
     const { outgoing } = this;

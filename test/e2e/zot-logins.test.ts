@@ -243,6 +243,17 @@ describe.runIf(requirePrograms("htpasswd", "openssl", "slapd", "ldapmodify"))("z
     }
   });
 
+  test("OPTIONS asks for nothing, and is never asked who it is", async () => {
+    const place = await at("htp");
+    place.guarded.upstream.forget();
+    for (const shown of [{}, wrong, { authorization: [basic("a"), "Bearer x"] }]) {
+      for (const path of [ping, closed, "/v2/no/such/tags/list"]) {
+        expect([path, (await ask(place, path, { ...shown, method: "OPTIONS" })).status]).toEqual([path, 204]);
+      }
+    }
+    expect(place.guarded.upstream.requests).toEqual([]);
+  });
+
   test.each(["ALICE", "Alice", "alice "])("a directory alone lets in who is in it; %j is alice", async (name) => {
     const place = await at("ldap");
     expect((await ask(place, closed, shows(basic("alice", "alice-secret")))).status).toBe(200);

@@ -17,7 +17,7 @@ describe("/v2/", () => {
     expect(registry.calls).toEqual([]);
   });
 
-  test.each(["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])("%s is refused wherever it is sent", async (method) => {
+  test.each(["POST", "PUT", "PATCH", "DELETE"])("%s is refused wherever it is sent", async (method) => {
     const { app, registry } = serving();
     for (const path of ["/v2/", "/v2/alpine/blobs/uploads/", "/v2/alpine/manifests/latest", "/", "/readyz", "/metrics", "/elsewhere"]) {
       const response = await app.request(path, { method });
@@ -25,6 +25,16 @@ describe("/v2/", () => {
       expect(response.headers.get("allow")).toBe("GET, HEAD");
       expect(await response.json()).toMatchObject({ errors: [{ code: "UNSUPPORTED" }] });
     }
+    expect(registry.calls).toEqual([]);
+  });
+
+  test("what may be asked is told to everybody, and nothing is looked up", async () => {
+    const { app, registry } = serving();
+    for (const path of ["/v2/", "/v2/alpine/manifests/latest", "/docker.io/v2/alpine/tags/list", "/v2/INVALID/tags/list", "/elsewhere"]) {
+      const response = await app.request(path, { method: "OPTIONS" });
+      expect([path, response.status, response.headers.get("allow"), await response.text()]).toEqual([path, 204, "GET, HEAD, OPTIONS", ""]);
+    }
+    for (const path of ["/", "/readyz", "/metrics"]) expect([path, (await app.request(path, { method: "OPTIONS" })).status]).toEqual([path, 405]);
     expect(registry.calls).toEqual([]);
   });
 

@@ -61,10 +61,23 @@ describe("with a gate that lets nobody in", () => {
   test.each(targets)("%s is refused by every method, and nothing is looked up", async (target) => {
     const { app, registry } = serving({ gate: () => closed });
     registry.putManifest(alpine, imageManifest, { tags: ["latest"] });
-    for (const method of ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]) {
+    for (const method of ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"]) {
       const answer = await app.request(target, { method });
       expect([method, answer.status, answer.headers.get("www-authenticate")]).toEqual([method, 401, 'Basic realm="closed"']);
     }
+    expect(registry.calls).toEqual([]);
+  });
+
+  test("what may be asked is told alike of what is there, of what is not, and of what is no name", async () => {
+    const { app, registry } = serving({ gate: () => closed });
+    registry.putManifest(alpine, imageManifest, { tags: ["latest"] });
+    const told = async (target: string): Promise<unknown> => {
+      const { status, headers } = await app.request(target, { method: "OPTIONS" });
+      return [status, [...headers].filter(([name]) => name !== "x-request-id")];
+    };
+    const [first, ...others] = await Promise.all(targets.filter((target) => target.includes("v2") || target === "/anything").map(told));
+    expect(first).toEqual([204, expect.arrayContaining([["allow", "GET, HEAD, OPTIONS"]])]);
+    for (const other of others) expect(other).toEqual(first);
     expect(registry.calls).toEqual([]);
   });
 
