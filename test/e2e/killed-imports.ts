@@ -2,12 +2,14 @@
  * killImports: an import beside a serving process, killed at random moments. What clients can see is whole at every moment, new or as it
  * was, and the second run finishes the job.
  */
-import { cp } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, readdir, stat } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { isErrno } from "../../src/cache/atomic-write.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { readManifestContent } from "../../src/oci/manifest.ts";
 import { exported, importInto, openSide } from "../support/bundle-sides.ts";
 import { buildImage, buildIndex, seededBytes, type BuiltImage, type BuiltIndex } from "../support/images.ts";
+import { lookUntil } from "../support/looking.ts";
 import { startOurServer } from "../support/our-server.ts";
 import { runProcess, startProcess } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -46,7 +48,7 @@ export async function killImports({ rounds, images: count, layerBytes, random, r
   );
   const [base, bundle] = [join(folder.path, "base"), join(folder.path, "bundle.tar")];
   await prepare(base, bundle, { before, after, folder: folder.path });
-  const importMs = await measure(folder.path, base, bundle);
+  const steps = await filesOfImport(folder.path, base, bundle);
   let [killed, killedEarly, finished] = [0, 0, 0];
   const [halves, lost]: [string[], string[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
@@ -55,11 +57,17 @@ export async function killImports({ rounds, images: count, layerBytes, random, r
     await using server = await startOurServer({ folder: place, config: { airGapped: true, registries: [{ name: host, scheme: "http" }] } });
     // What was asked for in vain must be seen all the same once it is there.
     for (const number of after.keys()) await look(server.url, number);
-    const delayMs = importMs.startMs + random() * (importMs.wholeMs - importMs.startMs);
+    const step = steps[Math.floor(random() * steps.length)] ?? "";
+    const path = join(server.imagePath, step);
+    const inodeBefore = await inodeOf(path);
     const running = await startProcess({ command: program[0], args: [program[1], "import", bundle, "--image-path", server.imagePath] });
-    const timer = setTimeout(() => running.signal("SIGKILL"), delayMs);
+    await lookUntil(
+      () => inodeOf(path),
+      (inode) => inode !== inodeBefore || running.hasEnded,
+      { waitMs: 60_000, everyMs: 1 },
+    );
+    await running.kill("SIGKILL");
     const { signal } = await running.ended;
-    clearTimeout(timer);
     const seen = await Promise.all(after.map((_, number) => look(server.url, number)));
     for (const [number, digest] of seen.entries()) {
       const known = [before[number], after[number]].map((image) => image?.manifest.descriptor.digest);
@@ -71,7 +79,7 @@ export async function killImports({ rounds, images: count, layerBytes, random, r
     if (signal === "SIGKILL") killed += 1;
     if (signal === "SIGKILL" && !isNew) killedEarly += 1;
     if (await finishes(server, bundle, after)) finished += 1;
-    report(`round ${round + 1}: ${signal === "SIGKILL" ? `killed after ${Math.round(delayMs)} ms${isNew ? ", some images new" : ""}` : "had finished"}`);
+    report(`round ${round + 1}: ${signal === "SIGKILL" ? `killed after ${step}${isNew ? ", some images new" : ""}` : "had finished"}`);
   }
   return { killed, killedEarly, halves, lost, finished };
 }
@@ -131,14 +139,30 @@ async function prepare(
   await cp(inside.store.layout.root, base, { recursive: true, preserveTimestamps: true });
 }
 
-/** How long a start takes, and a whole import. */
-async function measure(folder: string, base: string, bundle: string): Promise<{ startMs: number; wholeMs: number }> {
-  const place = join(folder, "measured");
+/** Every file that an import makes, or makes anew: each is a moment at which it may be killed. */
+async function filesOfImport(folder: string, base: string, bundle: string): Promise<readonly string[]> {
+  const place = join(folder, "imported");
   await cp(base, place, { recursive: true, preserveTimestamps: true });
-  const { ms: startMs } = await runProcess(program[0], [program[1], "import", join(folder, "nothing.tar"), "--image-path", place]);
-  const { code, ms: wholeMs, stderr } = await runProcess(program[0], [program[1], "import", bundle, "--image-path", place]);
+  const before = await inodesOf(place);
+  const { code, stderr } = await runProcess(program[0], [program[1], "import", bundle, "--image-path", place]);
   if (code !== 0) throw new Error(`an import that nobody disturbs failed: ${stderr}`);
-  return { startMs, wholeMs };
+  const after = await inodesOf(place);
+  return [...after].flatMap(([path, inode]) => (inode === before.get(path) ? [] : [path])).toSorted();
+}
+
+async function inodesOf(place: string): Promise<ReadonlyMap<string, number | undefined>> {
+  const entries = await readdir(place, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => relative(place, join(entry.parentPath, entry.name)));
+  return new Map(await Promise.all(files.map(async (path) => [path, await inodeOf(join(place, path))] as const)));
+}
+
+async function inodeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).ino;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
 }
 
 function nameOf(number: number): string {
