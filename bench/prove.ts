@@ -8,6 +8,7 @@ import { abandonHugeFills, runCrowd } from "../test/e2e/crowds.ts";
 import { runDeadResolver, runFastFills } from "../test/e2e/busy.ts";
 import { compareHeld, type Down } from "../test/e2e/cached-without-credentials.ts";
 import { compareKinds, runAwayDirectory, runGuessers, type DirectoryFault } from "../test/e2e/guarded-pulls.ts";
+import { runKilledLoads } from "../test/e2e/killed-loads.ts";
 import { runQuickLoads } from "../test/e2e/quick-loads.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
@@ -57,6 +58,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   "air-gap": proveAirGap,
   "killed-imports": proveKilledImports,
   load: proveLoad,
+  killedLoads: proveKilledLoads,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -462,6 +464,16 @@ async function proveLoad(): Promise<readonly Claim[]> {
       { what: `upstream blob bytes / distinct blob bytes with --jobs ${jobs}, 1.00`, measured: byteRatio.toFixed(4), holds: byteRatio === 1 && asksMax === 1 },
       { what: `images that failed with --jobs ${jobs}, 0`, measured: failed, holds: failed === 0 },
     ]),
+  ];
+}
+
+async function proveKilledLoads(): Promise<readonly Claim[]> {
+  const { killed, halves, lost, whole, images, lastCode } = await runKilledLoads({ kills: 50, random: Math.random });
+  return [
+    { what: "loads killed in the middle, most of 50", measured: killed, holds: killed >= 25 },
+    { what: "images seen that were not whole, 0", measured: halves, holds: halves === 0 },
+    { what: "images that were whole and then were not, 0", measured: lost, holds: lost === 0 },
+    { what: `images whole after one more load, ${images}`, measured: whole, holds: whole === images && lastCode === 0 },
   ];
 }
 
