@@ -27,7 +27,9 @@ import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
 import type { CredentialTrial } from "./upstream/credential-trials.ts";
 import type { Preload, PreloadParts } from "./transfer/preload.ts";
+import type { VerifySummary } from "./transfer/verify.ts";
 import { Upstreams } from "./upstream/upstreams.ts";
+import { scheduleVerification } from "./verification.ts";
 
 export type { CredentialTrial };
 
@@ -43,6 +45,8 @@ export interface Program {
   /** Where the main port listens in fact. */
   readonly host: string;
   readonly port: number;
+  /** Resolves, to why, when somebody asks it to stop who is no signal: an administrator. */
+  readonly stopAsked: Promise<string>;
   /** Reads the configuration again and takes it over whole or not at all; logs which, and why. Reopens the log file. Never rejects. */
   reload(reason: string): Promise<void>;
   /** Drains: resolves when every connection, download and file is closed. */
@@ -105,6 +109,7 @@ export async function startProgram({ config, reload, environment, clock = system
 
   const preload = await preloadOf(config, rules, { registry: cache, upstream: pullPath.upstream, store, clock, log });
   const draining = new Draining();
+  const stopAsked = Promise.withResolvers<string>();
   const app: AppOptions = {
     registry: cache,
     holdings,
@@ -128,6 +133,8 @@ export async function startProgram({ config, reload, environment, clock = system
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
   };
   const listeners = await listenAll(config, app, log);
+  const onEnd = (summary: VerifySummary): void => metrics.observeVerification(summary);
+  const verification = scheduleVerification({ config, store, registry: cache, clock, log, background, onEnd });
 
   const takeOver = async (reason: string): Promise<void> => {
     try {
@@ -160,6 +167,7 @@ export async function startProgram({ config, reload, environment, clock = system
   return {
     host: main.host,
     port: main.port,
+    stopAsked: stopAsked.promise,
     reload: takeOver,
     async stop(reason) {
       log.info({ reason }, "stopping");
@@ -167,6 +175,7 @@ export async function startProgram({ config, reload, environment, clock = system
       passwords.close();
       totals.close();
       preload?.stop();
+      await verification?.close();
       await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
       await pullPath.close();
       await guards.close();

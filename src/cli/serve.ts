@@ -10,6 +10,8 @@ import { ConfigWatch } from "./config-watch.ts";
 
 /** The running parts, as far as a command steers them. */
 export interface ServedProgram {
+  /** Resolves, to why, when somebody asks it to stop who is no signal. */
+  readonly stopAsked: Promise<string>;
   /** Reads the configuration again and takes it over whole or not at all; logs which, and why. Reopens the log file. Never rejects. */
   reload(reason: string): Promise<void>;
   /** Drains. Resolves when everything has ended. */
@@ -30,7 +32,7 @@ export interface ServeOptions {
   readonly clock?: Clock;
 }
 
-/** Resolves when a first SIGTERM or SIGINT has been followed to its end; a second ends the process at once. Throws `ConfigError`. */
+/** Resolves when a first SIGTERM or SIGINT, or an administrator's word, has been followed to its end; a second ends the process at once. Throws `ConfigError`. */
 export async function serve({ flags, io, start = startWhole, clock = systemClock }: ServeOptions): Promise<number> {
   const { environment } = io;
   const load = async () => {
@@ -54,13 +56,13 @@ export async function serve({ flags, io, start = startWhole, clock = systemClock
   reloads.begin(program);
   watch?.start();
 
-  const signal = await stopped;
+  const reason = await Promise.race([stopped, program.stopAsked]);
   // With its sockets closed nothing else keeps the process: it would end, as failed, in the middle of a wait.
   const hold = setInterval(() => {}, 60_000);
   forgetHangup();
   await watch?.stop();
   await reloads.settled();
-  await program.stop(signal);
+  await program.stop(reason);
   clearInterval(hold);
   return exitCodes.done;
 }

@@ -19,6 +19,17 @@ export interface StoreTotals {
   readonly blobBytes: number;
 }
 
+/** What a run of verifying came to. */
+export interface VerificationFigures {
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly damaged: number;
+  readonly unreadable: number;
+  readonly incomplete: number;
+  readonly repaired: number;
+  readonly isGood: boolean;
+}
+
 export interface MetricsOptions {
   readonly version: string;
   /** Read on every scrape; undefined while the parts are being made. */
@@ -63,6 +74,11 @@ export class Metrics {
     upstreamSeconds,
   );
 
+  readonly #verified = this.#counter("ociregistry_verified_bytes_total", "Bytes that were hashed to verify the store");
+  readonly #verifyFindings = this.#counter("ociregistry_verify_findings_total", "What verifying the store has found, and mended", ["kind"]);
+  #verifiedAtSeconds: number | undefined;
+  #isVerifiedGood = true;
+
   constructor(options: MetricsOptions) {
     this.#options = options;
     this.#hosts = new BoundedLabels(options.hostsMax ?? 100);
@@ -72,6 +88,7 @@ export class Metrics {
     this.#addRequestCounters();
     this.#addStoreGauges();
     this.#addStatusGauges();
+    this.#addVerification();
   }
 
   /** Counts one answered request. */
@@ -90,6 +107,14 @@ export class Metrics {
     const upstream = this.#hosts.of(host);
     this.#upstreamCalls.inc({ upstream, kind, result });
     this.#upstreamSeconds.observe({ upstream, kind }, durationMs / 1_000);
+  }
+
+  /** Counts one run of verifying the store. */
+  observeVerification({ bytes, damaged, unreadable, incomplete, repaired, isGood }: VerificationFigures): void {
+    this.#verified.inc(bytes);
+    for (const [kind, count] of Object.entries({ damaged, unreadable, incomplete, repaired })) this.#verifyFindings.inc({ kind }, count);
+    this.#verifiedAtSeconds = Date.now() / 1_000;
+    this.#isVerifiedGood = isGood;
   }
 
   async page(): Promise<MetricsPage> {
@@ -181,6 +206,18 @@ export class Metrics {
     this.#gauge("ociregistry_store_writable", "1 while what is fetched can be kept", [], (gauge) => {
       gauge.set(status?.()?.store().writable === false ? 0 : 1);
     });
+  }
+
+  /** No samples before the first run. */
+  #addVerification(): void {
+    const afterTheFirst = (name: string, help: string, value: (atSeconds: number) => number): void => {
+      this.#gauge(name, help, [], (gauge) => {
+        if (this.#verifiedAtSeconds === undefined) gauge.remove();
+        else gauge.set(value(this.#verifiedAtSeconds));
+      });
+    };
+    afterTheFirst("ociregistry_verify_timestamp_seconds", "When the store was last verified to the end", (atSeconds) => atSeconds);
+    afterTheFirst("ociregistry_verify_good", "1 when that run left nothing damaged", () => (this.#isVerifiedGood ? 1 : 0));
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {

@@ -13,6 +13,10 @@ class RecordedProgram implements ServedProgram {
   readonly options: StartOptions;
   /** Awaited by each reload and stop before it ends. */
   gate: Promise<void> = Promise.resolve();
+  readonly #stopAsked = Promise.withResolvers<string>();
+  readonly stopAsked = this.#stopAsked.promise;
+  /** As an administrator does. */
+  readonly askToStop = this.#stopAsked.resolve;
   #waiting: { readonly count: number; readonly resolve: () => void } | undefined;
 
   constructor(options: StartOptions) {
@@ -72,6 +76,13 @@ describe("serve", () => {
     expect(await code).toBe(0);
     expect(program.told).toEqual(["stop: SIGTERM"]);
     expect({ out: io.out, errors: io.errors, exits: io.exits }).toEqual({ out: "", errors: "", exits: [] });
+  });
+
+  test("stops likewise when an administrator has asked for it", async () => {
+    const { code, program } = await started({});
+    program.askToStop("somebody said so");
+    expect(await code).toBe(0);
+    expect(program.told).toEqual(["stop: somebody said so"]);
   });
 
   test("a second signal while it drains ends the process at once with 1", async () => {
