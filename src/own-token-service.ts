@@ -8,6 +8,7 @@ import type { FailDelay } from "./auth/fail-delay.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { Passwords } from "./auth/passwords.ts";
 import type { Principal } from "./auth/principal.ts";
+import type { RefreshTokens } from "./auth/refresh-tokens.ts";
 import type { Grants } from "./auth/token-service.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
@@ -54,7 +55,6 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
   const { AccessTokens } = await import("./auth/access-tokens.ts");
   const { htpasswdAccounts } = await import("./auth/accounts.ts");
   const { OwnTokens } = await import("./auth/own-tokens.ts");
-  const { RefreshTokens } = await import("./auth/refresh-tokens.ts");
   const { SigningKeys } = await import("./auth/signing-keys.ts");
   const { TokenService } = await import("./auth/token-service.ts");
   const { TokenVerifier } = await import("./auth/token-verifier.ts");
@@ -67,7 +67,7 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
     service,
     ownTokens: new OwnTokens({ issuer: service, service, keys, groupsThatCount: (principal) => groupsThatCount(principal, access()) }),
     checkPassword: (login, client, signal) => passwords.check(login, client, signal),
-    refresh: accounts && { tokens: new RefreshTokens({ folder: join(statePath, "refresh-tokens"), clock }), accounts: htpasswdAccounts(accounts) },
+    refresh: accounts && { tokens: await openRefreshTokens({ statePath, clock }), accounts: htpasswdAccounts(accounts) },
     grants: grantsOf(access, clock),
     names,
     failDelay,
@@ -80,6 +80,16 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
     challenge,
     answer: (request, evidence) => tokens.handle(request, evidence),
   };
+}
+
+/** Ends what `docker login` keeps instead of the password of `user`, or, when that is undefined, of anybody: how many there were. Throws the system's error. */
+export async function revokeLogins(user: string | undefined, where: { readonly statePath: string; readonly clock: Clock }): Promise<number> {
+  return await (await openRefreshTokens(where)).revokeAll(user);
+}
+
+async function openRefreshTokens({ statePath, clock }: { readonly statePath: string; readonly clock: Clock }): Promise<RefreshTokens> {
+  const { RefreshTokens: Tokens } = await import("./auth/refresh-tokens.ts");
+  return new Tokens({ folder: join(statePath, "refresh-tokens"), clock });
 }
 
 /** What policies say of names; what hangs on a request the gate decides with it. */

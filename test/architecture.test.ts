@@ -41,7 +41,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
     "web",
     "config",
   ],
-  cli: ["access.ts", "command-parts.ts", "wiring.ts", "config", "oci", "transfer", "types:cache"],
+  cli: ["access.ts", "command-parts.ts", "own-token-service.ts", "wiring.ts", "config", "oci", "transfer", "types:cache"],
   "main.ts": ["cli"],
 };
 

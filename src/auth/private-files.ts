@@ -34,6 +34,17 @@ export async function listPrivate(folder: string): Promise<readonly string[]> {
   }
 }
 
+/** The names of the folders in a folder; none when it is not there. Throws the system's error for another reason. */
+export async function listPrivateFolders(folder: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
+}
+
 /** The file's text; undefined when it is not there. Throws the system's error for another reason. */
 export async function readPrivate(folder: string, name: string): Promise<string | undefined> {
   try {

@@ -7,7 +7,7 @@ import { utimes, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import { objectOf, textOf } from "./json-object.ts";
-import { listPrivate, readPrivate, removePrivate, writePrivate } from "./private-files.ts";
+import { listPrivate, listPrivateFolders, readPrivate, removePrivate, writePrivate } from "./private-files.ts";
 
 /** Unused for longer, a token is over. */
 export const refreshLifeMs = 30 * 86_400_000;
@@ -66,6 +66,19 @@ export class RefreshTokens {
   async revoke(token: string): Promise<void> {
     const place = this.#placeOf(token);
     if (place) await removePrivate(place.folder, place.name);
+  }
+
+  /** Ends every token of `user`, or, when that is undefined, of everybody: how many there were. Other processes' next look finds none. Throws the system's error. */
+  async revokeAll(user: string | undefined): Promise<number> {
+    const users = user === undefined ? await listPrivateFolders(this.#options.folder) : [userId(user)];
+    let revoked = 0;
+    for (const folder of users.map((id) => this.#folderOf(id))) {
+      for (const name of await listPrivate(folder)) {
+        await removePrivate(folder, name);
+        revoked++;
+      }
+    }
+    return revoked;
   }
 
   async #isAlive(place: Place): Promise<boolean> {

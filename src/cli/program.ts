@@ -196,6 +196,12 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
   );
   authHash.option("--user <NAME>", "whose line; only the hash unless given");
 
+  const authRevoke = define(auth, "revoke", "End what clients keep instead of passwords: refresh tokens of auth.tokenService.", authRevokeExamples, async (command) => {
+    const { authRevoke: runRevoke } = await import("./auth-revoke.ts");
+    return runRevoke({ flags: flagsOf(command), io, ...command.opts<{ user?: string; all?: boolean }>() });
+  });
+  authRevoke.option("--user <NAME>", "whose").option("--all", "everybody's");
+
   define(program, "version", "Print the version.", ["ociregistry version"], async () => {
     const { version } = await import("./version.ts");
     return version({ io });
@@ -296,6 +302,7 @@ const unpinExamples = ["ociregistry unpin docker.io/library/alpine:3.20", "ocire
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
 const authHashExamples = ["ociregistry auth hash --user alice >> htpasswd", "pass show registry/alice | ociregistry auth hash --user alice"];
+const authRevokeExamples = ["ociregistry auth revoke --user alice --config-file config.yaml", "ociregistry auth revoke --all --config-file config.yaml"];
 const authCheckExamples = [
   "ociregistry auth check --config-file config.yaml --repository library/alpine --user alice --groups dev",
   "ociregistry auth check --config-file config.yaml --repository quay.io/team/app --action fetch --json",

@@ -55,6 +55,23 @@ test("a revoked token is over, and the others of its user are not", async () => 
   expect(await at.tokens.redeem(other)).toEqual(alice);
 });
 
+test("all of one user's are over at once, also for another process, and everybody's are", async () => {
+  await using at = await setup();
+  const bob = { user: "bob", stamp: "x" };
+  const [one, other, his] = [await at.tokens.issue(alice), await at.tokens.issue(alice), await at.tokens.issue(bob)];
+  const elsewhere = new RefreshTokens({ folder: at.folder, clock: at.clock });
+  expect([await elsewhere.revokeAll("nobody"), await elsewhere.revokeAll("alice"), await elsewhere.revokeAll("alice")]).toEqual([0, 2, 0]);
+  expect([await at.tokens.redeem(one), await at.tokens.redeem(other), await at.tokens.redeem(his)]).toEqual([undefined, undefined, bob]);
+  const later = await at.tokens.issue(alice);
+  expect([await elsewhere.revokeAll(undefined), await at.tokens.redeem(his), await at.tokens.redeem(later)]).toEqual([2, undefined, undefined]);
+  expect(await filesOf(at.folder)).toEqual([]);
+});
+
+test("where nobody ever logged in there is nothing to revoke", async () => {
+  await using at = await setup();
+  expect([await at.tokens.revokeAll(undefined), await at.tokens.revokeAll("alice")]).toEqual([0, 0]);
+});
+
 test("a token that is used lives on, one that is not is over after 30 days, and gone", async () => {
   await using at = await setup();
   const [used, unused] = [await at.tokens.issue(alice), await at.tokens.issue(alice)];

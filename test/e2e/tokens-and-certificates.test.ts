@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { connect } from "node:tls";
 import { SignJWT, exportJWK, type JWTPayload } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runLine } from "../cli/captured-io.ts";
 import { createTestAuthority, type IssuedCertificate, type TestAuthority } from "../support/certificates.ts";
 import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
@@ -192,6 +193,23 @@ describe("our own token service", () => {
     const again = await post({ grant_type: "refresh_token", refresh_token: first.refresh_token, service: "ociregistry", client_id: "x" });
     const { access_token: renewed } = (await again.json()) as { access_token: string };
     expect((await ask(guarded, "/v2/team/app/manifests/1", renewed)).status).toBe(200);
+  });
+
+  test("a refresh token is over for a server that runs, once the command has said so, and nobody else's is", async () => {
+    const post = async (fields: Record<string, string>) =>
+      await fetch(`${guarded.server.url}/token`, { method: "POST", body: new URLSearchParams({ service: "ociregistry", client_id: "x", ...fields }) });
+    const loginOf = async (user: string): Promise<string> => {
+      const answer = await post({ grant_type: "password", username: user, password: `${user}-password`, access_type: "offline" });
+      return ((await answer.json()) as { refresh_token: string }).refresh_token;
+    };
+    const isGood = async (token: string): Promise<boolean> => (await post({ grant_type: "refresh_token", refresh_token: token })).status === 200;
+    const [a, b] = [await loginOf("a"), await loginOf("b")];
+    expect([await isGood(a), await isGood(b)]).toEqual([true, true]);
+    const outcome = await runLine(`auth revoke --user a --config-file ${guarded.server.configFile}`);
+    expect([outcome.code, outcome.out]).toEqual([0, expect.stringMatching(/^\d+ refresh tokens? of a revoked\n$/)]);
+    expect([await isGood(a), await isGood(b)]).toEqual([false, true]);
+    expect((await runLine(`auth revoke --all --config-file ${guarded.server.configFile}`)).code).toBe(0);
+    expect([await isGood(b), await isGood(await loginOf("b"))]).toEqual([false, true]);
   });
 });
 

@@ -1,0 +1,26 @@
+/** `ociregistry auth revoke` */
+import { ConfigError } from "../config/config-error.ts";
+import { loadConfig } from "../config/load.ts";
+import { systemClock } from "../oci/clock.ts";
+import { exitCodes, type CommandIo } from "./command-io.ts";
+
+export interface AuthRevokeOptions {
+  readonly flags: ReadonlyMap<string, string>;
+  readonly io: CommandIo;
+  /** One of both. */
+  readonly user?: string;
+  readonly all?: boolean;
+}
+
+/**
+ * Ends what docker and its like keep instead of a password, of one user or of everybody, and prints how many there were. A server on the
+ * same state refuses them from then on; tokens that it gave for them live for five minutes more. Throws `ConfigError`.
+ */
+export async function authRevoke({ flags, io, user, all = false }: AuthRevokeOptions): Promise<number> {
+  if ((user === undefined) !== all) throw new ConfigError(["auth revoke: say whose, by --user NAME, or --all"], { isMisuse: true });
+  const { config } = await loadConfig({ environment: io.environment, flags });
+  const { revokeLogins } = await import("../own-token-service.ts");
+  const count = await revokeLogins(user, { statePath: config.statePath, clock: systemClock });
+  io.writeOut(`${count} refresh ${count === 1 ? "token" : "tokens"} of ${user ?? "everybody"} revoked\n`);
+  return exitCodes.done;
+}
