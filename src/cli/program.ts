@@ -196,7 +196,7 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
   );
   authHash.option("--user <NAME>", "whose line; only the hash unless given");
 
-  const authRevoke = define(auth, "revoke", "End what clients keep instead of passwords: refresh tokens of auth.tokenService.", authRevokeExamples, async (command) => {
+  const authRevoke = define(auth, "revoke", "End what clients keep instead of passwords: our refresh tokens.", authRevokeExamples, async (command) => {
     const { authRevoke: runRevoke } = await import("./auth-revoke.ts");
     return runRevoke({ flags: flagsOf(command), io, ...command.opts<{ user?: string; all?: boolean }>() });
   });
