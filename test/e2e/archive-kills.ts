@@ -42,7 +42,7 @@ export const imagesPerArchive = 3;
 const root = join(import.meta.dirname, "..", "..");
 const command = join(root, "node_modules", ".bin", "node");
 /** What one archive leaves, roughly: where a load is killed is told by how many files there are. */
-const filesPerArchive = 100;
+const filesPerArchive = 60;
 
 /** Runs it. */
 export async function killArchiveLoads({ rounds, random }: ArchiveKillsOptions): Promise<ArchiveKillsResult> {
