@@ -2,7 +2,7 @@
  * StoreReader: reads the store's small files in the thread that walks through all of them. It waits for the disk where it stands, which
  * costs a tenth of what a promise for each file does, and keeps nothing: readers' memory is left to readers.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync, type Dirent, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync, type Dirent, type Stats } from "node:fs";
 import { isErrno, isStorageFailure } from "./atomic-write.ts";
 
 export interface StoreReaderOptions {
@@ -20,7 +20,8 @@ export class StoreReader {
   /** A file's bytes and what `stat` says of it; undefined when there is none, or it is larger than it may be. */
   file(path: string, bytesMax: number): { readonly bytes: Buffer; readonly file: Stats } | undefined {
     return this.#attempt(() => {
-      const handle = openSync(path, "r");
+      // A pipe that somebody left there is not waited for.
+      const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
       try {
         const file = fstatSync(handle);
         if (!file.isFile() || file.size > bytesMax) return undefined;

@@ -9,6 +9,7 @@ import { parseRegistryHost, repositoryName } from "../../src/oci/repository.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { buildArtifact, buildImage, buildIndex } from "../support/images.ts";
 import { lookUntil } from "../support/looking.ts";
+import { runProcess } from "../support/processes.ts";
 import { pullBlob, pullManifest, repositoryAt, startTestCache } from "../support/test-cache.ts";
 import { TestClock } from "../support/test-clock.ts";
 
@@ -187,6 +188,7 @@ describe("a walk", () => {
     ["a folder", async (path) => (await rm(path), await mkdir(path))],
     ["a link to nowhere", async (path) => (await rm(path), await symlink("/nowhere", path))],
     ["large", (path) => truncate(path, 8 * 1024 * 1024)],
+    ["a pipe that nobody writes into", async (path) => (await rm(path), await runProcess("mkfifo", [path]))],
   ];
   test.each(damages)("passes over a record that is %s, and shows all others", async (_, damage) => {
     for (const which of ["tag", "manifest", "blob"] as const) {
@@ -238,6 +240,25 @@ describe("a walk", () => {
     controller.abort(new Error("enough"));
     await expect(walk.next()).rejects.toThrow("enough");
     expect(await all.list()).toHaveLength(2);
+  });
+
+  test("of a disk that gives nothing for a minute ends with an error, not as if it were done, and the next one begins anew", async () => {
+    await using all = await arrange();
+    // More than come in one report.
+    for (let number = 0; number < 70; number++) {
+      const { manifest } = buildImage({ annotations: { number: String(number) } });
+      all.upstream.putManifest("team/app", `x${number}`, manifest.bytes, manifest.descriptor.mediaType);
+      await all.pull(`x${number}`);
+    }
+    const deadlines: (() => void)[] = [];
+    const images = new HeldImages({ store: all.store, clock: { ...clockOf(all.clock), after: (_, wake) => (deadlines.push(wake), () => {}) } });
+    const walk = images.walk();
+    await walk.next();
+    const asked = images.contents({ repository: all.repository, digest: digestOf(image) });
+    deadlines.at(-1)?.(); // Before the thread can have answered.
+    await expect(asked).rejects.toThrow("the disk gave nothing for a minute");
+    await expect(Array.fromAsync(walk)).rejects.toThrow("the walk was given up");
+    expect(await Array.fromAsync(images.walk())).toHaveLength(70);
   });
 
   test("of nothing is empty", async () => {
@@ -322,6 +343,10 @@ describe("what an image is made of", () => {
     expect(blobs.find(({ digest }) => digest === layer)).toMatchObject({ isHeld: false, sizeBytes: image.blobs.get(layer)?.byteLength });
   });
 });
+
+function clockOf(clock: TestClock): Pick<TestClock, "now" | "elapsed"> {
+  return { now: () => clock.now(), elapsed: () => clock.elapsed() };
+}
 
 function parseTagOf(raw: string) {
   const reference = parseReference(raw);
