@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { CachingRegistry } from "./cache/caching-registry.ts";
+import type { FillRoom } from "./cache/fill-room.ts";
 import type { Store } from "./cache/store.ts";
 import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
@@ -21,6 +22,8 @@ export interface PullPathOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly background: Background;
+  /** Who says whether there is room for what is downloaded. */
+  readonly room?: FillRoom;
   /** Stands between the cache and the upstreams. */
   readonly around?: (upstream: Registry) => Registry;
 }
@@ -38,7 +41,7 @@ export interface PullPath {
 const helloWorldFiles = join(import.meta.dirname, "..", "assets", "hello-world");
 
 /** Dials nobody. */
-export function openPullPath({ rules, store, clock, log, background, around = (upstream) => upstream }: PullPathOptions): PullPath {
+export function openPullPath({ rules, store, clock, log, background, room, around = (upstream) => upstream }: PullPathOptions): PullPath {
   const { config, freshness, upstream: options } = rules();
   const upstreams = config.airGapped ? undefined : new Upstreams(options);
   const next = around(upstreams ?? new OfflineRegistry());
@@ -49,6 +52,7 @@ export function openPullPath({ rules, store, clock, log, background, around = (u
     freshness,
     pullTimeoutMs: config.pullTimeoutMs,
     fillsMax: (host) => fillsMaxOf(rules(), host),
+    room,
     clock,
     log,
     background,

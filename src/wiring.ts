@@ -22,6 +22,7 @@ import { meteredRegistry } from "./operations/metered-registry.ts";
 import { Metrics } from "./operations/metrics.ts";
 import { openPullPath } from "./pull-path.ts";
 import { readRules, type Rules } from "./rules.ts";
+import { Pruning } from "./pruning.ts";
 import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
@@ -74,6 +75,7 @@ const reloadable: ReadonlySet<keyof Config> = new Set([
   "auth",
   "accessControl",
   "externalUrl",
+  "prune",
 ]);
 
 /** Starts everything. Dials nobody, reads nothing of the store. Throws an Error in one line: a busy port, a folder that cannot be read, a missing file. */
@@ -96,9 +98,10 @@ export async function startProgram({ config, reload, environment, clock = system
   const holdings = new StoredHoldings({ store, clock });
   const totals = new StoreTotals({ store, holdings, clock, log, background });
   const parts: { status?: Status } = {};
-  const metrics = new Metrics({ version: packageVersion(), status: () => parts.status, totals: () => totals.latest() });
+  const metrics = new Metrics({ version: packageVersion(), status: () => parts.status, totals: () => totals.latest(), eviction: () => pruning.figures() });
   const around = (upstream: Registry): Registry => meteredRegistry(upstream, { observe: (record) => metrics.observeUpstream(record), clock });
-  const pullPath = openPullPath({ rules: () => rules, store, clock, log, background, around });
+  const pruning: Pruning = new Pruning({ rules: () => rules, store, clock, log, background });
+  const pullPath = openPullPath({ rules: () => rules, store, clock, log, background, room: pruning.room, around });
   const { cache, upstreams } = pullPath;
   const status: Status = {
     upstreams: () => upstreams?.status() ?? [],
@@ -160,6 +163,7 @@ export async function startProgram({ config, reload, environment, clock = system
   };
 
   const [main] = listeners;
+      await pruning.reconfigure();
   tellStart(config, rules, environment, log);
   tellGuards(guarded, log);
   log.info({ host: main.host, port: main.port, imagePath: config.imagePath }, "listening");
@@ -191,6 +195,7 @@ export async function startProgram({ config, reload, environment, clock = system
 async function preloadOf(config: Config, { names }: Rules, parts: PreloadParts): Promise<Preload | undefined> {
   const { preloadImages: sources, platforms, resolveRef } = config;
   if (sources === undefined) return undefined;
+      await pruning.close();
   const { Preload: Preloading } = await import("./transfer/preload.ts");
   return new Preloading({ sources, platforms, resolveRef, names, ...parts });
 }

@@ -24,12 +24,15 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "guards.ts": ["access.ts", "client-methods.ts", "own-token-service.ts", "oci", "auth", "config"],
   "pull-path.ts": ["rules.ts", "oci", "cache", "upstream"],
   "command-parts.ts": ["pull-path.ts", "rules.ts", "oci", "cache", "operations", "config"],
+  "pruning.ts": ["oci", "cache", "operations", "config"],
+  "administration.ts": ["oci", "cache", "config", "types:server"],
   "verification.ts": ["oci", "cache", "operations", "transfer", "types:config"],
   "wiring.ts": [
     "access.ts",
     "guards.ts",
     "pull-path.ts",
     "rules.ts",
+    "pruning.ts",
     "verification.ts",
     "oci",
     "server",
@@ -41,7 +44,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
     "web",
     "config",
   ],
-  cli: ["access.ts", "command-parts.ts", "own-token-service.ts", "wiring.ts", "config", "oci", "transfer", "types:cache"],
+  cli: ["access.ts", "command-parts.ts", "own-token-service.ts", "pruning.ts", "wiring.ts", "config", "oci", "transfer", "types:cache"],
   "main.ts": ["cli"],
 };
 

@@ -13,6 +13,7 @@ import type { Reference } from "../oci/reference.ts";
 import type { Answered, BlobAtHand, BlobCall, BlobContent, Call, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { BlobPulls } from "./blob-pulls.ts";
+import type { FillRoom } from "./fill-room.ts";
 import { Fills } from "./fills.ts";
 import { Freshness, type FreshnessOptions } from "./freshness.ts";
 import { Grants } from "./grants.ts";
@@ -32,6 +33,8 @@ export interface CachingRegistryOptions {
   readonly pullTimeoutMs: number;
   /** How many downloads a registry serves at once. */
   readonly fillsMax: (host: RegistryHost) => number;
+  /** Who says whether there is room for what is downloaded; absent: the disk, when it is full. */
+  readonly room?: FillRoom | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly background: Background;
@@ -47,11 +50,11 @@ export class CachingRegistry implements Registry {
   readonly #uses: Uses;
   readonly #lifetime = new AbortController();
 
-  constructor({ upstream, store, freshness, pullTimeoutMs, fillsMax, clock, log, background }: CachingRegistryOptions) {
+  constructor({ upstream, store, freshness, pullTimeoutMs, fillsMax, room, clock, log, background }: CachingRegistryOptions) {
     this.#freshness = new Freshness(freshness);
     this.#uses = store.uses;
     this.#negative = new NegativeAnswers(clock);
-    this.#fills = new Fills({ upstream, store, clock, log, background, patienceMs: pullTimeoutMs, runningMax: fillsMax });
+    this.#fills = new Fills({ upstream, store, clock, log, background, patienceMs: pullTimeoutMs, runningMax: fillsMax, room });
     const grants = new Grants(store);
     const parts = {
       upstream,

@@ -3,8 +3,8 @@ import type { Repository } from "../oci/repository.ts";
 
 /** Where a fill keeps what it gets, and what becomes of it. */
 export interface FillStorage {
-  /** A new path for the part, or undefined where nothing can be kept. */
-  partPath(): Promise<string | undefined>;
+  /** A new path for the part of a blob of this size (if anybody says), or undefined where nothing can be kept, for want of room too. */
+  partPath(wanted: { readonly sizeBytes: number | undefined; readonly arrivedBytes: () => number }): Promise<string | undefined>;
   /** What an earlier fill of this blob left, ours alone now: to be removed, or left again. */
   findClaimed(): Promise<{ readonly path: string; readonly sizeBytes: number } | undefined>;
   /** Keeps an unfinished part for the next fill; one that is gone is nobody's loss. */

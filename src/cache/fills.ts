@@ -11,6 +11,7 @@ import type { Registry } from "../oci/registry.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { Fill } from "./fill.ts";
 import { FillQueue } from "./fill-queue.ts";
+import type { FillRoom } from "./fill-room.ts";
 import type { FillStorage } from "./fill-storage.ts";
 import { hostFolder } from "./layout.ts";
 import { isErrno, removeIfThere } from "./atomic-write.ts";
@@ -32,6 +33,8 @@ export interface FillsOptions {
   readonly patienceMs: number;
   /** How many fills a registry serves at once. */
   readonly runningMax: (host: RegistryHost) => number;
+  /** Who says whether there is room; absent: nobody asks. */
+  readonly room?: FillRoom | undefined;
 }
 
 export class Fills {
@@ -61,6 +64,7 @@ export class Fills {
     queue.check();
     const key = keyOf(repository.host, digest);
     const before = this.#fills.get(key);
+    const { storage, giveBack } = this.#storage(repository.host, digest, key);
     const fill: Fill = new Fill({
       upstream,
       repository,
@@ -71,7 +75,7 @@ export class Fills {
       log,
       patienceMs,
       share: this.#share,
-      storage: this.#storage(repository.host, digest, key),
+      storage,
       memory: this.#memory,
       // What an earlier fill leaves must lie there before it is looked for.
       place: async (signal) => {
@@ -86,6 +90,7 @@ export class Fills {
       "fill",
       fill.ended.finally(() => {
         this.#endedCount += 1;
+        giveBack();
         if (this.#fills.get(key) === fill) this.#fills.delete(key);
         if (queue.running === 0 && queue.waiting === 0) this.#queues.delete(repository.host);
       }),
@@ -145,10 +150,17 @@ export class Fills {
     for (const fill of readerless.slice(0, Math.max(0, readerless.length - readerlessMax))) fill.pause("paused: too many downloads that nobody waits for");
   }
 
-  #storage(host: RegistryHost, digest: Digest, key: string): FillStorage {
-    const { store, log } = this.#options;
-    return {
-      partPath: async () => await store.whereWritable(() => store.instance.partPath(key)),
+  /** Where a fill keeps its bytes, and what gives back the room that it was given. */
+  #storage(host: RegistryHost, digest: Digest, key: string): { readonly storage: FillStorage; readonly giveBack: () => void } {
+    const { store, log, room } = this.#options;
+    let giveBack = (): void => {};
+    const storage: FillStorage = {
+      partPath: async (wanted) => {
+        const given = room ? await room.claim({ host, digest, ...wanted }) : () => {};
+        if (!given) return undefined;
+        giveBack = given;
+        return await store.whereWritable(() => store.instance.partPath(key));
+      },
       findClaimed: async () => await store.whereWritable(() => store.instance.findClaimed(key)),
       leave: async (path) => {
         await store.whereWritable(() => store.instance.leave(path, key));
@@ -170,6 +182,7 @@ export class Fills {
         store.noteFailure(error);
       },
     };
+    return { storage, giveBack: () => giveBack() };
   }
 }
 

@@ -192,7 +192,13 @@ export class Reception {
   async #openSpool(sizeBytes: number | undefined): Promise<Spool> {
     const { storage, memory, neededFrom } = this.#options;
     const onDiskFailure = (error: unknown): void => storage.onDiskFailure(error);
-    this.#spool ??= await Spool.open({ path: await storage.partPath(), sizeBytes, memory, neededFrom, onDiskFailure });
+    this.#spool ??= await Spool.open({
+      path: await storage.partPath({ sizeBytes, arrivedBytes: () => this.receivedBytes }),
+      sizeBytes,
+      memory,
+      neededFrom,
+      onDiskFailure,
+    });
     return this.#spool;
   }
 

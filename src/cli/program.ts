@@ -10,6 +10,7 @@ import type { ImportCommandOptions } from "./import.ts";
 import type { ListCommandOptions } from "./list.ts";
 import type { LoadCommandOptions } from "./load.ts";
 import type { PinCommandOptions } from "./pin.ts";
+import type { PruneCommandOptions } from "./prune.ts";
 import type { ReceiptCommandOptions } from "./receipt.ts";
 import type { VerifyCommandOptions } from "./verify.ts";
 
@@ -151,6 +152,17 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     .option("--json", "print JSON: an object for each finding, on a line of its own, and one at the end");
   addSwitch(verify, "--repair", "fetch again what is wrong or missing");
 
+  const pruning = define(program, "prune", "Remove images, beside whoever serves; what others need of them stays.", pruneExamples, async (command) => {
+    const { prune } = await import("./prune.ts");
+    return prune({ flags: flagsOf(command), io, ...command.opts<PruneFlags>() });
+  });
+  pruning
+    .option("--pattern <RE>", "images in whose name one of these is found: Go's regular expressions, with commas")
+    .option("--date <DATE>", "images that came before this: YYYY-MM-DDTHH:MM:SS")
+    .option("--timezone <ZONE>", "of the date (default: pruneConfig.timezone, else UTC)")
+    .option("--json", "print JSON, a line for each image and one for the sums");
+  addSwitch(pruning, "--dry-run", "say what would go, why, and what that would free");
+
   const health = define(program, "health", "Ask a running server whether it is alive.", healthExamples, async (command) => {
     const { health: runHealth } = await import("./health.ts");
     return runHealth({ flags: flagsOf(command), io, url: command.opts<{ url?: string }>().url });
@@ -211,6 +223,7 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
 }
 
 type ListFlags = Omit<ListCommandOptions, "flags" | "io">;
+type PruneFlags = Omit<PruneCommandOptions, "flags" | "io">;
 type PinFlags = Omit<PinCommandOptions, "flags" | "io" | "does" | "references">;
 type LoadFlags = Omit<LoadCommandOptions, "flags" | "io">;
 type ExportFlags = Omit<ExportCommandOptions, "flags" | "io">;
@@ -299,6 +312,12 @@ const pinExamples = [
   "kubectl get pods -A -o yaml | ociregistry pin --image-file -",
 ];
 const unpinExamples = ["ociregistry unpin docker.io/library/alpine:3.20", "ociregistry unpin --image-file images.txt"];
+const pruneExamples = [
+  "ociregistry prune --pattern kubernetesui/dashboard:v2.7.0 --dry-run",
+  "ociregistry prune --pattern 'curl,^quay[.]io/.*-rc[0-9]+$'",
+  "ociregistry prune --date 2026-03-01T22:17:31 --timezone Europe/Berlin --dry-run --json",
+  "ociregistry prune --config-file config.yaml",
+];
 const healthExamples = ["ociregistry health --config-file config.yaml", "ociregistry health --url http://127.0.0.1:8080/readyz"];
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
 const authHashExamples = ["ociregistry auth hash --user alice >> htpasswd", "pass show registry/alice | ociregistry auth hash --user alice"];

@@ -5,6 +5,7 @@ import type { Config, EndpointConfig, RegistryConfig, ServerTlsConfig, TagTtl, U
 import { findPlatform, type Platform } from "../oci/platform.ts";
 import type { ScopedAuthConfig } from "./credential-config.ts";
 import { authOf } from "./credential-of.ts";
+import { pruneConfigOf } from "./prune-config.ts";
 import type { ParsedConfig } from "./schema.ts";
 
 type ParsedRegistry = ParsedConfig["registries"][number];
@@ -46,6 +47,7 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     trustedProxies: parsed.trustedProxies,
     proxyProtocol: parsed.proxyProtocol,
     adminApi: parsed.adminApi,
+    prune: pruneConfigOf(parsed.pruneConfig),
     verify: verifyOf(parsed.verifyConfig),
     list: parsed.listConfig,
     shutdownDelayMs: parsed.shutdownDelay,
@@ -85,6 +87,7 @@ function registryOf(registry: ParsedRegistry): RegistryConfig {
     redirectHosts: registry.redirectHosts,
     public: registry.public,
     fillsMax: registry.fillsMax,
+    maxSizeBytes: registry.maxSize,
     auth: authOf(registry.auth),
     credentials: registry.credentials.flatMap(scopedAuthOf),
     tls: upstreamTlsOf(registry.tls),

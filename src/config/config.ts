@@ -5,6 +5,7 @@
 import type { AccessControlConfig, ClientAuthConfig } from "./client-auth-config.ts";
 import type { Platform } from "../oci/platform.ts";
 import type { AuthConfig, ScopedAuthConfig } from "./credential-config.ts";
+import type { PruneConfig } from "./prune-config.ts";
 
 export interface Config {
   /** Where it was read from; undefined when there was no file. */
@@ -58,6 +59,7 @@ export interface Config {
   readonly proxyProtocol: boolean;
   /** Who may use the administrative routes over TCP without a name. */
   readonly adminApi: "off" | "loopback";
+  readonly prune: PruneConfig;
   readonly verify: VerifyConfig;
   readonly list: ListConfig;
   readonly shutdownDelayMs: number;
@@ -101,6 +103,8 @@ export interface RegistryConfig {
   readonly public: boolean;
   /** Blobs that are fetched from it at once. */
   readonly fillsMax: number;
+  /** How large what its images need may grow; undefined: as large as there is room. */
+  readonly maxSizeBytes: number | undefined;
   readonly auth: AuthConfig | undefined;
   /** Other credentials for some of its repositories. */
   readonly credentials: readonly ScopedAuthConfig[];

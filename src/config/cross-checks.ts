@@ -8,6 +8,7 @@ import { checkClientAuth, noticesOfClientAuth } from "./client-auth-checks.ts";
 import { authOf } from "./credential-of.ts";
 import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
+import { checkPrune } from "./prune-checks.ts";
 import type { ParsedConfig } from "./schema.ts";
 
 type ParsedRegistry = ParsedConfig["registries"][number];
@@ -21,6 +22,7 @@ export function crossCheck(parsed: ParsedConfig): readonly Finding[] {
     ...checkNames(parsed),
     ...checkPlatform(parsed),
     ...checkClientAuth(parsed),
+    ...checkPrune(parsed),
     ...parsed.registries.flatMap((registry, index) => checkRegistry(registry, ["registries", index])),
   ];
 }
@@ -77,7 +79,7 @@ function checkServerTls({ cert, key, ca, clientAuth }: ParsedConfig["serverTlsCo
 }
 
 /** Hosts, aliases, `defaultNs`, and patterns that are written with an alias. */
-function checkNames({ defaultNs, registries, tagTtl }: ParsedConfig): readonly Finding[] {
+function checkNames({ defaultNs, registries, tagTtl, pruneConfig }: ParsedConfig): readonly Finding[] {
   const good: ListedRegistry[] = [];
   const findings: Finding[] = [];
   for (const [index, registry] of registries.entries()) {
@@ -88,7 +90,12 @@ function checkNames({ defaultNs, registries, tagTtl }: ParsedConfig): readonly F
   if (findings.length > 0) return findings;
   const problem = problemWith(defaultNs, good);
   if (problem !== undefined) return [{ path: ["defaultNs"], message: problem }];
-  return checkPatterns(tagTtl, new RegistryNames({ defaultNs, registries: good }), registries);
+  const names = new RegistryNames({ defaultNs, registries: good });
+  const ttlPatterns = typeof tagTtl === "number" ? [] : Object.keys(tagTtl).map((pattern) => ({ pattern, path: ["tagTtl", pattern] }));
+  const keepPatterns = pruneConfig.keep.flatMap(({ pattern }, index) =>
+    pattern === undefined ? [] : { pattern, path: ["pruneConfig", "keep", index, "pattern"] },
+  );
+  return checkPatterns([...ttlPatterns, ...keepPatterns], names, registries);
 }
 
 function problemWith(defaultNs: string, registries: readonly ListedRegistry[]): string | undefined {
@@ -101,15 +108,18 @@ function problemWith(defaultNs: string, registries: readonly ListedRegistry[]): 
   }
 }
 
-function checkPatterns(tagTtl: ParsedConfig["tagTtl"], names: RegistryNames, registries: readonly ParsedRegistry[]): readonly Finding[] {
-  if (typeof tagTtl === "number") return [];
+function checkPatterns(
+  patterns: readonly { readonly pattern: string; readonly path: KeyPath }[],
+  names: RegistryNames,
+  registries: readonly ParsedRegistry[],
+): readonly Finding[] {
   const aliases = new Set(registries.flatMap((registry) => registry.aliases.map((alias) => alias.toLowerCase())));
-  return Object.keys(tagTtl).flatMap((pattern) => {
+  return patterns.flatMap(({ pattern, path }) => {
     const [first = "", ...rest] = pattern.split("/");
     if (rest.length === 0 || !aliases.has(first.toLowerCase())) return [];
     const host = names.find(first);
     const canonical = host === names.defaultHost ? rest.join("/") : [host, ...rest].join("/");
-    return [{ path: ["tagTtl", pattern], message: `tagTtl: the pattern "${pattern}" begins with an alias; write "${canonical}"` }];
+    return [{ path, message: `${path[0]}: the pattern "${pattern}" begins with an alias; write "${canonical}"` }];
   });
 }
 

@@ -16,7 +16,6 @@ const keysNotYet: readonly string[] = [
   "auth.sessionDriver",
   "auth.sessionKeysFile",
   "http.allowOrigin",
-  "pruneConfig.*",
 ];
 
 /**

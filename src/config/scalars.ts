@@ -111,6 +111,12 @@ export const timezone = kind(z.string({ error: "must be a time zone" }), "a time
   isTimezone(written) ? written : undefined,
 );
 
+/** A part of a whole, above 0 and at most 1: written `90%`. */
+export const part = kind(z.string({ error: "must be a part such as 90%" }), "a part from 1% to 100%", (written) => {
+  const percent = Number(/^(\d{1,3}(?:\.\d+)?)%$/.exec(written)?.[1]);
+  return percent >= 1 && percent <= 100 ? percent / 100 : undefined;
+});
+
 /** `host[:port]`, in lower case, otherwise as written. */
 export const hostPort = kind(z.string({ error: "must be a host[:port]" }), "a host[:port]", (written) =>
   findRegistryHost(written) ? written.toLowerCase() : undefined,

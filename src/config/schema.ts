@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { auth } from "./auth-schema.ts";
 import { accessControl, clientAuth, http } from "./client-auth-schema.ts";
+import { pruneConfig } from "./prune-schema.ts";
 import {
   alias,
   choice,
@@ -67,26 +68,11 @@ const registry = z.strictObject({
   redirectHosts: z.array(hostPort).prefault([]).describe("Non-public host[:port] that its redirects may lead to."),
   public: flag.prefault(false).describe("Its anonymous content may be shared though its address is not public."),
   fillsMax: wholeNumber(1, 1_024).prefault(16).describe("Blobs that are fetched from it at once."),
+  maxSize: size.optional().describe("How large what its images need may grow; as pruneConfig.maxSize."),
   auth: auth.optional().describe("The credential for this registry."),
   tls: tls.optional().describe("How TLS is spoken with this registry."),
   credentials: z.array(scopedAuth).prefault([]).describe("Other credentials for some of its repositories; the longest match wins."),
   opts: z.unknown().optional().describe("Accepted and ignored."),
-});
-
-const pruneConfig = z.strictObject({
-  enabled: flag.prefault(false).describe("Prune while serving."),
-  type: choice(["accessed", "created", "pattern"]).prefault("accessed").describe("What is pruned by."),
-  duration: lifetime.prefault("30d").describe("The age from which images are pruned."),
-  frequency: duration.prefault("1d").describe("How often."),
-  schedule: cron.optional().describe("When, as a cron expression."),
-  count: wholeNumber(-1, 1_000_000_000).prefault(-1).describe("How many at most; -1 for any number."),
-  expr: text.prefault("").describe("The pattern, for type pattern."),
-  dryRun: flag.prefault(false).describe("Only say what would be pruned."),
-  dryrun: flag.optional().describe("The same as dryRun."),
-  maxSize: size.optional().describe("How large the store may grow."),
-  lowWater: text.prefault("90%").describe("Down to what part of maxSize is pruned."),
-  keep: z.array(z.unknown()).prefault([]).describe("What is never pruned."),
-  timezone: timezone.prefault("UTC").describe("The time zone of the schedule."),
 });
 
 const listConfig = z.strictObject({

@@ -19,6 +19,13 @@ export interface StoreTotals {
   readonly blobBytes: number;
 }
 
+/** What a store may take, and what went so that it does not take more. */
+export interface EvictionFigures {
+  /** `host` undefined: of everything. */
+  readonly budgets: readonly { readonly host: RegistryHost | undefined; readonly takenBytes: number; readonly limitBytes: number }[];
+  readonly evictions: readonly { readonly host: RegistryHost | undefined; readonly images: number; readonly bytes: number }[];
+}
+
 /** What a run of verifying came to. */
 export interface VerificationFigures {
   readonly blobs: number;
@@ -36,6 +43,8 @@ export interface MetricsOptions {
   readonly status?: () => Status | undefined;
   /** Read on every scrape; while it is not known there are no such samples, rather than zeros. */
   readonly totals?: () => StoreTotals | undefined;
+  /** Read on every scrape: how much of each limit is taken, and what was evicted for its sake. */
+  readonly eviction?: () => EvictionFigures;
   /** Registries that get a label of their own; all beyond share `other`. */
   readonly hostsMax?: number;
 }
@@ -89,6 +98,7 @@ export class Metrics {
     this.#addStoreGauges();
     this.#addStatusGauges();
     this.#addVerification();
+    this.#addEviction();
   }
 
   /** Counts one answered request. */
@@ -205,6 +215,25 @@ export class Metrics {
     );
     this.#gauge("ociregistry_store_writable", "1 while what is fetched can be kept", [], (gauge) => {
       gauge.set(status?.()?.store().writable === false ? 0 : 1);
+    });
+  }
+
+  #addEviction(): void {
+    const { eviction } = this.#options;
+    const budgetOf = (host: RegistryHost | undefined): string => (host === undefined ? "total" : this.#hosts.of(host));
+    this.#gauge("ociregistry_budget_bytes", "Bytes on disk that count for a maxSize: of the whole store (total), or of a registry", ["budget"], (gauge) => {
+      gauge.reset();
+      for (const { host, takenBytes } of eviction?.().budgets ?? []) gauge.set({ budget: budgetOf(host) }, takenBytes);
+    });
+    this.#gauge("ociregistry_budget_limit_bytes", "The maxSize", ["budget"], (gauge) => {
+      gauge.reset();
+      for (const { host, limitBytes } of eviction?.().budgets ?? []) gauge.set({ budget: budgetOf(host) }, limitBytes);
+    });
+    this.#collected("ociregistry_evicted_images_total", "Images evicted by the maxSize that they were over", ["budget"], (counter) => {
+      for (const { host, images } of eviction?.().evictions ?? []) counter.inc({ budget: budgetOf(host) }, images);
+    });
+    this.#collected("ociregistry_evicted_bytes_total", "Bytes freed by evicting images", ["budget"], (counter) => {
+      for (const { host, bytes } of eviction?.().evictions ?? []) counter.inc({ budget: budgetOf(host) }, bytes);
     });
   }
 

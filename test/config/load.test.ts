@@ -40,6 +40,19 @@ describe("where a value comes from", () => {
       trustedProxies: [],
       proxyProtocol: false,
       adminApi: "off",
+      prune: {
+        enabled: false,
+        by: "accessed",
+        olderThanMs: 30 * 86_400_000,
+        expr: undefined,
+        countMax: Infinity,
+        rhythm: { kind: "every", everyMs: 86_400_000 },
+        dryRun: false,
+        maxSizeBytes: undefined,
+        lowWater: 0.9,
+        keep: [],
+        timezone: "UTC",
+      },
       verify: { schedule: undefined, timezone: "UTC", bytesPerSecond: 50 * 2 ** 20, repair: false },
       list: { header: false, expr: undefined, shortDigest: false },
       shutdownDelayMs: 0,
@@ -331,11 +344,6 @@ describe("platforms", () => {
 
 describe("keys of what is not built yet", () => {
   test.each([
-    [
-      "pruneConfig:\n  enabled: true\n  type: created\n",
-      ["config.yaml:2: not supported yet: pruneConfig.enabled (line 2)", "config.yaml:3: not supported yet: pruneConfig.type (line 3)"],
-    ],
-    ["pruneConfig: { dryrun: true }\n", ["config.yaml:1: not supported yet: pruneConfig.dryrun (line 1)"]],
     [
       "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n  secureSession: true\n",
       ["config.yaml:4: not supported yet: auth.apikey (line 4)", "config.yaml:5: not supported yet: auth.secureSession (line 5)"],

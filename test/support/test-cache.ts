@@ -1,5 +1,6 @@
 /** A whole cache in front of fake upstreams: real sockets, a real store, a clock of the test's. */
 import { CachingRegistry } from "../../src/cache/caching-registry.ts";
+import type { FillRoom } from "../../src/cache/fill-room.ts";
 import type { FreshnessOptions, FreshnessRules } from "../../src/cache/freshness.ts";
 import { systemClock, type Clock } from "../../src/oci/clock.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
@@ -26,6 +27,8 @@ export interface TestCacheOptions {
   readonly freshness?: Partial<FreshnessOptions>;
   readonly fillsMax?: number;
   readonly pullTimeoutMs?: number;
+  /** Who says whether there is room. */
+  readonly room?: FillRoom;
   /** Between the cache and the upstreams. */
   readonly wrap?: (upstream: Registry) => Registry;
 }
@@ -65,6 +68,7 @@ export async function startTestCache(options: TestCacheOptions): Promise<TestCac
     freshness: { airGapped: false, alwaysPullLatest: false, rulesOf: () => ({ ...defaultRules, ...rules }), ...freshness },
     pullTimeoutMs,
     fillsMax: () => fillsMax,
+    room: options.room,
     clock,
     log: silentLog,
     background: store.background,

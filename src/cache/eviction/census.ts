@@ -18,7 +18,7 @@ import { subjectOfTags } from "./about.ts";
 import type { CensusImage } from "./census-image.ts";
 import type { Stock } from "./choice.ts";
 import { Column, DigestTable } from "./digest-table.ts";
-import { recordBytesOf } from "./record-bytes.ts";
+import { folderBytesOf, newRepositoryBytes, recordBytesOf } from "./record-bytes.ts";
 import { Rests } from "./rests.ts";
 
 export interface CensusOptions {
@@ -28,6 +28,9 @@ export interface CensusOptions {
   /** For each millisecond of work so many of rest. */
   readonly restFactor: number;
 }
+
+/** `sha256:ab`: the folder that a digest's blob lies in. */
+const shardLength = "sha256:ab".length;
 
 interface CensusRepository {
   readonly repository: Repository;
@@ -46,6 +49,8 @@ export class Census implements StoreListener {
   readonly #needers = new Column();
   readonly #bytes = new Column();
   readonly #mtimes = new Column();
+  /** Folders that blobs lie in, by how their digests begin. One that was made stays. */
+  readonly #shards = new Set<string>();
   #blobBytes = 0;
   #fileCount = 0;
   #recordBytes = 0;
@@ -69,7 +74,9 @@ export class Census implements StoreListener {
 
   /** What blobs, records and folders take on the disk, in bytes; temporary files are not in it. */
   get takenBytes(): number {
-    return this.#blobBytes + this.#recordBytes;
+    const hosts = new Set([...this.#repositories.values()].map(({ repository }) => repository.host));
+    const uncountedBytes = this.#changed.size * newRepositoryBytes;
+    return this.#blobBytes + this.#recordBytes + uncountedBytes + folderBytesOf({ shards: this.#shards.size, hosts: hosts.size });
   }
 
   /** Files of blobs, as they are known. */
@@ -121,6 +128,7 @@ export class Census implements StoreListener {
       await rests.pause();
       const id = this.table.put(digest);
       seen.add(id);
+      this.#shards.add(digest.slice(0, shardLength));
       this.#setBlob(id, allocatedBytes(file), file.mtimeMs);
     }
     for (let id = 0; id < knownCount; id++) {
@@ -152,6 +160,11 @@ export class Census implements StoreListener {
     if (found) await this.#replace(found);
     for (const name of unseen) if (!this.#changed.has(name)) this.#forget(name);
     this.#isComplete = true;
+  }
+
+  /** Whether this process has changed something that was not looked at since. */
+  get isBehind(): boolean {
+    return this.#changed.size > 0;
   }
 
   /** Looks again at what this process has changed since. */
@@ -211,6 +224,7 @@ export class Census implements StoreListener {
   }
 
   blobWritten(digest: Digest, { allocatedBytes: bytes, mtimeMs }: { readonly allocatedBytes: number; readonly mtimeMs: number }): void {
+    this.#shards.add(digest.slice(0, shardLength));
     this.#setBlob(this.table.put(digest), bytes, mtimeMs);
   }
 

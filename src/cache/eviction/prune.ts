@@ -14,6 +14,7 @@ import { BegunRemovals } from "./begun-removals.ts";
 import { Census } from "./census.ts";
 import type { CensusImage } from "./census-image.ts";
 import { chooseByRules, chooseBySize, decide, Leavings, lowBytes, bytesOf, type Chosen, type Reason, type Stock } from "./choice.ts";
+import { reasonText } from "./reasons.ts";
 import { holderOfLease, takeLease, type Lease } from "./lease.ts";
 import { removeChosen, removeUnneeded, repositoriesOf, type Freed } from "./removing.ts";
 import { keepNothing, type PruneRules, type SizeLimits } from "./rules.ts";
@@ -45,7 +46,9 @@ export interface PrunedImage {
   readonly digest: Digest;
   /** False: only these tags go. */
   readonly isWhole: boolean;
-  readonly reason: Reason;
+  readonly reason: Reason["kind"];
+  /** The same in a few words. */
+  readonly why: string;
   /** What its files take on the disk, those too that others need and that stay. */
   readonly sizeBytes: number;
 }
@@ -261,5 +264,14 @@ export async function isUnchanged({ image, reason }: Chosen, census: Census): Pr
 }
 
 function pruned({ image, tags, isWhole, reason }: Chosen, { table }: Census, sizeBytes: number): PrunedImage {
-  return { kind: "image", repository: image.repository, tags, digest: table.digestOf(image.root), isWhole, reason, sizeBytes };
+  return {
+    kind: "image",
+    repository: image.repository,
+    tags,
+    digest: table.digestOf(image.root),
+    isWhole,
+    reason: reason.kind,
+    why: reasonText(reason),
+    sizeBytes,
+  };
 }

@@ -5,7 +5,10 @@ import type { Layout } from "../layout.ts";
 import type { Repository } from "../../oci/repository.ts";
 
 /** What nearly every filesystem takes for a small file, and for a small folder. */
-const blockBytes = 4_096;
+export const blockBytes = 4_096;
+
+/** What the records and folders of an image take that has just come, until they are counted. */
+export const newRepositoryBytes = 16 * blockBytes;
 
 /** Bytes, of blocks of 4 KiB. The empty files that only say something by being there take none. */
 export async function recordBytesOf(layout: Layout, repository: Repository): Promise<number> {
@@ -16,6 +19,12 @@ export async function recordBytesOf(layout: Layout, repository: Repository): Pro
     if (count !== undefined) blocks += count + 1;
   }
   return blocks * blockBytes;
+}
+
+/** What the folders take that blobs and what is said of them lie in: of blobs, of public ones, and of each registry's deliveries. */
+export function folderBytesOf({ shards, hosts }: { readonly shards: number; readonly hosts: number }): number {
+  const ownFolders = 16 + 4 * hosts;
+  return (ownFolders + shards * (2 + hosts)) * blockBytes;
 }
 
 function sharded(folder: string): readonly string[] {

@@ -2,6 +2,8 @@
 import { delay, type Clock } from "../../oci/clock.ts";
 
 const turnMs = 10;
+/** Time that went by in a turn beyond this was spent waiting, for a disk or a thread: nobody has to rest from that. */
+const workMsMax = 30;
 
 export interface RestsOptions {
   readonly clock: Clock;
@@ -23,7 +25,7 @@ export class Rests {
   async pause(): Promise<void> {
     const { clock, factor, signal } = this.#options;
     signal?.throwIfAborted();
-    const workedMs = clock.elapsed() - this.#startedAtMs;
+    const workedMs = Math.min(clock.elapsed() - this.#startedAtMs, workMsMax);
     if (workedMs < turnMs) return;
     if (factor === 0) await new Promise(setImmediate);
     else await delay(clock, workedMs * factor, signal);
