@@ -20,9 +20,9 @@ import { FileChanges } from "./operations/file-changes.ts";
 import { createLogging } from "./operations/logging.ts";
 import { meteredRegistry } from "./operations/metered-registry.ts";
 import { Metrics } from "./operations/metrics.ts";
+import { Pruning } from "./pruning.ts";
 import { openPullPath } from "./pull-path.ts";
 import { readRules, type Rules } from "./rules.ts";
-import { Pruning } from "./pruning.ts";
 import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
@@ -72,10 +72,10 @@ const reloadable: ReadonlySet<keyof Config> = new Set([
   "staleIfErrorMs",
   "whenDeniedMs",
   "whenGoneMs",
+  "prune",
   "auth",
   "accessControl",
   "externalUrl",
-  "prune",
 ]);
 
 /** Starts everything. Dials nobody, reads nothing of the store. Throws an Error in one line: a busy port, a folder that cannot be read, a missing file. */
@@ -156,6 +156,7 @@ export async function startProgram({ config, reload, environment, clock = system
       // Which upstream there is was settled at the start: the rules go by that, whatever the file says meanwhile.
       cache.reconfigure({ ...next.freshness, airGapped: config.airGapped });
       cache.forgetDenials();
+      await pruning.reconfigure();
       log.info({ reason, registries: next.config.registries.length }, "configuration reloaded");
     } catch (error) {
       log.error({ reason, problem: error instanceof Error ? error.message : String(error) }, "configuration not reloaded: the old one stays");
@@ -163,7 +164,6 @@ export async function startProgram({ config, reload, environment, clock = system
   };
 
   const [main] = listeners;
-      await pruning.reconfigure();
   tellStart(config, rules, environment, log);
   tellGuards(guarded, log);
   log.info({ host: main.host, port: main.port, imagePath: config.imagePath }, "listening");
@@ -182,6 +182,7 @@ export async function startProgram({ config, reload, environment, clock = system
       await verification?.close();
       await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
       await pullPath.close();
+      await pruning.close();
       await guards.close();
       await background.settled();
       await store.close();
@@ -195,7 +196,6 @@ export async function startProgram({ config, reload, environment, clock = system
 async function preloadOf(config: Config, { names }: Rules, parts: PreloadParts): Promise<Preload | undefined> {
   const { preloadImages: sources, platforms, resolveRef } = config;
   if (sources === undefined) return undefined;
-      await pruning.close();
   const { Preload: Preloading } = await import("./transfer/preload.ts");
   return new Preloading({ sources, platforms, resolveRef, names, ...parts });
 }
