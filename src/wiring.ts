@@ -2,6 +2,8 @@
  * Wiring: from a configuration to running parts. The only file that knows every implementation: which registry stands in front of
  * which, what is begun in which order, and what a reload may change.
  */
+import { basename } from "node:path";
+import { Administration } from "./administration.ts";
 import { Store } from "./cache/store.ts";
 import { StoreTotals } from "./cache/store-totals.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
@@ -23,7 +25,8 @@ import { Metrics } from "./operations/metrics.ts";
 import { Pruning } from "./pruning.ts";
 import { openPullPath } from "./pull-path.ts";
 import { readRules, type Rules } from "./rules.ts";
-import { createApp, createProbeApp, type AppOptions } from "./server/app.ts";
+import { openAdminSocket } from "./server/admin-socket.ts";
+import { createAdminApp, createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
 import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
 import type { CredentialTrial } from "./upstream/credential-trials.ts";
@@ -113,6 +116,7 @@ export async function startProgram({ config, reload, environment, clock = system
   const preload = await preloadOf(config, rules, { registry: cache, upstream: pullPath.upstream, store, clock, log });
   const draining = new Draining();
   const stopAsked = Promise.withResolvers<string>();
+  const administration = new Administration({ rules: () => rules, store, clock, log, onStop: () => stopAsked.resolve("an administrator has asked for it") });
   const app: AppOptions = {
     registry: cache,
     holdings,
@@ -134,8 +138,11 @@ export async function startProgram({ config, reload, environment, clock = system
     gate: () => guards.gate,
     tokens: () => guards.answerTokenRequest,
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
+    admin: { open: config.adminApi, actions: administration },
   };
   const listeners = await listenAll(config, app, log);
+  const adminApp = createAdminApp(app, administration);
+  const adminSocket = await openAdminSocket({ app: adminApp, statePath: config.statePath, instance: basename(store.instance.path), clock, log });
   const onEnd = (summary: VerifySummary): void => metrics.observeVerification(summary);
   const verification = scheduleVerification({ config, store, registry: cache, clock, log, background, onEnd });
 
@@ -180,7 +187,13 @@ export async function startProgram({ config, reload, environment, clock = system
       totals.close();
       preload?.stop();
       await verification?.close();
-      await draining.drain({ listeners, shutdownDelayMs: config.shutdownDelayMs, drainTimeoutMs: config.drainTimeoutMs, clock, log });
+      await draining.drain({
+        listeners: [...listeners, ...(adminSocket ? [adminSocket] : [])],
+        shutdownDelayMs: config.shutdownDelayMs,
+        drainTimeoutMs: config.drainTimeoutMs,
+        clock,
+        log,
+      });
       await pullPath.close();
       await pruning.close();
       await guards.close();

@@ -16,13 +16,13 @@ export interface AdminManifest {
   /** Milliseconds since 1970. */
   readonly heldSinceMs: number;
   readonly usedAtMs: number;
-  /** Digests of the config and layers that it names. */
+  /** Digests of the config and layers that it names, where they were asked for. */
   readonly blobs: readonly string[];
 }
 
 export interface AdminBlob {
   readonly digest: string;
-  /** How many held manifests name it. */
+  /** How many held images need it. */
   readonly references: number;
   readonly sizeBytes: number | undefined;
 }
@@ -57,7 +57,7 @@ export interface AdminListQuery {
 /** What the routes do. Each throws `REQUEST_INVALID` for what it cannot understand. */
 export interface AdminActions {
   /** In the order of their names. `patterns`: regular expressions with commas between; `blob`: a part of the digest of a blob that it names. */
-  listManifests(query: AdminListQuery & { readonly patterns?: string; readonly blob?: string }): Promise<readonly AdminManifest[]>;
+  listManifests(query: AdminListQuery & { readonly patterns?: string; readonly blob?: string; readonly withBlobs: boolean }): Promise<readonly AdminManifest[]>;
   /** In the order of their digests. `part`: of the digest. */
   listBlobs(query: AdminListQuery & { readonly part?: string }): Promise<readonly AdminBlob[]>;
   prune(query: AdminPruneQuery): Promise<{ readonly images: readonly AdminPruned[]; readonly sizeBytes: number }>;
@@ -97,7 +97,7 @@ export function answerAdmin(
 
 async function answerManifests(exchange: Exchange, actions: AdminActions): Promise<Answer> {
   const query = new AdminQuery(exchange.target, ["pattern", "count"]);
-  const manifests = await actions.listManifests({ ...patternsOf(query), countMax: query.count(), signal: exchange.signal });
+  const manifests = await actions.listManifests({ ...patternsOf(query), withBlobs: false, countMax: query.count(), signal: exchange.signal });
   return shown(exchange, manifests.map(manifestJson), { header: "URL DIGEST CREATED PULLED", none: "no manifests found", lines: manifests.map(manifestLine) });
 }
 
@@ -105,7 +105,7 @@ async function answerImages(exchange: Exchange, actions: AdminActions): Promise<
   const query = new AdminQuery(exchange.target, ["pattern", "digest", "count"]);
   const blob = query.text("digest");
   const by = query.text("pattern") === undefined && blob !== undefined ? { blob } : patternsOf(query);
-  const manifests = await actions.listManifests({ ...by, countMax: query.count(), signal: exchange.signal });
+  const manifests = await actions.listManifests({ ...by, withBlobs: true, countMax: query.count(), signal: exchange.signal });
   return shown(
     exchange,
     manifests.map((manifest) => ({ ...manifestJson(manifest), blobs: manifest.blobs })),

@@ -171,7 +171,7 @@ describe("what the lists show", () => {
         "",
       ].join("\n"),
     );
-    expect(actions.calls).toEqual([["listManifests", { patterns: "alpine,^calico", countMax: 10 }]]);
+    expect(actions.calls).toEqual([["listManifests", { patterns: "alpine,^calico", withBlobs: false, countMax: 10 }]]);
   });
 
   test("images, with their blobs, by pattern or by a part of a blob's digest", async () => {
@@ -182,7 +182,11 @@ describe("what the lists show", () => {
     );
     await ask("/cmd/image/list?pattern=x&digest=bbbb");
     await ask("/cmd/image/list");
-    expect(actions.calls.map(([, query]) => query)).toEqual([{ blob: "bbbb", countMax: 50 }, { patterns: "x", countMax: 50 }, { countMax: 50 }]);
+    expect(actions.calls.map(([, query]) => query)).toEqual([
+      { blob: "bbbb", withBlobs: true, countMax: 50 },
+      { patterns: "x", withBlobs: true, countMax: 50 },
+      { withBlobs: true, countMax: 50 },
+    ]);
   });
 
   test("blobs, with how many name them", async () => {
