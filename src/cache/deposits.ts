@@ -105,6 +105,7 @@ export class Deposits {
     if (await this.vouch(host, staged)) return "held";
     const isKept = await this.#written(digest, async () => {
       if (!(await staged.sync()) || !(await this.#adopt(path, digest))) return false;
+      await this.#store.blobs.touch(digest); // It may have been staged for hours, and looks like what nobody needs.
       await this.#store.provenance.record(host, digest, { isPublic: false });
       return true;
     });
@@ -122,7 +123,7 @@ export class Deposits {
 
   /** Whether the blob is held, with this length; then it counts as delivered by `host` from now on. */
   async vouch(host: RegistryHost, { digest, sizeBytes }: BlobToDeposit): Promise<boolean> {
-    if (!(await this.#isHeld({ digest, sizeBytes }))) return false;
+    if (!(await this.#isHeld({ digest, sizeBytes })) || !(await this.#store.blobs.touch(digest))) return false;
     if (!(await this.#store.provenance.covers(host, digest))) {
       await this.#written(digest, () => this.#store.provenance.record(host, digest, { isPublic: false }));
     }
@@ -141,11 +142,18 @@ export class Deposits {
     const manifest = parse(bytes, mediaType, digest);
     const named = manifest.descriptor.digest;
     if (digest !== undefined && named !== digest) throw new DepositRefused(digest, `the manifest's bytes are those of ${named}`);
-    for (const blob of readManifestContent(bytes).blobs) {
-      if (isElsewhere(blob) || (await this.covers(repository.host, blob))) continue;
-      throw new DepositRefused(named, `it names ${blob.digest}, which is not held`);
+    const needed = readManifestContent(bytes).blobs.filter((blob) => !isElsewhere(blob));
+    for (const blob of needed) {
+      const isHeld = (await this.covers(repository.host, blob)) && (await this.#store.blobs.touch(blob.digest));
+      if (!isHeld) throw new DepositRefused(named, `it names ${blob.digest}, which is not held`);
     }
     await this.#written(named, () => this.#manifests.write(repository, manifest, { isPublic: false }));
+    // Whoever prunes beside us may have taken one before the record said that it is needed.
+    for (const { digest: needs } of needed) {
+      if (await this.#store.blobs.touch(needs)) continue;
+      await this.#store.repositories.removeManifest(repository, named);
+      throw new DepositRefused(named, `${needs}, which it names, was pruned meanwhile: bring it again`);
+    }
     return named;
   }
 

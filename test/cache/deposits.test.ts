@@ -1,10 +1,11 @@
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DepositRefused, Deposits, StoreUnwritable } from "../../src/cache/deposits.ts";
 import { HeldManifests } from "../../src/cache/held-manifests.ts";
 import { Grants } from "../../src/cache/grants.ts";
-import { digestOf } from "../../src/oci/digest.ts";
+import { isThere } from "../../src/cache/atomic-write.ts";
+import { digestOf, type Digest } from "../../src/oci/digest.ts";
 import { parseRegistryHost, parseRepositoryPath, repositoryOf } from "../../src/oci/repository.ts";
 import { parseTag } from "../../src/oci/tag.ts";
 import { buildArtifact, buildImage, buildIndex, seededBytes, type BuiltImage } from "../support/images.ts";
@@ -220,6 +221,48 @@ describe("a manifest", () => {
     const index = buildIndex([image, buildImage({ platform: "linux/arm64" })]);
     expect(await arrange(store).manifest(repository, { bytes: index.manifest.bytes })).toBe(index.manifest.descriptor.digest);
   });
+});
+
+describe("beside a prune", () => {
+  const image = buildImage();
+  const layer = image.layers[0] ?? image.config;
+
+  test("what was brought a long time ago is not taken for what nobody needs any more, once it is brought again", async () => {
+    await using store = await openTestStore();
+    const deposits = arrange(store);
+    await depositImage(deposits, image);
+    const path = store.layout.blob(layer);
+    await utimes(path, 1_000, 1_000);
+    const { mtimeMs } = await stat(path);
+    expect(await deposits.vouch(other, { digest: layer, sizeBytes: image.blobs.get(layer)?.byteLength ?? 0 })).toBe(true);
+    expect(await store.blobs.remove(layer, { mtimeMs })).toBe("changed");
+    expect(await store.blobs.has(layer)).toBe(true);
+  });
+
+  test("that takes a blob at the worst moment, a manifest is refused and not seen, or the blob is there", async () => {
+    let refused = 0;
+    for (let round = 0; round < 30; round += 1) {
+      await using store = await openTestStore();
+      const deposits = arrange(store);
+      for (const [digest, bytes] of image.blobs) await deposits.blob(host, { digest, sizeBytes: bytes.byteLength }, piecesOf(bytes));
+      const { digest } = image.manifest.descriptor;
+      const deposit = deposits.manifest(repository, { bytes: image.manifest.bytes }).catch((error: unknown) => error);
+      await takeAway(store, digest, round);
+      const outcome = await deposit;
+      const isSeen = await isThere(store.layout.manifest(repository, digest));
+      expect([round, isSeen]).toEqual([round, outcome === digest]);
+      if (isSeen) expect([round, await store.blobs.has(layer)]).toEqual([round, true]);
+      if (outcome instanceof DepositRefused) refused += 1;
+    }
+    expect(refused).toBeGreaterThan(0);
+  });
+
+  /** Waits for some turns, and removes the layer unless the record says by now that it is needed. */
+  async function takeAway(store: TestStore, needer: Digest, turns: number): Promise<void> {
+    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+    const { mtimeMs } = await stat(store.layout.blob(layer));
+    if (!(await isThere(store.layout.manifest(repository, needer)))) await store.blobs.remove(layer, { mtimeMs });
+  }
 });
 
 test("a tag that means the same as before is not written again, and never made older", async () => {
