@@ -142,10 +142,10 @@ function loaderOf(
   { referrers = true, io }: ExportCommandOptions,
   { live, signal }: { readonly live: LiveLines; readonly signal: AbortSignal },
 ): GatheringOptions["load"] {
-  const slots = new Slots(blobsAtOnce);
+  const common = { slots: new Slots(blobsAtOnce), fetched: new Set<string>() };
   const loading = loadPartsOf(parts);
   return async ({ repository, reference }, platforms) => {
-    const { fetchedBytes, notes, digest } = await loadImage(repository, reference, loading, { platforms, referrers, dryRun: false, signal, slots });
+    const { fetchedBytes, notes, digest } = await loadImage(repository, reference, loading, { platforms, referrers, dryRun: false, signal, ...common });
     live.above(() => {
       io.writeError(`fetched ${repositoryName(repository)}@${digest}, ${sizeText(fetchedBytes)}\n`);
       for (const note of notes) io.writeError(`ociregistry: note: ${note}\n`);

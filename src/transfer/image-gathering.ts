@@ -3,6 +3,7 @@
  * to anybody; what is not is loaded first, or named where nobody may be asked.
  */
 import { isThere } from "../cache/atomic-write.ts";
+import { DepositRefused, StoreUnwritable } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
 import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
@@ -110,7 +111,8 @@ class ImageGathering implements Gathered {
       await load(wanted, chosen);
     } catch (error) {
       this.#options.signal.throwIfAborted();
-      return [{ image: nameOf(wanted), digest: undefined, reason: error instanceof Error ? error.message : String(error) }];
+      if (!(error instanceof OciError || error instanceof DepositRefused || error instanceof StoreUnwritable)) throw error;
+      return [{ image: nameOf(wanted), digest: undefined, reason: error.message }];
     }
     const loaded = await this.#look(wanted, chosen);
     return loaded.lacking.length === 0 ? await this.#keep(wanted, loaded) : loaded.lacking;

@@ -3,18 +3,17 @@
  * tags: an image can be seen when it is whole, not before, and whatever stops the import, the next one goes on where it stopped.
  */
 import type { KeyObject } from "node:crypto";
-import { smallBytesMax } from "../cache/blob-store.ts";
 import { Deposits } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
-import { OciError } from "../oci/errors.ts";
-import { readManifestContent, type ManifestContent } from "../oci/manifest.ts";
-import { repositoryName, type Repository } from "../oci/repository.ts";
-import { blobEntry } from "./bundle-layout.ts";
+import { repositoryName } from "../oci/repository.ts";
+import { forEach, isHeld, takeBlobs } from "./bundle-intake.ts";
 import type { BaseLink, BundledBlob, BundledRepository, LeftOutBlob } from "./bundle-manifest.ts";
 import type { BundleReader, ReadBundle } from "./bundle-reader.ts";
 import { BundleRefused } from "./bundle-refused.ts";
+import { inOrder } from "./in-order.ts";
+import { manifestBytes, planManifests } from "./manifest-plan.ts";
 
 export interface ImportOptions {
   readonly store: Store;
@@ -25,7 +24,7 @@ export interface ImportOptions {
   /** Tags that are here keep what they mean, however old. */
   readonly keepTags: boolean;
   readonly signal: AbortSignal;
-  /** After each blob. */
+  /** Now and then. */
   readonly onBytes?: (doneBytes: number, totalBytes: number) => void;
 }
 
@@ -47,6 +46,8 @@ export interface ImportedTag {
   /** "new" here, "moved" from another digest, "same" as here; "kept": what it means here stays, being newer, or by `keepTags`. */
   readonly verdict: "new" | "moved" | "same" | "kept";
 }
+
+const tagsAtOnce = 8;
 
 /** The bundle builds on something that is not here. Nothing was imported. */
 export class BaseMissing extends Error {
@@ -73,17 +74,13 @@ export async function importBundle(given: ImportOptions): Promise<ImportResult> 
   const bundle = await reader.manifest({ verifyKey });
   await checkBase(bundle, options);
   for (const file of bundle.files) await reader.file(file);
-  const { keptCount, keptBytes } = await takeBlobs(bundle, options);
+  const { keptCount, keptBytes } = await takeBlobs(bundle.blobs, options);
   await reader.end();
-  const planned = await planManifests(bundle, options);
-  for (const blob of [...bundle.blobs, ...bundle.leftOut]) await vouch(blob, options);
-  for (const { repository, digest, mediaType } of planned) {
-    options.signal.throwIfAborted();
-    await options.deposits.manifest(repository, { bytes: await manifestBytes(digest, options), mediaType, digest });
-  }
-  const tags = await Array.fromAsync(setTags(bundle.repositories, options));
+  const manifestCount = await publish(bundle, options);
+  const wanted = bundle.repositories.flatMap(({ repository, tags }) => tags.map((tag) => ({ repository, ...tag })));
+  const tags = await Array.fromAsync(inOrder(wanted, { atOnce: tagsAtOnce, run: (tag) => setTag(tag, options) }), ({ result }) => result);
   const { id, isSigned, blobs } = bundle;
-  return { id, isSigned, keptCount, keptBytes, heldCount: blobs.length - keptCount, manifestCount: planned.length, tags };
+  return { id, isSigned, keptCount, keptBytes, heldCount: blobs.length - keptCount, manifestCount, tags };
 }
 
 interface Import extends ImportOptions {
@@ -92,88 +89,35 @@ interface Import extends ImportOptions {
 
 async function checkBase(bundle: ReadBundle, options: Import): Promise<void> {
   const missing: LeftOutBlob[] = [];
-  for (const blob of bundle.leftOut) if (!(await isHeld(blob, options))) missing.push(blob);
+  for (const blob of bundle.leftOut) if (!(await isHeld(blob, options.store))) missing.push(blob);
   if (missing.length > 0) throw new BaseMissing(bundle, missing);
 }
 
-/** Every blob that is not here, hashed on its way to the disk. */
-async function takeBlobs({ blobs }: ReadBundle, options: Import): Promise<{ keptCount: number; keptBytes: number }> {
-  const { reader, deposits, signal, onBytes } = options;
-  const totalBytes = blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  let [keptCount, keptBytes, doneBytes] = [0, 0, 0];
-  for (const blob of blobs) {
-    signal.throwIfAborted();
-    const { digest, sizeBytes, hosts } = blob;
-    const name = blobEntry(digest);
-    await reader.expect(name, sizeBytes);
-    if (await isHeld(blob, options)) await reader.pass(name, sizeBytes);
-    else {
-      const [host] = hosts;
-      if (host === undefined) throw new BundleRefused(`${digest}: delivered by no registry of the bundle`);
-      await deposits.blob(host, { digest, sizeBytes }, reader.content(name, sizeBytes));
-      keptCount += 1;
-      keptBytes += sizeBytes;
-    }
-    onBytes?.((doneBytes += sizeBytes), totalBytes);
+/** The content has been checked; now it is said whose it is, and images become visible. */
+async function publish(bundle: ReadBundle, options: Import): Promise<number> {
+  const { store, deposits, signal } = options;
+  const waves = await planManifests(bundle, store);
+  await forEach([...bundle.blobs, ...bundle.leftOut], (blob) => vouch(blob, options));
+  for (const wave of waves) {
+    await forEach(wave, async ({ repository, digest, mediaType }) => {
+      signal.throwIfAborted();
+      await deposits.manifest(repository, { bytes: await manifestBytes(digest, store), mediaType, digest });
+    });
   }
-  return { keptCount, keptBytes };
+  return waves.reduce((count, wave) => count + wave.length, 0);
 }
 
-interface PlannedManifest {
-  readonly repository: Repository;
-  readonly digest: Digest;
-  readonly mediaType: string;
-}
-
-/** Every manifest after its children. Read before the first is written: one that is wrong spoils the bundle, not the store. */
-async function planManifests({ repositories, blobs, leftOut }: ReadBundle, options: Import): Promise<readonly PlannedManifest[]> {
-  const known = new Set([...blobs, ...leftOut].map(({ digest }) => digest));
-  const planned: PlannedManifest[] = [];
-  for (const { repository, manifests } of repositories) {
-    const contents = new Map<Digest, { readonly mediaType: string; readonly children: readonly Digest[] }>();
-    for (const { digest, mediaType } of manifests) {
-      const content = contentOf(digest, await manifestBytes(digest, options));
-      const outside = content.blobs.find((blob) => !known.has(blob.digest) && !isForeign(blob.mediaType));
-      if (outside) throw new BundleRefused(`manifest ${digest} of ${repositoryName(repository)} names ${outside.digest}, which the bundle does not hold`);
-      contents.set(digest, { mediaType, children: content.manifests.map((child) => child.digest) });
-    }
-    for (const digest of childrenFirst(contents)) planned.push({ repository, digest, mediaType: contents.get(digest)?.mediaType ?? "" });
-  }
-  return planned;
-}
-
-/** Digests of which every one comes after its children. No digest can be below itself. */
-function childrenFirst(contents: ReadonlyMap<Digest, { readonly children: readonly Digest[] }>): readonly Digest[] {
-  const sorted = new Set<Digest>();
-  for (const root of contents.keys()) {
-    const path = [root];
-    for (let digest = path.at(-1); digest !== undefined; digest = path.at(-1)) {
-      const child = sorted.has(digest) ? undefined : contents.get(digest)?.children.find((one) => contents.has(one) && !sorted.has(one));
-      if (child) path.push(child);
-      else {
-        sorted.add(digest);
-        path.pop();
-      }
-    }
-  }
-  return [...sorted];
-}
-
-async function* setTags(repositories: readonly BundledRepository[], { store, deposits, clock, keepTags }: Import): AsyncGenerator<ImportedTag> {
-  for (const { repository, tags } of repositories) {
-    for (const { tag, digest, checkedAtMs } of tags) {
-      const name = `${repositoryName(repository)}:${tag}`;
-      const known = await store.repositories.findTag(repository, tag);
-      const isOther = known !== undefined && known.digest !== digest;
-      if (isOther && (keepTags || known.checkedAtMs >= checkedAtMs)) {
-        yield { name, digest: known.digest, verdict: "kept" };
-        continue;
-      }
-      // The other side's clock may be ahead: a tag is not fresh for longer than one that was asked for now.
-      await deposits.tag(repository, tag, digest, { checkedAtMs: Math.min(checkedAtMs, clock.now()) });
-      yield { name, digest, verdict: known === undefined ? "new" : isOther ? "moved" : "same" };
-    }
-  }
+async function setTag(
+  { repository, tag, digest, checkedAtMs }: BundledRepository["tags"][number] & Pick<BundledRepository, "repository">,
+  { store, deposits, clock, keepTags }: Import,
+): Promise<ImportedTag> {
+  const name = `${repositoryName(repository)}:${tag}`;
+  const known = await store.repositories.findTag(repository, tag);
+  const isOther = known !== undefined && known.digest !== digest;
+  if (isOther && (keepTags || known.checkedAtMs >= checkedAtMs)) return { name, digest: known.digest, verdict: "kept" };
+  // The other side's clock may be ahead: a tag is not fresh for longer than one that was asked for now.
+  await deposits.tag(repository, tag, digest, { checkedAtMs: Math.min(checkedAtMs, clock.now()) });
+  return { name, digest, verdict: known === undefined ? "new" : isOther ? "moved" : "same" };
 }
 
 /** The registries of the bundle delivered it, and so did everybody if it is public. */
@@ -183,33 +127,6 @@ async function vouch({ digest, sizeBytes, hosts, isPublic }: BundledBlob, { stor
       throw new BundleRefused(`${digest} was removed from the store meanwhile: import the bundle again`);
     if (isPublic) await store.provenance.record(host, digest, { isPublic });
   }
-}
-
-/** By the rule of a pull: small ones by their digest, others by their length. */
-async function isHeld({ digest, sizeBytes }: BundledBlob, { store }: Import): Promise<boolean> {
-  if (sizeBytes <= smallBytesMax) return (await store.blobs.readBytes(digest))?.byteLength === sizeBytes;
-  const blob = await store.blobs.open(digest, sizeBytes);
-  blob?.release();
-  return blob !== undefined;
-}
-
-async function manifestBytes(digest: Digest, { store }: Import): Promise<Uint8Array> {
-  const bytes = await store.blobs.readBytes(digest);
-  if (bytes) return bytes;
-  throw new BundleRefused(`manifest ${digest} was removed from the store meanwhile, or is no manifest`);
-}
-
-function contentOf(digest: Digest, bytes: Uint8Array): ManifestContent {
-  try {
-    return readManifestContent(bytes);
-  } catch (error) {
-    if (!(error instanceof OciError)) throw error;
-    throw new BundleRefused(`${digest} is not a manifest: ${error.message}`, { cause: error });
-  }
-}
-
-function isForeign(mediaType: string): boolean {
-  return mediaType.includes(".foreign.") || mediaType.includes(".nondistributable.");
 }
 
 function linkWords({ kind, id, name }: BaseLink): string {
