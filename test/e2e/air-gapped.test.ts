@@ -1,13 +1,18 @@
 /** Air-gapped: what is held is served, what is not is unknown, and nobody is ever dialled: a canary stands where the upstream stood. */
 import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startCanary } from "../support/canary.ts";
 import { writeCredentialProgram } from "../support/credential-programs.ts";
 import { profileOf } from "../upstream/aws-asking.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
-import { startOurServer, type OurServerOptions } from "../support/our-server.ts";
+import { buildArtifact } from "../support/images.ts";
+import { fillsRunning, startOurServer, type OurServerOptions } from "../support/our-server.ts";
+import { runProcess } from "../support/processes.ts";
+import { requirePrograms, requireRoot } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
+const ourMain = join(import.meta.dirname, "..", "..", "src", "main.ts");
 const unknownDigest = `sha256:${"0".repeat(64)}`;
 
 test("what is held is served without a warning, the rest is 404, and nobody is dialled", async () => {
@@ -82,3 +87,66 @@ test("nobody is asked for a credential either, at the start or at a reload", asy
   expect(await helper.runs()).toEqual([]);
   expect(canary.connections).toBe(0);
 });
+
+const canTrace = requirePrograms("strace") && requireRoot();
+
+test.runIf(canTrace)(
+  "through a whole session no socket is connected to anywhere: pulls, lists, misses, pruning, verifying, preloading",
+  async () => {
+    await using folder = await temporaryFolder();
+    await using upstream = await startFakeUpstream();
+    const image = upstream.putImage("team/app", "1");
+    upstream.putImage("team/app", undefined, buildArtifact(image.manifest));
+    const registries = [{ name: "registry.test", scheme: "http", endpoints: [upstream.url], originFallback: false, auth: { user: "u", password: "p" } }];
+    const list = `${folder.path}/images.txt`;
+    await writeFile(list, "registry.test/team/app:1\nregistry.test/team/app:2\n");
+    const paths = ["manifests/1", ...[...image.blobs.keys()].map((digest) => `blobs/${digest}`), `referrers/${image.manifest.descriptor.digest}`];
+    {
+      await using online = await startOurServer({ folder: folder.path, config: { registries } });
+      for (const path of paths) expect((await fetch(`${online.url}/v2/registry.test/team/app/${path}`)).status).toBe(200);
+      await expect.poll(() => fillsRunning(online)).toBe(0);
+    }
+    const trace = `${folder.path}/trace`;
+    const every = "* * * * * *";
+    {
+      await using server = await startOurServer({
+        folder: folder.path,
+        config: {
+          airGapped: true,
+          registries,
+          tagTtl: 0,
+          adminApi: "loopback",
+          preloadImages: list,
+          pruneConfig: { enabled: true, duration: "1h", schedule: every, maxSize: "1GiB" },
+          verifyConfig: { schedule: every, repair: true },
+        },
+        through: ["strace", "-D", "-f", "-qq", "-s", "256", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", trace],
+      });
+      const get = (path: string): Promise<Response> => fetch(`${server.url}${path}`);
+      for (const path of paths) expect((await get(`/v2/registry.test/team/app/${path}`)).status, path).toBe(200);
+      const missing = await get("/v2/registry.test/team/app/manifests/2");
+      expect([missing.status, await missing.text()]).toEqual([404, expect.stringContaining("registry.test/team/app")]);
+      for (const path of ["/v2/elsewhere.example/team/app/manifests/1", "/v2/library/alpine/tags/list", `/v2/registry.test/team/app/blobs/${unknownDigest}`]) {
+        expect((await get(path)).status, path).toBe(404);
+      }
+      expect(await (await get("/v2/_catalog")).json()).toEqual({ repositories: ["registry.test/team/app"] });
+      expect(await (await get("/v2/registry.test/team/app/tags/list")).json()).toMatchObject({ tags: ["1"] });
+      expect(await (await get("/cmd/manifest/list")).text()).toContain("registry.test/team/app:1");
+      await server.process.waitForOutput(/"msg":"images pruned"/);
+      await server.process.waitForOutput(/"msg":"store verified"/);
+      const { code, stdout } = await runProcess("strace", [
+        ...["-f", "-qq", "-s", "256", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", `${trace}.verify`, `${process.execPath}`],
+        ...[ourMain, "verify", "--config-file", server.configFile, "--images", list, "--repair"],
+      ]);
+      expect([code, stdout]).toEqual([1, expect.stringContaining("team/app:2")]);
+      await server.process.kill("SIGTERM");
+    }
+    for (const file of [trace, `${trace}.verify`]) {
+      const dialled = (await readFile(file, "utf8"))
+        .split("\n")
+        .filter((line) => line.includes("sa_family=") && !line.includes(`${folder.path}/store/state/admin-`));
+      expect(dialled).toEqual([]);
+    }
+  },
+  120_000,
+);
