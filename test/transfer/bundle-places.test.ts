@@ -1,0 +1,172 @@
+import { createHash } from "node:crypto";
+import { readFile, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Deposits } from "../../src/cache/deposits.ts";
+import { HeldImages } from "../../src/cache/held-images.ts";
+import { systemClock } from "../../src/oci/clock.ts";
+import { parseDigest } from "../../src/oci/digest.ts";
+import { mediaTypes } from "../../src/oci/media-types.ts";
+import { parseTag } from "../../src/oci/tag.ts";
+import { findBundleParts } from "../../src/transfer/bundle-parts.ts";
+import { BundleReader } from "../../src/transfer/bundle-reader.ts";
+import { openFiles, openStream } from "../../src/transfer/byte-source.ts";
+import { importBundle } from "../../src/transfer/import.ts";
+import { takeReceipt } from "../../src/transfer/store-receipt.ts";
+import { findWanted } from "../../src/transfer/wanted-images.ts";
+import { exported, importInto, openSide, pullsWhole, seenIn, type Side } from "../support/bundle-sides.ts";
+import { buildArtifact, buildImage, buildIndex, seededBytes } from "../support/images.ts";
+import { requireRoot } from "../support/programs.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
+import { pullBlob, repositoryAt, startTestCache } from "../support/test-cache.ts";
+import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
+import { TestClock } from "../support/test-clock.ts";
+
+const name = "quay.io/team/app:1";
+const app = buildIndex([buildImage({ layers: [{ "usr/app": seededBytes(700_000, "app") }] }), buildImage({ platform: "linux/arm64" })]);
+
+let folder: TemporaryFolder;
+let here: Side;
+let there: Side;
+const file = (path: string): string => join(folder.path, path);
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+  [here, there] = [await openSide(), await openSide()];
+  await here.keep(name, app);
+});
+
+afterEach(async () => {
+  await here[Symbol.asyncDispose]();
+  await there[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+});
+
+test.runIf(requireRoot())("a full disk is told, shows nothing, and the next import finishes once there is room", { timeout: 60_000 }, async () => {
+  await exported(here, { images: [name], output: file("images.tar") });
+  await using disk = await mountSmallDisk(4 * 1024 * 1024);
+  await using cache = await startTestCache({ upstreams: [], root: join(disk.path, "store"), freshness: { airGapped: true } });
+  const side: Side = Object.assign(cache, { deposits: new Deposits({ store: cache.store, clock: systemClock }), keep: () => Promise.resolve() });
+  await disk.fill(300_000);
+  await expect(importInto(side, file("images.tar"))).rejects.toThrow(/cannot be written to the store: .*ENOSPC/);
+  expect(await seenIn(side, [name])).toEqual([]);
+  await disk.relieve();
+  await importInto(side, file("images.tar"));
+  expect(await pullsWhole(side, name, app)).toBe(true);
+});
+
+test("two imports of one bundle at once both end well", async () => {
+  await exported(here, { images: [name], output: file("images.tar.zst") });
+  await Promise.all([importInto(there, file("images.tar.zst")), importInto(there, file("images.tar.zst"))]);
+  expect(await pullsWhole(there, name, app)).toBe(true);
+});
+
+test("a pipe that gives a byte at a time is as good as a file", async () => {
+  const small = buildImage({ layers: [{ a: "b" }] });
+  await here.keep("quay.io/team/small:1", small);
+  await exported(here, { images: ["quay.io/team/small:1"], output: file("small.tar") });
+
+  const bytes = await readFile(file("small.tar"));
+  async function* drops(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < bytes.byteLength; at++) yield bytes.subarray(at, at + 1);
+  }
+  await using source = await openStream(drops());
+  const reader = new BundleReader({ source, next: undefined });
+  await importBundle({ store: there.store, clock: systemClock, reader, keepTags: false, signal: AbortSignal.timeout(60_000) });
+  expect(await pullsWhole(there, "quay.io/team/small:1", small)).toBe(true);
+});
+
+test("digests of SHA-512 are carried, whose names are too long for plain tar", async () => {
+  const layer = Buffer.from("a layer that somebody named by SHA-512");
+  const digest = parseDigest(`sha512:${createHash("sha512").update(layer).digest("hex")}`);
+  const config = Buffer.from("{}");
+  const configDigest = parseDigest(`sha256:${createHash("sha256").update(config).digest("hex")}`);
+  const repository = repositoryAt("quay.io", "team/long");
+  for (const [named, bytes] of [
+    [digest, layer],
+    [configDigest, config],
+  ] as const) {
+    await here.deposits.blob(repository.host, { digest: named, sizeBytes: bytes.byteLength }, piece(bytes));
+  }
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { mediaType: mediaTypes.ociConfig, digest: configDigest, size: config.byteLength },
+      layers: [{ mediaType: "application/octet-stream", digest, size: layer.byteLength }],
+    }),
+  );
+  await here.deposits.tag(repository, parseTag("1"), await here.deposits.manifest(repository, { bytes: manifest }), { checkedAtMs: 1 });
+  await exported(here, { images: ["quay.io/team/long:1"], output: file("long.tar") });
+  await importInto(there, file("long.tar"));
+  expect((await pullBlob(there, repository, digest)).bytes.equals(layer)).toBe(true);
+});
+
+test("what an import has taken is touched now and then, so that no sweep takes it before it is named", async () => {
+  await exported(here, { images: [name], output: file("images.tar") });
+  const clock = new TestClock();
+  const { parts, next } = await findBundleParts(file("images.tar"));
+  await using source = await openFiles(parts);
+  const large = app.images[0]?.layers[0] ?? expect.fail();
+  const ages: number[] = [];
+  const onBytes = async (): Promise<void> => {
+    const path = there.store.layout.blob(large);
+    const found = await stat(path).catch(() => undefined);
+    if (found) ages.push(found.mtimeMs);
+    if (found) await utimes(path, 1, 1);
+    await clock.advance(21 * 60_000);
+  };
+  let looking = Promise.resolve();
+  const reader = new BundleReader({ source, next });
+  const signal = AbortSignal.timeout(60_000);
+  const original = reader.expect.bind(reader);
+  // Between two entries, as a slow stick would have it.
+  reader.expect = async (entry, sizeBytes) => {
+    await (looking = looking.then(onBytes));
+    await original(entry, sizeBytes);
+  };
+  await importBundle({ store: there.store, clock, reader, keepTags: false, signal });
+  expect(ages.length).toBeGreaterThan(1);
+  expect(ages.slice(1).every((mtimeMs) => mtimeMs > 1_000)).toBe(true);
+});
+
+test("a receipt's hold does not shorten a pin that lasts longer", async () => {
+  const repository = repositoryAt("quay.io", "team/app");
+  const { digest } = app.manifest.descriptor;
+  const { pins } = here.store;
+  const images = new HeldImages({ store: here.store });
+  const take = (holdMs: number) => takeReceipt({ images, pins, clock: systemClock, holdMs, digestsOnly: true, signal: AbortSignal.timeout(30_000) });
+  await take(1_000_000);
+  const [first] = await pins.list(repository);
+  await take(500_000);
+  expect((await pins.list(repository))[0]?.untilMs).toBe(first?.untilMs);
+  await pins.put(repository, { kind: "digest", digest }, { reason: "for good" });
+  await take(2_000_000);
+  expect(await pins.list(repository)).toMatchObject([{ reason: "for good" }]);
+});
+
+test("what was used since a time is found by its pulls, and tags by their names", async () => {
+  await here.keep("quay.io/team/app:other", app);
+  await here.keep("docker.io/library/idle:1", buildImage({ layers: [{ a: "idle" }] }));
+  await utimes(here.store.layout.manifest(repositoryAt("quay.io", "team/app"), app.manifest.descriptor.digest), new Date(), new Date(2_000_000_000_000));
+  const images = new HeldImages({ store: here.store });
+  const find = async (more: { matches?: (word: string) => boolean; usedAfterMs?: number }): Promise<readonly string[]> => {
+    const options = { images, matches: undefined, usedAfterMs: -Infinity, signal: AbortSignal.timeout(30_000), ...more };
+    return (await findWanted(options)).map(({ repository, tags }) => `${repository.path}:${tags.join(",")}`);
+  };
+  expect(await find({})).toEqual(["library/idle:1", "team/app:1,other"]);
+  expect(await find({ usedAfterMs: 1_900_000_000_000 })).toEqual(["team/app:1,other"]);
+  expect(await find({ matches: (word) => word.endsWith(":other") })).toEqual(["team/app:other"]);
+});
+
+test("signatures stay behind where nobody wants them", async () => {
+  const signature = buildArtifact(app.manifest);
+  await here.keep(`quay.io/team/app@${signature.manifest.descriptor.digest}`, signature);
+  const all = await exported(here, { images: [name], output: file("all.tar") });
+  const bare = await exported(here, { images: [name], output: file("bare.tar"), referrers: false });
+  expect(all.blobCount - bare.blobCount).toBe(3);
+});
+
+async function* piece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
