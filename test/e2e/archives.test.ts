@@ -53,10 +53,10 @@ describe.runIf(requirePrograms("skopeo", "zstd", "gzip"))("beside a running serv
     expect(await client.pull(`${server.host}/quay.io/team/named:1`)).toBe(index.manifest.descriptor.digest);
   });
 
-  test("skopeo's docker-archive, within gzip", async () => {
+  test("skopeo's docker-archive, within gzip, by stdin", async () => {
     const file = await skopeo("docker-archive", "docker.io/team/skopeo-docker:1");
-    await succeed("gzip", [file]);
-    await expectSaved("docker.io/team/skopeo-docker:1", await load(`${file}.gz`));
+    const { stdout } = await succeed("sh", ["-c", 'gzip < "$0" | "$@"', file, ...loadCommand("-")], { env: withoutOurVariables() });
+    await expectSaved("docker.io/team/skopeo-docker:1", loadedIn(stdout));
   });
 
   test("an OCI layout's folder", async () => {
@@ -127,7 +127,15 @@ describe.runIf(requirePrograms("skopeo", "zstd", "gzip"))("beside a running serv
 
   /** What our command said that it loaded: names with their digests. */
   async function load(file: string, ...args: string[]): Promise<readonly string[]> {
-    const { stdout } = await succeed(node, [main, "load", "--image-path", server.imagePath, "--image-file", file, ...args], { env: withoutOurVariables() });
+    const [command, ...words] = loadCommand(file, ...args);
+    return loadedIn((await succeed(command, words, { env: withoutOurVariables() })).stdout);
+  }
+
+  function loadCommand(file: string, ...args: string[]): [string, ...string[]] {
+    return [node, main, "load", "--image-path", server.imagePath, "--image-file", file, ...args];
+  }
+
+  function loadedIn(stdout: string): readonly string[] {
     return stdout.split("\n").flatMap((line) => /^(?:loaded|held) +(\S+ sha256:\S+)/.exec(line)?.[1] ?? []);
   }
 
