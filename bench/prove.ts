@@ -49,6 +49,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   fuzz: proveFuzz,
   many: proveMany,
   holdings: proveHoldings,
+  verify: proveVerify,
   busy: proveBusy,
   credentials: proveCredentials,
   threats: proveThreats,
@@ -372,6 +373,25 @@ async function proveHoldings(): Promise<readonly Claim[]> {
         measured: Math.round(firstMs),
         holds: !comesAsFound || firstMs <= 2_000,
       },
+      { what: `${command}: MiB resident, at most 300`, measured: Math.round(peakBytes / mebibyte), holds: peakBytes <= 300 * mebibyte },
+      {
+        what: `${command}: a server's 99th percentile meanwhile, ms, at most 2 x`,
+        measured: `${meanwhile.p99Ms.toFixed(1)} (${calm.p99Ms.toFixed(1)} alone), median ${meanwhile.medianMs.toFixed(1)} (${calm.medianMs.toFixed(1)})`,
+        holds: meanwhile.p99Ms <= 2 * calm.p99Ms,
+      },
+    ];
+  });
+}
+
+async function proveVerify(): Promise<readonly Claim[]> {
+  const commands = ["verify", "verify --rate 0 --jobs 1", "verify --images LIST --platform all"];
+  const { calm, commands: ran } = await runListed({ manifests: 100_000, inOneRepository: 20_000, commands, calmMs: 20_000, perSecond: 200 });
+  return ran.flatMap(({ command, code, lines, firstMs, tookMs, peakBytes, meanwhile }): readonly Claim[] => {
+    // Of the planted images one blob is there: nothing is damaged, and nothing would start.
+    const expected = command.includes("LIST") ? 1 : 0;
+    return [
+      { what: `${command}: exit code ${expected}`, measured: `${code}, ${lines} lines, in ${Math.round(tookMs / 1_000)} s`, holds: code === expected },
+      { what: `${command}: ms to the first byte, at most 2000`, measured: Math.round(firstMs), holds: firstMs <= 2_000 },
       { what: `${command}: MiB resident, at most 300`, measured: Math.round(peakBytes / mebibyte), holds: peakBytes <= 300 * mebibyte },
       {
         what: `${command}: a server's 99th percentile meanwhile, ms, at most 2 x`,

@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startOurServer } from "../support/our-server.ts";
 import { startModestClient, timesWithin, type Times } from "../support/modest-client.ts";
@@ -15,7 +15,7 @@ export interface ListedOptions {
   readonly manifests: number;
   /** Of these, how many in one repository; the others are spread over small ones. */
   readonly inOneRepository: number;
-  /** Command lines of ours, without `--image-path`. */
+  /** Command lines of ours, without `--image-path`. `LIST` in one is a file that names every tag of the large repository. */
   readonly commands: readonly string[];
   /** How long the server is watched alone. */
   readonly calmMs: number;
@@ -26,7 +26,7 @@ export interface ListedCommand {
   readonly command: string;
   readonly code: number;
   readonly lines: number;
-  /** To the first byte of the result, from the start of the process. */
+  /** To the first byte of the result, or of what is said beside it, from the start of the process. */
   readonly firstMs: number;
   readonly tookMs: number;
   /** The most that it ever had resident. */
@@ -44,6 +44,7 @@ const host = "registry.example";
 const perSmallRepository = 50;
 const warmMs = 2_000;
 const lookEveryMs = 20;
+const saidCharsMax = 10_000;
 
 /** Plants the store, starts the server, and runs the commands one after the other. */
 export async function runListed({ manifests, inOneRepository, commands, calmMs, perSecond }: ListedOptions): Promise<ListedResult> {
@@ -57,24 +58,45 @@ export async function runListed({ manifests, inOneRepository, commands, calmMs, 
   const client = { url: `${server.url}/v2/${host}/team/large/manifests/${first.tag}`, perSecond };
   await timesWithin(warmMs, client);
   const calm = await timesWithin(calmMs, client);
+  const list = join(folder.path, "images.txt");
+  await writeFile(
+    list,
+    tagsOf(inOneRepository)
+      .map((tag) => `${host}/team/large:${tag}\n`)
+      .join(""),
+  );
   const ran: ListedCommand[] = [];
   for (const command of commands) {
     await using asking = startModestClient(client);
-    const result = await runWatched([...command.split(" "), "--image-path", root, "--log-level", "error"]);
+    const words = command.split(" ").map((word) => (word === "LIST" ? list : word));
+    const result = await runWatched([...words, "--image-path", root, "--log-level", "error"]);
     ran.push({ command, ...result, meanwhile: await asking.stop() });
   }
   return { calm, commands: ran };
 }
 
+/** Those that a planted repository has: every tenth manifest has none. */
+function tagsOf(manifests: number): readonly string[] {
+  return Array.from({ length: manifests }, (_, number) => number).flatMap((number) => (number % 10 === 1 ? [] : [`t${number}`]));
+}
+
 async function runWatched(args: readonly string[]): Promise<Omit<ListedCommand, "command" | "meanwhile">> {
   const startMs = performance.now();
   const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
-  const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let lines = 0;
   let firstMs = NaN;
   let peakBytes = 0;
-  child.stdout.on("data", (bytes: Buffer) => {
+  const onFirst = (): void => {
     if (Number.isNaN(firstMs)) firstMs = performance.now() - startMs;
+  };
+  let said = "";
+  child.stderr.on("data", (bytes: Buffer) => {
+    onFirst();
+    said = (said + bytes.toString()).slice(-saidCharsMax);
+  });
+  child.stdout.on("data", (bytes: Buffer) => {
+    onFirst();
     lines += bytes.toString("latin1").split("\n").length - 1;
   });
   // The system keeps the peak as long as the process is there, and tells nobody when it grows.
@@ -86,6 +108,7 @@ async function runWatched(args: readonly string[]): Promise<Omit<ListedCommand, 
   }, lookEveryMs);
   const [code] = (await once(child, "close")) as [number]; // It is not killed.
   clearInterval(timer);
+  if (lines === 0) throw new Error(`${args.join(" ")}: no result; it said:\n${said}`);
   return { code, lines, firstMs, tookMs: performance.now() - startMs, peakBytes };
 }
 
