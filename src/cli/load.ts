@@ -11,6 +11,7 @@ import { jobsMax, loadImages, loadPartsOf, type LoadedImage, type LoadParts } fr
 import { countText, sizeText, timeText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { LiveLines } from "./live-lines.ts";
+import { untilStopped } from "./until-stopped.ts";
 
 export interface LoadCommandOptions {
   readonly flags: ReadonlyMap<string, string>;
@@ -46,17 +47,11 @@ export async function load(options: LoadCommandOptions): Promise<number> {
   const { config } = await loadConfig({ environment: io.environment, flags });
   if (config.imageFile === undefined) throw new ConfigError(["load wants to know what: --image-file images.txt"], { isMisuse: true });
   const wanted = { platforms: platformsOf(options, config), jobs: jobsOf(options) };
-  const abort = new AbortController();
-  const stop = (): void => abort.abort(new Error("interrupted"));
-  const unlisten = (["SIGINT", "SIGTERM"] as const).map((signal) => io.onSignal(signal, stop));
-  try {
-    await using parts = await openCommandParts({ config, environment: io.environment });
-    const outcome = await run(config.imageFile, parts, { ...options, ...wanted, resolveRef: config.resolveRef, signal: abort.signal });
-    tell(outcome, options);
-    return isGood(outcome) ? exitCodes.done : exitCodes.failed;
-  } finally {
-    for (const forget of unlisten) forget();
-  }
+  using stopping = untilStopped(io);
+  await using parts = await openCommandParts({ config, environment: io.environment });
+  const outcome = await run(config.imageFile, parts, { ...options, ...wanted, resolveRef: config.resolveRef, signal: stopping.signal });
+  tell(outcome, options);
+  return isGood(outcome) ? exitCodes.done : exitCodes.failed;
 }
 
 interface RunOptions extends Omit<LoadCommandOptions, "jobs"> {

@@ -40,6 +40,8 @@ export interface ImageLoadOptions {
   readonly signal: AbortSignal;
   /** Blobs that arrive at once, of all images together. */
   readonly slots: Slots;
+  /** What any image of this load has fetched, `host@digest`: images that wait for one download count it once. */
+  readonly fetched: Set<string>;
   readonly onProgress?: (tally: LoadTally) => void;
   readonly onRetry?: RetryOptions["onRetry"];
 }
@@ -85,6 +87,7 @@ class Loading {
   readonly #signal: AbortSignal;
   readonly #tally: LoadTally = { manifests: 0, blobs: 0, sizeBytes: 0, hereBytes: 0, fetchedBlobs: 0, fetchedBytes: 0 };
   readonly #notes: string[] = [];
+  #lacked = false;
 
   constructor(repository: Repository, parts: LoadParts, options: ImageLoadOptions) {
     this.#repository = repository;
@@ -105,7 +108,7 @@ class Loading {
     const manifests = await this.#fetch(digest === undefined ? reference : { kind: "digest", digest });
     const root = manifests[0]?.manifest.descriptor.digest;
     if (root === undefined) throw new OciError("MANIFEST_UNKNOWN", "an image without a manifest");
-    const wasHeld = this.#tally.fetchedBlobs === 0 && manifests.every(({ outcome }) => outcome === "hit");
+    const wasHeld = !this.#lacked && manifests.every(({ outcome }) => outcome === "hit");
     if (!this.#options.dryRun) {
       await this.#publish(manifests, checkedAtMs);
       await this.#name(reference, root, checkedAtMs);
@@ -194,8 +197,7 @@ class Loading {
       this.#tally.hereBytes += sizeBytes;
       return;
     }
-    this.#tally.fetchedBlobs += 1;
-    this.#tally.fetchedBytes += sizeBytes;
+    this.#countFetched(digest, sizeBytes);
   }
 
   /** Reads all of a blob through the cache; undefined when it was here. */
@@ -216,9 +218,17 @@ class Loading {
   async #keep(digest: Digest, fetchedBytes: number): Promise<void> {
     await this.#parts.registry.kept(this.#repository.host, digest);
     await this.#checkKept(digest);
-    this.#tally.fetchedBlobs += 1;
-    this.#tally.fetchedBytes += fetchedBytes;
+    this.#countFetched(digest, fetchedBytes);
     this.#options.onProgress?.(this.#tally);
+  }
+
+  #countFetched(digest: Digest, sizeBytes: number): void {
+    const key = `${this.#repository.host}@${digest}`;
+    this.#lacked = true;
+    if (this.#options.fetched.has(key)) return;
+    this.#options.fetched.add(key);
+    this.#tally.fetchedBlobs += 1;
+    this.#tally.fetchedBytes += sizeBytes;
   }
 
   async #readAll(content: { read(target: Uint8Array, positionBytes: number): Promise<number> }): Promise<number> {

@@ -49,12 +49,12 @@ export const jobsMax = 64;
 
 /** In the order of the list. Never throws for what happens to an image; after an abort those that are left have failed with its reason. */
 export async function loadImages(references: readonly ListedReference[], parts: LoadParts, options: LoadOptions): Promise<readonly LoadedImage[]> {
-  const slots = new Slots(blobsAtOnce);
+  const common = { slots: new Slots(blobsAtOnce), fetched: new Set<string>() };
   const loaded: LoadedImage[] = [];
   const waiting = references.entries();
   const work = async (): Promise<void> => {
     for (const [index, listed] of waiting) {
-      const image = await loadOne(listed, parts, { ...options, slots });
+      const image = await loadOne(listed, parts, { ...options, ...common });
       loaded[index] = image;
       options.onEnd?.(image);
     }
@@ -63,9 +63,9 @@ export async function loadImages(references: readonly ListedReference[], parts: 
   return loaded;
 }
 
-async function loadOne(listed: ListedReference, parts: LoadParts, options: LoadOptions & { readonly slots: Slots }): Promise<LoadedImage> {
+async function loadOne(listed: ListedReference, parts: LoadParts, options: LoadOptions & Pick<ImageLoadOptions, "slots" | "fetched">): Promise<LoadedImage> {
   const { repository, reference } = listed;
-  const { platforms, referrers, dryRun, signal, slots, onProgress, onRetry } = options;
+  const { platforms, referrers, dryRun, signal, slots, fetched, onProgress, onRetry } = options;
   const startedAtMs = parts.clock.elapsed();
   const common = { listed, name: `${repositoryName(repository)}${reference.kind === "tag" ? ":" : "@"}${referenceName(reference)}` };
   let tally: LoadTally = { manifests: 0, blobs: 0, sizeBytes: 0, hereBytes: 0, fetchedBlobs: 0, fetchedBytes: 0 };
@@ -79,6 +79,7 @@ async function loadOne(listed: ListedReference, parts: LoadParts, options: LoadO
       dryRun,
       signal,
       slots,
+      fetched,
       onProgress(soFar) {
         tally = soFar;
         onProgress?.(listed, soFar);

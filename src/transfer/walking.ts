@@ -20,8 +20,9 @@ import { sortChildren } from "./platform-choice.ts";
 const depthMax = 6;
 /** Manifests of one image that are asked for at once. */
 const askedAtOnce = 6;
-/** What one image may have of manifests. */
+/** What one image may have of manifests, and how much all of them may be: whoever keeps an image keeps them until it is whole. */
 const manifestsMax = 10_000;
+const manifestBytesMaxTotal = 128 * 1024 * 1024;
 
 type Got = Manifest & Answered;
 
@@ -41,6 +42,7 @@ export class ImageWalk {
   readonly #call: Call;
   readonly #seen = new Set<Digest>();
   #manifests = 0;
+  #manifestBytes = 0;
 
   constructor(registry: Registry, repository: Repository, options: ImageWalkOptions) {
     const { signal, mayFetch = true, purpose = "load", requestId = randomUUID() } = options;
@@ -59,12 +61,7 @@ export class ImageWalk {
     const { role, depth, parent, subject, tags, descriptor } = place;
     if (this.#seen.has(digest)) return;
     this.#seen.add(digest);
-    this.#manifests += 1;
-    if (depth > depthMax || this.#manifests > manifestsMax)
-      throw new OciError(
-        "MANIFEST_INVALID",
-        `${repositoryName(this.#repository)}: more than ${manifestsMax} manifests, or more than ${depthMax} levels of them`,
-      );
+    this.#check(got, depth);
     const content = readManifestContent(got.bytes);
     yield {
       kind: "manifest",
@@ -85,6 +82,14 @@ export class ImageWalk {
     yield* this.#visitChildren(got, content.manifests, place);
     const isList = role === "referrer" && content.kind === "index"; // What stands in for the referrers API is no subject itself.
     if (this.#options.referrers && !isList) yield* this.#visitReferrers(digest, { depth, tagged: role !== "referrer" });
+  }
+
+  #check({ bytes }: Got, depth: number): void {
+    this.#manifests += 1;
+    this.#manifestBytes += bytes.byteLength;
+    if (depth <= depthMax && this.#manifests <= manifestsMax && this.#manifestBytes <= manifestBytesMaxTotal) return;
+    const limits = `more than ${manifestsMax} manifests, ${manifestBytesMaxTotal >> 20} MiB or ${depthMax} levels of them`;
+    throw new OciError("MANIFEST_INVALID", `${repositoryName(this.#repository)}: ${limits}`);
   }
 
   async *#visitChildren({ descriptor: { digest } }: Got, children: readonly Descriptor[], { role, depth, subject }: Place): AsyncGenerator<Walked> {

@@ -151,7 +151,7 @@ describe.each(["SIGINT", "SIGKILL"] as const)("ended by %s in the middle", (sign
     const { code } = await first.ended;
     if (signal === "SIGINT") {
       expect(code).toBe(1);
-      expect(first.output).toContain(`team/app:1: interrupted`);
+      expect(first.output).toContain("team/app:1: stopped by SIGINT");
     }
     release.resolve();
     {

@@ -11,6 +11,8 @@ import type { ListedReference } from "../../src/transfer/listed-reference.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { buildArtifact, buildImage, buildIndex, seededBytes } from "../support/images.ts";
 import { pullBlob, pullManifest, repositoryAt, startTestCache, type TestCache } from "../support/test-cache.ts";
+import { requireRoot } from "../support/programs.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 
 let upstream: FakeUpstream;
@@ -146,6 +148,7 @@ test("two tags and two repositories of one digest are each loaded, and each blob
     upstream.putImage(repository, tag, image);
   const loaded = await load(listed("team/app:1", "team/app:2", "team/copy:1"), { referrers: false });
   expect(loaded.map(({ verdict }) => verdict)).not.toContain("failed");
+  expect(loaded.reduce((sum, { fetchedBlobs }) => sum + fetchedBlobs, 0)).toBe(image.blobs.size);
   await restart();
   for (const [path, tag] of [
     ["team/app", "1"],
@@ -283,3 +286,18 @@ function held(): { release: () => void; hold: Promise<void> } {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { release: resolve, hold: promise };
 }
+
+test.runIf(requireRoot())("a disk without room fails the image and says so; when there is room the next load brings it", async () => {
+  await using disk = await mountSmallDisk(8 * 1024 * 1024);
+  const large = upstream.putImage("team/large", "1", buildImage({ layers: [{ large: seededBytes(3_000_000, "large") }] }));
+  await cache[Symbol.asyncDispose]();
+  cache = await startTestCache({ root: `${disk.path}/store`, upstreams: [upstream.host] });
+  await disk.fill(1_000_000);
+  const [failed] = await load(listed("team/large:1"));
+  expect(failed).toMatchObject({ verdict: "failed" });
+  expect(String(failed?.error)).toMatch(/cannot be written to the store: .*(ENOSPC|no space|full)/i);
+  await expect(offline("team/large", "1")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+  await disk.relieve();
+  expect(await load(listed("team/large:1"))).toMatchObject([{ verdict: "loaded" }]);
+  expect(await offline("team/large", "1")).toBe(large.manifest.descriptor.digest);
+});
