@@ -1,4 +1,5 @@
 /** Every parser of ours that reads what others wrote: `make test` tries each with thousands of inputs, `make prove` all with a million. */
+import { bundleParsers } from "./bundle-parsers.ts";
 import { cacheParsers } from "./cache-parsers.ts";
 import { configParsers } from "./config-parsers.ts";
 import { credentialParsers } from "./credential-parsers.ts";
@@ -7,4 +8,12 @@ import { ociParsers } from "./oci-parsers.ts";
 import { serverParsers } from "./server-parsers.ts";
 import { upstreamParsers } from "./upstream-parsers.ts";
 
-export const parsers: readonly FuzzedParser[] = [...ociParsers, ...serverParsers, ...upstreamParsers, ...credentialParsers, ...cacheParsers, ...configParsers];
+export const parsers: readonly FuzzedParser[] = [
+  ...ociParsers,
+  ...serverParsers,
+  ...upstreamParsers,
+  ...credentialParsers,
+  ...cacheParsers,
+  ...configParsers,
+  ...bundleParsers,
+];
