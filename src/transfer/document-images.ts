@@ -5,6 +5,7 @@
  * A large document is not read as one tree: kubectl prints a list's items at the beginning of lines, so that each is read by itself.
  */
 import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document } from "yaml";
+import { keepImageLines } from "./list-item.ts";
 import { findImagesInTree, type NamedImage, type Tree, type TreeProblem } from "./tree-images.ts";
 
 export interface FoundImages {
@@ -16,8 +17,8 @@ export interface FoundImages {
 export function findImagesInYaml(text: string): FoundImages {
   const images: NamedImage[] = [];
   const problems: TreeProblem[] = [];
-  for (const { part, lineOffset } of partsOf(text)) {
-    const found = readPart(part);
+  for (const { part, lineOffset, isItem } of partsOf(text)) {
+    const found = (isItem ? readItem(part) : undefined) ?? readPart(part);
     images.push(...found.images.map(({ written, line }) => ({ written, line: line + lineOffset })));
     problems.push(...found.problems.map(({ message, line }) => ({ message, line: line + lineOffset })));
   }
@@ -33,6 +34,14 @@ export function findImagesInJson(text: string): FoundImages {
     if (error instanceof RangeError) return { images: [], problems: [{ line: 1, message: "too many levels" }] };
     return findImagesInYaml(text); // YAML begins with braces too, and its reader says where it is wrong.
   }
+}
+
+/** By the lines that matter; undefined when that does not do. */
+function readItem(item: string): FoundImages | undefined {
+  const kept = keepImageLines(item);
+  const found = kept && readPart(kept.text);
+  if (!found || found.problems.length > 0) return undefined;
+  return { images: found.images.map(({ written, line }) => ({ written, line: (kept.lines[line - 1] ?? 0) + 1 })), problems: [] };
 }
 
 function readPart(part: string): FoundImages {
@@ -97,12 +106,19 @@ function lineAt(text: string, position: number): number {
   return line;
 }
 
+interface Part {
+  readonly part: string;
+  readonly lineOffset: number;
+  /** One item of a list, as kubectl prints them. */
+  readonly isItem: boolean;
+}
+
 /** Documents, and the items of a list at the left margin, as texts of their own. What names no image is not read. */
-function* partsOf(text: string): Generator<{ part: string; lineOffset: number }> {
+function* partsOf(text: string): Generator<Part> {
   const lines = text.split("\n");
   let start = 0;
   let isInItems = false;
-  const partTo = (end: number): { part: string; lineOffset: number } => ({ part: lines.slice(start, end).join("\n"), lineOffset: start });
+  const partTo = (end: number): Part => ({ part: lines.slice(start, end).join("\n"), lineOffset: start, isItem: isInItems });
   for (const [index, line] of lines.entries()) {
     const beginsDocument = /^---(\s|$)/.test(line);
     const beginsItem = isInItems && line.startsWith("- ");

@@ -162,6 +162,61 @@ test("reads what kubectl get pods -A -o yaml prints, each image once", async () 
   expect(await read(podList)).toEqual({ images: ["registry.k8s.io/pause:3.10 (9)", "quay.io/team/app:1 (20)"], problems: [] });
 });
 
+test("of what stands in such a list only images count: not texts, not what was seen; lists, variables and flow included", async () => {
+  const { images, problems } = await read(`apiVersion: v1
+items:
+- apiVersion: v1
+  data:
+    note: |
+      image: not/this:1
+      spec:
+        image: not/this:2
+  kind: ConfigMap
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata:
+    annotations:
+      text: "image: not/this:3"
+  spec:
+    template:
+      spec:
+        containers:
+        - args:
+          - --images
+          - x
+          command: ["a", "b"]
+          env:
+          - name: RELATED_IMAGE_OTHER
+            value: quay.io/team/other:1
+          image: quay.io/team/app:1
+          name: app
+        - {name: flow, image: quay.io/team/flow:1}
+        initContainers:
+        - image: quay.io/team/init:1
+        volumes:
+        - image:
+            pullPolicy: Always
+            reference: quay.io/team/volume:1
+  status:
+    image: not/this:4
+- apiVersion: x/v1
+  kind: Other
+  spec:
+    base: &base quay.io/team/anchored:1
+    image: *base
+kind: List
+`);
+  expect(problems).toEqual([]);
+  expect(images.toSorted()).toEqual([
+    "quay.io/team/anchored:1 (40)",
+    "quay.io/team/app:1 (26)",
+    "quay.io/team/flow:1 (28)",
+    "quay.io/team/init:1 (30)",
+    "quay.io/team/other:1 (25)",
+    "quay.io/team/volume:1 (33)",
+  ]);
+});
+
 test("one item of such a list that is damaged does not cost the others", async () => {
   const { images, problems } = await read(podList.replace("  kind: Pod\n  spec", "  kind: 'Pod\n  spec"));
   expect(images).toEqual(["registry.k8s.io/pause:3.10 (9)"]);
