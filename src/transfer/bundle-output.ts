@@ -2,7 +2,6 @@
  * Where a bundle goes: a file, numbered parts of one size, or a pipe. Files get their names when all of them are whole and on the disk:
  * an export that fails or is killed leaves nothing that looks like a bundle.
  */
-import { once } from "node:events";
 import { open, rename, unlink, type FileHandle } from "node:fs/promises";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -24,8 +23,7 @@ const partialEnding = ".partial";
 export async function writeBundle(bytes: AsyncIterable<Uint8Array>, { output, partBytes, standardOutput }: BundleTarget): Promise<readonly BundlePart[]> {
   const isCompressed = output.endsWith(".zst");
   if (output === "-") {
-    const pipe = standardOutput();
-    for await (const piece of bytes) if (!pipe.write(piece)) await once(pipe, "drain");
+    await pipeline(Readable.from(bytes, { objectMode: false }), standardOutput(), { end: false });
     return [];
   }
   const files = new PartFiles(output, partBytes);

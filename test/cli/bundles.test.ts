@@ -121,6 +121,22 @@ test("a pipe carries a bundle from one side to the other, and a running server s
   for (const digest of tool.blobs.keys()) expect((await fetch(`${server.url}/v2/registry.test/team/tool/blobs/${digest}`)).status).toBe(200);
 });
 
+test("what an upstream has just said to be unknown is served once it was imported", async () => {
+  const sent = await outside("export", "--output", "-", "--images", file("images.txt"));
+  const empty = await startFakeUpstream();
+  await using _closing = { [Symbol.asyncDispose]: () => empty.close() };
+  await using server = await startOurServer({
+    folder: folder.path,
+    config: { imagePath: file("inside"), registries: [{ name: "registry.test", scheme: "http", endpoints: [empty.url], originFallback: false }] },
+  });
+  const ask = async (reference: string): Promise<number> => (await fetch(`${server.url}/v2/registry.test/team/tool/manifests/${reference}`)).status;
+  const references = ["2", tool.manifest.descriptor.digest];
+  for (const reference of references) expect(await ask(reference)).toBe(404);
+  expect((await runIn("inside", ["import", "-"], sent.outBytes)).code).toBe(0);
+  const importedAtMs = performance.now();
+  for (const reference of references) while ((await ask(reference)) !== 200) expect(performance.now() - importedAtMs).toBeLessThan(1_000);
+});
+
 test("a receipt of the other side, or the last export's own, leaves out what is there", async () => {
   await outside("export", "--output", file("1.tar.zst"), "--images", file("images.txt"));
   expect((await inside("import", file("1.tar.zst"))).code).toBe(0);

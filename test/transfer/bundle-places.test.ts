@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Deposits } from "../../src/cache/deposits.ts";
 import { HeldImages } from "../../src/cache/held-images.ts";
@@ -8,6 +9,7 @@ import { systemClock } from "../../src/oci/clock.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { parseTag } from "../../src/oci/tag.ts";
+import { writeBundle } from "../../src/transfer/bundle-output.ts";
 import { findBundleParts } from "../../src/transfer/bundle-parts.ts";
 import { BundleReader } from "../../src/transfer/bundle-reader.ts";
 import { openFiles, openStream } from "../../src/transfer/byte-source.ts";
@@ -74,6 +76,14 @@ test("a pipe that gives a byte at a time is as good as a file", async () => {
   const reader = new BundleReader({ source, next: undefined });
   await importBundle({ store: there.store, clock: systemClock, reader, keepTags: false, signal: AbortSignal.timeout(60_000) });
   expect(await pullsWhole(there, "quay.io/team/small:1", small)).toBe(true);
+});
+
+test("a pipe whose reader goes away ends the export with its error", async () => {
+  const bytes = async function* (): AsyncGenerator<Uint8Array> {
+    for (;;) yield Buffer.alloc(100_000);
+  };
+  const closed = new Writable({ write: (_piece, _encoding, done) => done(Object.assign(new Error("write EPIPE"), { code: "EPIPE" })) });
+  await expect(writeBundle(bytes(), { output: "-", standardOutput: () => closed })).rejects.toThrow("write EPIPE");
 });
 
 test("digests of SHA-512 are carried, whose names are too long for plain tar", async () => {
