@@ -3,68 +3,38 @@
  * operator vouches, so it counts as delivered by the registry that its name says. Blobs first, then manifests (children before
  * parents), then tags: at no moment can half an image be seen, whoever reads the store meanwhile and whenever we are killed.
  */
-import { open, statfs, type FileHandle } from "node:fs/promises";
 import type { Clock } from "../oci/clock.ts";
 import { isElsewhere, type Descriptor } from "../oci/descriptor.ts";
-import { algorithmOf, Digester, digestOf, type Digest } from "../oci/digest.ts";
+import { algorithmOf, digestOf, type Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import { parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
 import { repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
 import type { Tag } from "../oci/tag.ts";
-import { isErrno, isStorageFailure, isThere, removeIfThere } from "./atomic-write.ts";
+import { isErrno, isThere } from "./atomic-write.ts";
 import { smallBytesMax } from "./blob-store.ts";
+import { DepositRefused } from "./deposit-failures.ts";
 import { Grants } from "./grants.ts";
 import { HeldManifests } from "./held-manifests.ts";
-import { LoopShare } from "./loop-share.ts";
 import { StagedBlob } from "./staged-blob.ts";
+import { Staging, type BlobToDeposit } from "./staging.ts";
 import type { Store } from "./store.ts";
-
-/** Smaller ones find out by themselves. */
-const roomCheckedFromBytes = 1024 * 1024;
-
-/** What is brought is not what it says it is, or lacks what it needs. Nothing of it was kept. */
-export class DepositRefused extends Error {
-  /** What was refused. */
-  readonly digest: Digest;
-
-  constructor(digest: Digest, reason: string, { cause }: { cause?: unknown } = {}) {
-    super(`${digest}: ${reason}`, { cause });
-    this.name = "DepositRefused";
-    this.digest = digest;
-  }
-}
-
-/** The disk is why something cannot be kept: full, read-only, broken. What was brought may be right. */
-export class StoreUnwritable extends Error {
-  constructor(what: string, cause: unknown) {
-    super(`${what} cannot be written to the store: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-    this.name = "StoreUnwritable";
-  }
-}
 
 export interface DepositsOptions {
   readonly store: Store;
   readonly clock: Clock;
 }
 
-/** A blob's name and length, as whoever brings it says. */
-export interface BlobToDeposit {
-  readonly digest: Digest;
-  readonly sizeBytes: number;
-}
-
 export class Deposits {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #grants: Grants;
+  readonly #staging: Staging;
   readonly #manifests: HeldManifests;
-  readonly #share = new LoopShare();
 
   constructor({ store, clock }: DepositsOptions) {
     this.#store = store;
     this.#clock = clock;
-    this.#grants = new Grants(store);
-    this.#manifests = new HeldManifests({ store, grants: this.#grants });
+    this.#staging = new Staging(store);
+    this.#manifests = new HeldManifests({ store, grants: new Grants(store) });
   }
 
   /**
@@ -86,24 +56,17 @@ export class Deposits {
     { expected, claimedBytes = expected?.sizeBytes ?? 0 }: { expected?: BlobToDeposit; claimedBytes?: number } = {},
   ): Promise<StagedBlob> {
     if (expected && (await this.#isHeld(expected))) {
-      await this.#receive(bytes, { expected, file: undefined });
+      await this.#staging.check(expected, bytes);
       return new StagedBlob({ ...expected, path: this.#store.layout.blob(expected.digest), isOurs: false });
     }
-    await this.#checkRoom(expected, claimedBytes);
-    const { path, file } = await this.#openTemporary(expected);
-    try {
-      return new StagedBlob({ ...(await this.#receive(bytes, { expected, file })), path, isOurs: true });
-    } catch (error) {
-      await removeIfThere(path);
-      throw error;
-    }
+    return await this.#staging.write(bytes, { expected, claimedBytes });
   }
 
   /** Gives a staged blob its name, on behalf of `host`; "held" when it was there already. Call it again for another host. */
   async keep(host: RegistryHost, staged: StagedBlob): Promise<"kept" | "held"> {
     const { digest, path } = staged;
     if (await this.vouch(host, staged)) return "held";
-    const isKept = await this.#written(digest, async () => {
+    const isKept = await this.#staging.written(digest, async () => {
       if (!(await staged.sync()) || !(await this.#adopt(path, digest))) return false;
       await this.#store.blobs.touch(digest); // It may have been staged for hours, and looks like what nobody needs.
       await this.#store.provenance.record(host, digest, { isPublic: false });
@@ -125,7 +88,7 @@ export class Deposits {
   async vouch(host: RegistryHost, { digest, sizeBytes }: BlobToDeposit): Promise<boolean> {
     if (!(await this.#isHeld({ digest, sizeBytes })) || !(await this.#store.blobs.touch(digest))) return false;
     if (!(await this.#store.provenance.covers(host, digest))) {
-      await this.#written(digest, () => this.#store.provenance.record(host, digest, { isPublic: false }));
+      await this.#staging.written(digest, () => this.#store.provenance.record(host, digest, { isPublic: false }));
     }
     return true;
   }
@@ -147,7 +110,7 @@ export class Deposits {
       const isHeld = (await this.covers(repository.host, blob)) && (await this.#store.blobs.touch(blob.digest));
       if (!isHeld) throw new DepositRefused(named, `it names ${blob.digest}, which is not held`);
     }
-    await this.#written(named, () => this.#manifests.write(repository, manifest, { isPublic: false }));
+    await this.#staging.written(named, () => this.#manifests.write(repository, manifest, { isPublic: false }));
     // Whoever prunes beside us may have taken one before the record said that it is needed.
     for (const { digest: needs } of needed) {
       if (await this.#store.blobs.touch(needs)) continue;
@@ -170,7 +133,7 @@ export class Deposits {
     if (known?.digest === digest && known.checkedAtMs >= checkedAtMs) return;
     if (known?.digest === digest) return repositories.noteChecked(repository, tag, checkedAtMs);
     const { mediaType, sizeBytes } = manifest;
-    await this.#written(digest, () => repositories.putTag(repository, tag, { digest, mediaType, sizeBytes, checkedAtMs }));
+    await this.#staging.written(digest, () => repositories.putTag(repository, tag, { digest, mediaType, sizeBytes, checkedAtMs }));
   }
 
   /** By the rule of a pull: small ones by their digest, others by their length. */
@@ -180,29 +143,6 @@ export class Deposits {
     const blob = await blobs.open(digest, sizeBytes);
     blob?.release();
     return blob !== undefined;
-  }
-
-  /** Hashes all bytes, on the way into `file` if there is one, which is closed. */
-  async #receive(
-    bytes: AsyncIterable<Uint8Array>,
-    { expected, file }: { expected: BlobToDeposit | undefined; file: FileHandle | undefined },
-  ): Promise<BlobToDeposit> {
-    await using _closed = file;
-    const digester = new Digester(expected ? algorithmOf(expected.digest) : "sha256");
-    let sizeBytes = 0;
-    for await (const chunk of bytes) {
-      const positionBytes = sizeBytes;
-      sizeBytes += chunk.byteLength;
-      if (expected && sizeBytes > expected.sizeBytes) throw new DepositRefused(expected.digest, `more than its ${expected.sizeBytes} bytes`);
-      const writing = file && this.#written(expected?.digest, () => writeAll(file, chunk, positionBytes));
-      digester.update(chunk);
-      await writing;
-      await this.#share.spend(chunk.byteLength);
-    }
-    if (expected && sizeBytes < expected.sizeBytes) throw new DepositRefused(expected.digest, `${sizeBytes} bytes instead of ${expected.sizeBytes}`);
-    const digest = digester.digest();
-    if (expected && digest !== expected.digest) throw new DepositRefused(expected.digest, `its bytes are wrong: they are those of ${digest}`);
-    return { digest, sizeBytes };
   }
 
   /** False when the temporary file is gone: somebody else has given it its name. */
@@ -215,34 +155,6 @@ export class Deposits {
       throw error;
     }
   }
-
-  /** What cannot fit is refused before the disk is full of it: others write there too. */
-  async #checkRoom(expected: BlobToDeposit | undefined, claimedBytes: number): Promise<void> {
-    if (claimedBytes < roomCheckedFromBytes) return;
-    const { bavail, bsize } = await this.#written(expected?.digest, () => statfs(this.#store.layout.root));
-    if (claimedBytes <= bavail * bsize) return;
-    throw new StoreUnwritable(expected?.digest ?? "what is brought", new Error(`it has ${claimedBytes} bytes, and the disk has room for ${bavail * bsize}`));
-  }
-
-  async #openTemporary(expected: BlobToDeposit | undefined): Promise<{ path: string; file: FileHandle }> {
-    return await this.#written(expected?.digest, async () => {
-      const path = await this.#store.instance.temporaryPath();
-      return { path, file: await open(path, "wx", 0o664) };
-    });
-  }
-
-  /** What `work` gives, which writes; where the disk does not let it, `StoreUnwritable`. */
-  async #written<T>(digest: Digest | undefined, work: () => Promise<T>): Promise<T> {
-    try {
-      const result = await work();
-      this.#store.noteWritten();
-      return result;
-    } catch (error) {
-      if (!isStorageFailure(error)) throw error;
-      this.#store.noteFailure(error);
-      throw new StoreUnwritable(digest ?? "what is brought", error);
-    }
-  }
 }
 
 function parse(bytes: Uint8Array, mediaType: string | undefined, digest: Digest | undefined): Manifest {
@@ -251,11 +163,5 @@ function parse(bytes: Uint8Array, mediaType: string | undefined, digest: Digest 
   } catch (error) {
     if (!(error instanceof OciError)) throw error;
     throw new DepositRefused(digest ?? digestOf(bytes), error.message, { cause: error });
-  }
-}
-
-async function writeAll(file: FileHandle, bytes: Uint8Array, positionBytes: number): Promise<void> {
-  for (let written = 0; written < bytes.byteLength;) {
-    written += (await file.write(bytes, written, bytes.byteLength - written, positionBytes + written)).bytesWritten;
   }
 }

@@ -1,5 +1,4 @@
 /** `ociregistry import --from-ociregistry`: the images of a Go ociregistry's folder, before its server is replaced by this one. */
-import { Deposits } from "../cache/deposits.ts";
 import { openCommandParts } from "../command-parts.ts";
 import { loadConfig } from "../config/load.ts";
 import { repositoryName } from "../oci/repository.ts";
@@ -28,7 +27,7 @@ export async function importOciregistryFolder({ flags, io, folder, keepTags, jso
   const result = await importOciregistry({
     folder,
     store,
-    deposits: new Deposits({ store, clock }),
+    clock,
     names,
     keepTags,
     signal: stopping.signal,

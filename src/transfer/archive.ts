@@ -7,7 +7,7 @@ import { createReadStream } from "node:fs";
 import { open, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Deposits } from "../cache/deposits.ts";
-import { DepositRefused } from "../cache/deposits.ts";
+import { DepositRefused } from "../cache/deposit-failures.ts";
 import type { StagedBlob } from "../cache/staged-blob.ts";
 import { algorithmOf, findDigest, hexOf, type Digest } from "../oci/digest.ts";
 import { parseEntryPath, quoted, readArchiveEntries, type ArchiveFile } from "./archive-entries.ts";

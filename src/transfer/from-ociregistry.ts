@@ -2,8 +2,10 @@
  * importOciregistry: the images of a Go ociregistry's folder into this store, under the names that they have there. Each image by
  * itself: what is damaged or lacks something is told of and left out, the rest goes on, and a second run goes on where the first stopped.
  */
-import { DepositRefused, type Deposits } from "../cache/deposits.ts";
+import { DepositRefused } from "../cache/deposit-failures.ts";
+import { Deposits } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
+import type { Clock } from "../oci/clock.ts";
 import { isElsewhere, type Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
@@ -15,7 +17,7 @@ export interface FromOciregistryOptions {
   /** Its imagePath. */
   readonly folder: string;
   readonly store: Store;
-  readonly deposits: Deposits;
+  readonly clock: Clock;
   readonly names: RegistryNames;
   /** Tags that are here keep what they mean, however old. */
   readonly keepTags?: boolean;
@@ -103,6 +105,7 @@ class Taking {
   readonly damagedChildren: OciregistryProblem[] = [];
   readonly #source: OciregistryFolder;
   readonly #options: FromOciregistryOptions;
+  readonly #deposits: Deposits;
   readonly #byDigest: ReadonlyMap<Digest, OciregistryRecord>;
   /** By repository and digest: how many bytes were new, or why it was left out. */
   readonly #tried = new Map<string, number | Error>();
@@ -112,6 +115,7 @@ class Taking {
   constructor(source: OciregistryFolder, records: readonly OciregistryRecord[], options: FromOciregistryOptions) {
     this.#source = source;
     this.#options = options;
+    this.#deposits = new Deposits(options);
     this.#byDigest = new Map(records.map((record) => [record.digest, record]));
   }
 
@@ -149,7 +153,7 @@ class Taking {
     let newBytes = content.kind === "index" ? await this.#depositChildren(content.manifests, repository, depth) : 0;
     for (const blob of content.blobs) newBytes += await this.#depositBlob(blob, repository);
     const { digest, mediaType } = manifest.descriptor;
-    await this.#options.deposits.manifest(repository, { bytes: manifest.bytes, mediaType, digest });
+    await this.#deposits.manifest(repository, { bytes: manifest.bytes, mediaType, digest });
     return newBytes;
   }
 
@@ -173,26 +177,26 @@ class Taking {
   }
 
   async #depositBlob(blob: Descriptor, { host }: Repository): Promise<number> {
-    const { deposits, signal } = this.#options;
+    const { signal } = this.#options;
     const { digest } = blob;
     signal.throwIfAborted();
-    if (await deposits.covers(host, blob)) return 0;
+    if (await this.#deposits.covers(host, blob)) return 0;
     const found = await this.#source.findBlob(digest, blob.sizeBytes);
     if (!found && isElsewhere(blob)) return 0;
     if (!found) throw new Incomplete(`blobs/${digest.slice(digest.indexOf(":") + 1)} is missing, or has another length than ${blob.sizeBytes ?? "it should"}`);
     const { sizeBytes, pieces } = found;
-    if (this.#hashed.has(digest) && (await deposits.vouch(host, { digest, sizeBytes }))) return 0;
-    const kept = await deposits.blob(host, { digest, sizeBytes }, pieces);
+    if (this.#hashed.has(digest) && (await this.#deposits.vouch(host, { digest, sizeBytes }))) return 0;
+    const kept = await this.#deposits.blob(host, { digest, sizeBytes }, pieces);
     this.#hashed.add(digest);
     return kept === "kept" ? sizeBytes : 0;
   }
 
   /** What is newer stays. */
   async #setTag(repository: Repository, tag: Tag, { digest, createdAtMs }: OciregistryRecord): Promise<TakenOverImage["verdict"]> {
-    const { store, deposits, keepTags = false } = this.#options;
+    const { store, keepTags = false } = this.#options;
     const known = await store.repositories.findTag(repository, tag);
     if (known && known.digest !== digest && (keepTags || known.checkedAtMs > createdAtMs)) return "kept";
-    await deposits.tag(repository, tag, digest, { checkedAtMs: createdAtMs });
+    await this.#deposits.tag(repository, tag, digest, { checkedAtMs: createdAtMs });
     return "taken";
   }
 }

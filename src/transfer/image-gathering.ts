@@ -3,7 +3,7 @@
  * to anybody; what is not is loaded first, or named where nobody may be asked.
  */
 import { isThere } from "../cache/atomic-write.ts";
-import { DepositRefused, StoreUnwritable } from "../cache/deposits.ts";
+import { DepositRefused, StoreUnwritable } from "../cache/deposit-failures.ts";
 import type { Store } from "../cache/store.ts";
 import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";

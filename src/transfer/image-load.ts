@@ -4,7 +4,8 @@
  */
 import { randomUUID } from "node:crypto";
 import type { CachingRegistry } from "../cache/caching-registry.ts";
-import { StoreUnwritable, type Deposits } from "../cache/deposits.ts";
+import { StoreUnwritable } from "../cache/deposit-failures.ts";
+import type { Deposits } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";

@@ -2,7 +2,7 @@
  * Preload: what the server brings here by itself when it has started, behind everything that clients ask for. Nothing about it stops the
  * server: a bad line is logged, an image that is refused is logged, and what failed because somebody was away is tried again.
  */
-import { StoreUnwritable } from "../cache/deposits.ts";
+import { StoreUnwritable } from "../cache/deposit-failures.ts";
 import { delay } from "../oci/clock.ts";
 import { isOutage } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";

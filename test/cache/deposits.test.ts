@@ -1,7 +1,8 @@
 import { readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { DepositRefused, Deposits, StoreUnwritable } from "../../src/cache/deposits.ts";
+import { DepositRefused, StoreUnwritable } from "../../src/cache/deposit-failures.ts";
+import { Deposits } from "../../src/cache/deposits.ts";
 import { HeldManifests } from "../../src/cache/held-manifests.ts";
 import { Grants } from "../../src/cache/grants.ts";
 import { isThere } from "../../src/cache/atomic-write.ts";
@@ -146,6 +147,16 @@ describe("a full disk", () => {
     await expect(refusal).rejects.toThrow(StoreUnwritable);
     await expect(refusal).rejects.toThrow(/has 20971520 bytes, and the disk has room for [0-9]+/);
     expect(piecesRead).toBe(0);
+  });
+
+  test("has nothing to do with a temporary folder that somebody removed: it is made again", async () => {
+    await using store = await openTestStore();
+    const deposits = arrange(store);
+    const bytes = seededBytes(1_000);
+    await deposits.blob(host, { digest: digestOf(bytes), sizeBytes: 1_000 }, piecesOf(bytes));
+    await rm(store.layout.temporary(), { recursive: true });
+    const more = seededBytes(1_000, "more");
+    expect(await deposits.blob(host, { digest: digestOf(more), sizeBytes: 1_000 }, piecesOf(more))).toBe("kept");
   });
 
   test("that fills up on the way leaves nothing of the blob, and is told of; with room it goes on", async () => {

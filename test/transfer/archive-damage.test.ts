@@ -2,7 +2,8 @@
 import { readdir } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { Deposits, StoreUnwritable } from "../../src/cache/deposits.ts";
+import { StoreUnwritable } from "../../src/cache/deposit-failures.ts";
+import { Deposits } from "../../src/cache/deposits.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { namedDescriptors, readManifestContent } from "../../src/oci/manifest.ts";
 import { RegistryNames } from "../../src/oci/registry-names.ts";

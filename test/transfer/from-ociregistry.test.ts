@@ -23,7 +23,6 @@ async function arrange(kept: readonly KeptImage[]) {
   const folder = await temporaryFolder();
   await writeOciregistryFolder(folder.path, kept);
   const rig = await startTestCache({ upstreams: [], wrap: () => new OfflineRegistry(), freshness: { airGapped: true } });
-  const deposits = new Deposits({ store: rig.store, clock: rig.store.clock });
   const pull = async (reference: string) => {
     const { repository, reference: meant } = parseImageName(reference, names);
     return await rig.cache.getManifest(repository, meant, pullCall());
@@ -33,7 +32,7 @@ async function arrange(kept: readonly KeptImage[]) {
     folder: folder.path,
     pull,
     take: (options: { keepTags?: boolean } = {}) =>
-      importOciregistry({ folder: folder.path, store: rig.store, deposits, names, signal: AbortSignal.timeout(60_000), ...options }),
+      importOciregistry({ folder: folder.path, store: rig.store, clock: rig.store.clock, names, signal: AbortSignal.timeout(60_000), ...options }),
     async expectPullable(reference: string, image: BuiltImage | BuiltIndex) {
       const manifest = await pull(reference);
       expect(Buffer.from(manifest.bytes).equals(image.manifest.bytes)).toBe(true);
