@@ -160,6 +160,20 @@ test("two tags and two repositories of one digest are each loaded, and each blob
   expect(gets).toHaveLength(image.blobs.size);
 });
 
+test("a layer that one image could not get is not believed to be here by the next", async () => {
+  const [first, second] = [buildImage({ layers: [{ shared: "s" }, { own: "1" }] }), buildImage({ layers: [{ shared: "s" }, { own: "2" }] })];
+  upstream.putImage("team/first", "1", first);
+  upstream.putImage("team/second", "1", second);
+  const [shared] = first.layers;
+  if (!shared) throw new Error("an image of two layers");
+  upstream.when({ kind: "blob", repository: "team/first", path: shared }, { status: 404 });
+  const loaded = await load(listed("team/first:1", "team/second:1"), { jobs: 1 });
+  expect(loaded.map(({ verdict }) => verdict)).toEqual(["failed", "loaded"]);
+  await restart();
+  for (const digest of second.blobs.keys()) expect(await offlineBlob("team/second", digest)).toBeGreaterThan(0);
+  await expect(offline("team/first", "1")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
+});
+
 test("a tag that has moved is loaded anew, and the old one stays whole until the new one is", async () => {
   upstream.putImage("team/app", "1", amd64Image);
   await load(listed("team/app:1"));
