@@ -20,6 +20,7 @@ import { BegunRemovals } from "./begun-removals.ts";
 import { Census } from "./census.ts";
 import { bytesOf, chooseBySize, lowBytes, type Chosen, type Stock } from "./choice.ts";
 import { Claims } from "./claims.ts";
+import { finishBegun } from "./finishing.ts";
 import { takeLease, type Lease } from "./lease.ts";
 import { isUnchanged, unneededGraceMs } from "./prune.ts";
 import { removeChosen, removeUnneeded, repositoriesOf, type RemovingOptions } from "./removing.ts";
@@ -333,6 +334,7 @@ export class Evictor implements FillRoom {
     const removing: RemovingOptions = { store, clock, signal, settleMs: 0, census: this.#census, begun: this.#begun(), isBusy: this.#isBusy };
     await store.uses.write();
     await this.#census.catchUp(signal);
+    await finishBegun(removing);
     const { bytes: strayBytes } = await removeUnneeded([...this.#census.unneeded(clock.now() - unneededGraceMs)], removing);
     let images = 0;
     let bytes = strayBytes;

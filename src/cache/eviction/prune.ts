@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../oci/clock.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { repositoryName, type Repository } from "../../oci/repository.ts";
+import type { Repository } from "../../oci/repository.ts";
 import type { Tag } from "../../oci/tag.ts";
 import { HeldImages } from "../held-images.ts";
 import { recordsSettleMs } from "../removal.ts";
@@ -14,6 +14,7 @@ import { BegunRemovals } from "./begun-removals.ts";
 import { Census } from "./census.ts";
 import type { CensusImage } from "./census-image.ts";
 import { chooseByRules, chooseBySize, decide, Leavings, lowBytes, bytesOf, type Chosen, type Reason, type Stock } from "./choice.ts";
+import { finishBegun } from "./finishing.ts";
 import { reasonText } from "./reasons.ts";
 import { holderOfLease, takeLease, type Lease } from "./lease.ts";
 import { removeChosen, removeUnneeded, repositoriesOf, type Freed } from "./removing.ts";
@@ -181,23 +182,11 @@ class PruneRun {
     yield { kind: "done", dryRun: false, images: this.#images, blobs: this.#freed.blobs, freedBytes: this.#freed.bytes };
   }
 
-  /** What a killed prune had begun: whatever of it nobody has brought or used again since. */
   async *#finishBegun(): AsyncGenerator<PruneEvent> {
-    const begun = await this.#begun.find();
-    if (!begun) return;
-    const { table } = this.#census;
-    const isLeft = ({ repository, root, tags, heldSinceMs, usedAtMs, isPinned }: CensusImage): boolean =>
-      !isPinned &&
-      tags.length === 0 &&
-      heldSinceMs <= begun.begunAtMs &&
-      usedAtMs <= begun.begunAtMs &&
-      (begun.manifests.get(repositoryName(repository))?.includes(table.digestOf(root)) ?? false);
-    const left = this.#stock().images.filter(isLeft);
-    yield* this.#batch(left.map((image) => ({ image, tags: [], isWhole: true, reason: { kind: "begun" } })));
-    const blobs = begun.blobs.map((digest) => table.put(digest));
-    const nobodys = blobs.filter((id) => this.#census.neededBy(id) === 0 && this.#census.mtimeOf(id) <= begun.begunAtMs);
-    this.#count(await removeUnneeded(nobodys, this.#removing(0)));
-    await this.#begun.end();
+    const { chosen, freed } = await finishBegun(this.#removing(this.#options.settleMs ?? recordsSettleMs));
+    this.#count(freed);
+    this.#images += chosen.length;
+    for (const one of chosen) yield pruned(one, this.#census, 0);
   }
 
   /** Removes what `choose` gives, batch by batch; what changed before its turn is chosen anew, or left. */

@@ -1,6 +1,7 @@
 /** What a prune takes and what it leaves: whole images, by name, age and use, and every blob that nobody needs any more. */
 import { readdir, stat } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import { BegunRemovals } from "../../../src/cache/eviction/begun-removals.ts";
 import { Census } from "../../../src/cache/eviction/census.ts";
 import { prune, PruneBusy, type PruneEvent, type PruneOptions } from "../../../src/cache/eviction/prune.ts";
 import { keepNothing, type PruneRules } from "../../../src/cache/eviction/rules.ts";
@@ -9,6 +10,7 @@ import { HeldImages } from "../../../src/cache/held-images.ts";
 import { systemClock, type Clock } from "../../../src/oci/clock.ts";
 import { digestOf, type Digest } from "../../../src/oci/digest.ts";
 import { repositoryName } from "../../../src/oci/repository.ts";
+import { parseTag } from "../../../src/oci/tag.ts";
 import { parseReference } from "../../../src/oci/reference.ts";
 import { blobFiles, depositImage, heldNames, missingParts, repositoryNamed } from "../../support/deposited-images.ts";
 import { buildArtifact, buildImage, buildIndex, type BuiltImage } from "../../support/images.ts";
@@ -239,8 +241,7 @@ test("a blob that a new image begins to need while it is to go stays", async () 
   const events = begin(store, { rules: rules({ matches: named("team/app") }), settleMs: 2_000 });
   const next = events.next();
   // Its records are gone, and its blobs wait for what others may believe.
-  const isGone = async (): Promise<boolean> => !(await heldNames(other, other.clock)).includes("registry.example.com/team/app:1");
-  expect(await lookUntil(isGone, (gone) => gone, { waitMs: 10_000 })).toBe(true);
+  await untilGone(other, "registry.example.com/team/app:1");
   await depositImage(other, other.clock, "registry.example.com/team/late:1", late);
   await next;
   await Array.fromAsync(events);
@@ -248,3 +249,42 @@ test("a blob that a new image begins to need while it is to go stays", async () 
   expect(await missingParts(other, other.clock)).toEqual([]);
   await other[Symbol.asyncDispose]();
 });
+
+describe("a prune that ended in the middle", () => {
+  test("of its blobs is finished by the next, whatever that one is asked for", async () => {
+    await using store = await deposited();
+    const abort = new AbortController();
+    const events = begin(store, { rules: rules({ matches: named("team/app") }), settleMs: 60_000, signal: abort.signal });
+    const ending = events.next();
+    await untilGone(store, "registry.example.com/team/app:1");
+    abort.abort(new Error("killed"));
+    await expect(ending).rejects.toThrow("killed");
+    expect((await blobFiles(store.layout.root)).has(app.manifest.descriptor.digest)).toBe(true);
+    const { done } = await run(store);
+    expect(done).toMatchObject({ images: 0, blobs: 3 });
+    expect(await blobFiles(store.layout.root)).toEqual(new Set(blobsOf(tool, amd64, arm64, signature).concat(multi.manifest.descriptor.digest)));
+  });
+
+  test("of its records is finished too, but for what somebody has brought again", async () => {
+    await using store = await deposited();
+    const begun = new BegunRemovals({ tmp: store.layout.temporary(), instance: store.instance });
+    const repository = repositoryNamed("registry.example.com/team/multi");
+    const digests = [multi, amd64, arm64, signature].map(({ manifest }) => manifest.descriptor.digest);
+    await begun.begin({ manifests: new Map([[repositoryName(repository), digests]]), blobs: [] });
+    await store.repositories.removeTag(repository, parseTag("1"), multi.manifest.descriptor.digest);
+    await store.repositories.removeManifest(repository, multi.manifest.descriptor.digest);
+    await depositImage(store, store.clock, "registry.example.com/team/multi:arm", arm64);
+    await run(store);
+    expect(await heldNames(store, store.clock)).toEqual([
+      "registry.example.com/team/app:1",
+      "registry.example.com/team/multi:arm",
+      "registry.example.com/team/tool:1",
+    ]);
+    expect(await missingParts(store, store.clock)).toEqual([]);
+  });
+});
+
+async function untilGone(store: TestStore, name: string): Promise<void> {
+  const isGone = async (): Promise<boolean> => !(await heldNames(store, store.clock)).includes(name);
+  expect(await lookUntil(isGone, (gone) => gone, { waitMs: 20_000 })).toBe(true);
+}
