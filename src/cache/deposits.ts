@@ -136,6 +136,13 @@ export class Deposits {
     await this.#staging.written(digest, () => repositories.putTag(repository, tag, { digest, mediaType, sizeBytes, checkedAtMs }));
   }
 
+  /** Whether `repository` holds a manifest already and, if one is given, calls it by this tag. */
+  async holds(repository: Repository, digest: Digest, tag?: Tag): Promise<boolean> {
+    const { repositories } = this.#store;
+    if (!(await repositories.findManifest(repository, digest))) return false;
+    return tag === undefined || (await repositories.findTag(repository, tag))?.digest === digest;
+  }
+
   /** By the rule of a pull: small ones by their digest, others by their length. */
   async #isHeld({ digest, sizeBytes }: BlobToDeposit): Promise<boolean> {
     const { blobs } = this.#store;

@@ -65,6 +65,8 @@ async function run(sources: string, parts: CommandParts, options: RunOptions): P
   const { io, platforms, jobs, referrers = true, dryRun = false, json = false, signal } = options;
   const startedAtMs = parts.clock.elapsed();
   const lists = await readImageLists([sources], { names: parts.names, standardInput: () => io.input(), signal });
+  if (options.resolveRef !== undefined && lists.archives.length > 1)
+    throw new ConfigError([`--resolve-ref says what one archive's image is called, and these are ${lists.archives.length}`], { isMisuse: true });
   for (const { file, line, message } of lists.problems) io.writeError(`ociregistry: ${place({ file, line })}: ${message}\n`);
   const loadParts = loadPartsOf(parts);
   const live = new LiveLines(io);
@@ -128,9 +130,11 @@ async function tryArchive(file: string, { lists, parts, deposits, live, options 
 
 function tellArchive(file: string, { images, nameless }: LoadedArchive, { io, json, dryRun }: { io: CommandIo; json: boolean; dryRun: boolean }): void {
   for (const { digest, reason } of nameless) io.writeError(`ociregistry: ${file}: ${digest}: ${reason}\n`);
+  for (const { repository, digest, lacking } of images)
+    if (lacking.length > 0) io.writeError(`ociregistry: note: ${file}: ${repositoryName(repository)}@${digest} is not there for ${lacking.join(", ")}\n`);
   if (json) return;
-  for (const { repository, tag, digest, blobBytes, newBytes } of images) {
-    const verdict = newBytes === 0 ? "held" : dryRun ? "missing" : "loaded";
+  for (const { repository, tag, digest, wasHeld, blobBytes, newBytes } of images) {
+    const verdict = wasHeld && newBytes === 0 ? "held" : dryRun ? "missing" : "loaded";
     const name = `${repositoryName(repository)}${tag === undefined ? `@${digest}` : `:${tag}`}`;
     io.writeOut(`${verdict.padEnd(8)} ${name} ${digest}  ${sizeText(blobBytes)}, ${sizeText(newBytes)} new, from ${file}\n`);
   }

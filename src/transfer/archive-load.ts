@@ -40,6 +40,8 @@ export interface LoadedImage {
   /** Absent for one that is named by its digest, and for what refers to another (a signature). */
   readonly tag?: Tag;
   readonly digest: Digest;
+  /** It was here already, under this name. */
+  readonly wasHeld: boolean;
   /** Configs and layers: all of them, and those that the store did not hold before. */
   readonly blobBytes: number;
   readonly newBytes: number;
@@ -97,6 +99,9 @@ async function keepImage(
   { repository, tags, tree }: PlacedImage,
   { deposits, dryRun }: { deposits: Deposits; dryRun: boolean },
 ): Promise<readonly LoadedImage[]> {
+  const named = await Promise.all(
+    (tags.length === 0 ? [undefined] : tags).map(async (tag) => ({ tag, wasHeld: await deposits.holds(repository, tree.root, tag) })),
+  );
   const blobBytes = tree.blobs.reduce((sum, { staged }) => sum + (staged?.sizeBytes ?? 0), 0);
   let newBytes = 0;
   const run = async ({ staged }: ArchivedBlob): Promise<number> => await keepBlob(repository.host, staged, { deposits, dryRun });
@@ -105,8 +110,8 @@ async function keepImage(
     for (const { digest, mediaType, read } of tree.manifests) await deposits.manifest(repository, { bytes: await read(), mediaType, digest });
     for (const tag of tags) await deposits.tag(repository, tag, tree.root);
   }
-  const loaded = { repository, digest: tree.root, blobBytes, newBytes, lacking: tree.lacking };
-  return tags.length === 0 ? [loaded] : tags.map((tag) => ({ ...loaded, tag }));
+  const { root: digest, lacking } = tree;
+  return named.map(({ tag, wasHeld }) => ({ repository, ...(tag === undefined ? {} : { tag }), digest, wasHeld, blobBytes, newBytes, lacking }));
 }
 
 async function keepBlob(host: RegistryHost, staged: ArchivedBlob["staged"], { deposits, dryRun }: { deposits: Deposits; dryRun: boolean }): Promise<number> {

@@ -175,6 +175,7 @@ describe("an OCI layout", () => {
     const first = await all.loadBytes(tarOfEntries(entries));
     const second = await all.loadBytes(tarOfEntries(entries));
     expect(first.images[0]?.newBytes).toBe(first.images[0]?.blobBytes);
+    expect([first.images[0]?.wasHeld, second.images[0]?.wasHeld]).toEqual([false, true]);
     expect(second.images[0]).toMatchObject({ newBytes: 0, blobBytes: first.images[0]?.blobBytes });
   });
 
