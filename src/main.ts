@@ -4,7 +4,7 @@ import { getPriority, setPriority } from "node:os";
 import { join } from "node:path";
 import type { CommandIo } from "./cli/command-io.ts";
 
-serveWithSmallHeap(process.argv.slice(2));
+goOnWithSmallHeap(process.argv.slice(2));
 
 // File reads, hashing and name look-ups share this pool; four threads would let slow ones hold up the rest. Before its first use.
 process.env["UV_THREADPOOL_SIZE"] ??= "32";
@@ -57,17 +57,20 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 // Our timers keep no process alive: a command that waits is not over.
 setInterval(() => {}, 2 ** 30);
-process.exit(await run(process.argv.slice(2), io));
+const code = await run(process.argv.slice(2), io);
+// Who reads a pipe slowly has not got all of it yet.
+for (const stream of [process.stdout, process.stderr]) await new Promise((resolve) => stream.write("", resolve));
+process.exit(code);
 
 /**
- * A server's garbage is young and plenty: left alone, V8 gives it 100 MiB to lie in, lets what survived it grow to several times what is
- * alive, and malloc takes an arena for each thread. All can only be told at the start of a process, so a process that is to serve becomes
+ * A server's garbage, and that of who looks at everything, is young and plenty: left alone, V8 gives it 100 MiB to lie in, lets what survived it grow to several times what is
+ * alive, and malloc takes an arena for each thread. All can only be told at the start of a process, so a process that is to do such work becomes
  * another with the same pid.
  */
-function serveWithSmallHeap(args: readonly string[]): void {
+function goOnWithSmallHeap(args: readonly string[]): void {
   const flag = "--max-semi-space-size";
   const isTold = process.execArgv.some((arg) => arg.startsWith(flag)) || process.env["NODE_OPTIONS"]?.includes(flag) === true;
-  if (isTold || !args.includes("serve") || process.platform === "win32" || process.execve === undefined) return;
+  if (isTold || !["serve", "list"].some((command) => args.includes(command)) || process.platform === "win32" || process.execve === undefined) return;
   process.execve(process.execPath, [process.execPath, `${flag}=4`, "--heap-growing-percent=40", ...process.execArgv, ...process.argv.slice(1)], {
     MALLOC_ARENA_MAX: "2",
     ...process.env,

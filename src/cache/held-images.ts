@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import { systemClock, type Clock } from "../oci/clock.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { untilAborted } from "../oci/waiting.ts";
+import { HeldImageMemory } from "./held-image-memory.ts";
 import { imageNames, type HeldImage, type ImageContents } from "./held-image.ts";
 import type { HoldingsOrder, HoldingsReport } from "./holdings-thread.ts";
 import type { Store } from "./store.ts";
@@ -31,6 +32,8 @@ export interface HeldImagesOptions {
 
 /** A disk that gives nothing for so long is not waited for. */
 const reportMsMax = 60_000;
+/** What it reads is garbage at once: without a bound it would keep tens of megabytes of it. */
+const threadLimits = { maxYoungGenerationSizeMb: 4 };
 /** A thread that nobody asks for so long is ended: it is some megabytes. */
 const idleMsMax = 10_000;
 
@@ -62,6 +65,7 @@ export class HeldImages {
     await this.#store.uses.write();
     const walk = ++this.#walks;
     this.#walking += 1;
+    const memory = new HeldImageMemory();
     try {
       await this.#ask({ kind: "walk", walk, root: this.#store.layout.root, registry, repository, isStrict, nowMs: this.#clock.now() }, signal);
       for (let isEnd = false; !isEnd;) {
@@ -69,7 +73,7 @@ export class HeldImages {
         if (report.kind !== "images") throw new Error(`the store's walk answers "${report.kind}"`);
         for (const image of report.images) {
           signal?.throwIfAborted();
-          if (!pattern || imageNames(image).some((name) => pattern(name))) yield image;
+          if (!pattern || imageNames(image).some((name) => pattern(name))) yield memory.compact(image);
         }
         isEnd = report.isEnd;
       }
@@ -113,7 +117,7 @@ export class HeldImages {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL("./holdings-thread.ts", import.meta.url), { name: "holdings", execArgv: [] });
+    const thread = new Worker(new URL("./holdings-thread.ts", import.meta.url), { name: "holdings", execArgv: [], resourceLimits: threadLimits });
     // What one says that was given up is not the answer of the next.
     const isOurs = (): boolean => this.#thread === thread;
     thread.on("message", (report: HoldingsReport) => isOurs() && this.#settle(report));

@@ -57,9 +57,9 @@ export async function list(options: ListCommandOptions): Promise<number> {
   };
   try {
     const count = json
-      ? await print(listing, live, (summary) => io.writeOut(`${JSON.stringify(jsonOf(summary))}\n`))
+      ? await print(listing, { io, live }, (summary) => io.writeOut(`${JSON.stringify(jsonOf(summary))}\n`))
       : tree
-        ? await print(listing, live, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
+        ? await print(listing, { io, live }, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
         : await printRows(listing, { io, live, isShort, pattern, header });
     if (count === 0) io.writeError(`ociregistry: nothing that was asked for is held in ${config.imagePath}\n`);
   } finally {
@@ -69,12 +69,13 @@ export async function list(options: ListCommandOptions): Promise<number> {
 }
 
 /** How many images there were. */
-async function print(listing: ListingOptions, live: LiveLines, write: (summary: ImageSummary) => void): Promise<number> {
+async function print(listing: ListingOptions, { io, live }: Pick<RowPrinting, "io" | "live">, write: (summary: ImageSummary) => void): Promise<number> {
   let count = 0;
   for await (const summary of listHeld(listing)) {
     live.end();
     write(summary);
     count += 1;
+    await taken(io);
   }
   return count;
 }
@@ -109,10 +110,19 @@ async function printRows(listing: ListingOptions, { io, live, isShort, pattern, 
     count += 1;
     if (rows.length <= Number(header)) sinceMs = performance.now();
     rows.push(...rowsOf(summary, { isShort, pattern }));
-    if (rows.length >= rowsAtOnce || performance.now() - sinceMs >= rowWaitMsMax) write();
+    if (rows.length >= rowsAtOnce || performance.now() - sinceMs >= rowWaitMsMax) {
+      write();
+      await taken(io);
+    }
   }
   write();
   return count;
+}
+
+/** What a slow reader has not taken waits in his pipe, not here. */
+async function taken(io: CommandIo): Promise<void> {
+  const output = io.output();
+  if (output.writableNeedDrain) await new Promise((resolve) => output.once("drain", resolve));
 }
 
 function sortOf({ sort }: ListCommandOptions): ListingOptions["sort"] {

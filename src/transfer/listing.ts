@@ -28,38 +28,39 @@ const aheadMax = 16;
 
 /** Gives each image once, whatever tags it has. Rejects with the signal's reason. */
 export async function* listHeld(options: ListingOptions): AsyncGenerator<ImageSummary> {
-  const { isComplete, sort = "name", tellsOwn = false, onProgress } = options;
+  const { images, pattern, registry, isComplete, sort = "name", tellsOwn = false, signal } = options;
   const isShared = tellsOwn ? await countParts(options) : undefined;
-  const found = wanted();
-  if (sort === "name") return yield* found;
-  const all: ImageSummary[] = [];
-  for await (const summary of found) {
-    all.push(summary);
-    if (!tellsOwn) onProgress?.(all.length);
-  }
-  yield* all.sort(sort === "used" ? (one, other) => other.image.usedAtMs - one.image.usedAtMs : (one, other) => other.sizeBytes - one.sizeBytes);
-
-  async function* wanted(): AsyncGenerator<ImageSummary> {
-    for await (const { image, contents } of withContents(options)) {
-      const summary = summarize(image, contents, isShared);
-      if (isComplete === undefined || summary.isComplete === isComplete) yield summary;
-    }
+  const walk = images.walk({ pattern, registry, signal });
+  for await (const { image, contents } of withContents(sort === "name" ? walk : await sorted(walk, sort, options), options)) {
+    const summary = summarize(image, contents, isShared);
+    if (isComplete === undefined || summary.isComplete === isComplete) yield summary;
   }
 }
 
+/** All of them, in this order. Their parts are not kept: there may be a hundred thousand, and each is looked at again when its turn comes. */
+async function sorted(walk: AsyncIterable<HeldImage>, sort: "used" | "size", options: ListingOptions): Promise<readonly HeldImage[]> {
+  const all: { readonly image: HeldImage; readonly key: number }[] = [];
+  const keyed = sort === "used" ? walk : withContents(walk, options);
+  for await (const found of keyed) {
+    all.push("contents" in found ? { image: found.image, key: summarize(found.image, found.contents).sizeBytes } : { image: found, key: found.usedAtMs });
+    if (options.tellsOwn !== true) options.onProgress?.(all.length);
+  }
+  return all.sort((one, other) => other.key - one.key).map(({ image }) => image);
+}
+
 /** Which parts more than one image of the whole store needs. */
-async function countParts({ images, onProgress, signal }: ListingOptions): Promise<(digest: Digest) => boolean> {
+async function countParts(options: ListingOptions): Promise<(digest: Digest) => boolean> {
   const once = new Set<number>();
   const more = new Set<number>();
   let looked = 0;
-  for await (const { contents } of withContents({ images, signal })) {
+  for await (const { contents } of withContents(options.images.walk({ signal: options.signal }), options)) {
     for (const { digest, isHeld } of [...contents.manifests, ...contents.blobs]) {
       if (!isHeld) continue;
       const part = short(digest);
       if (once.has(part)) more.add(part);
       else once.add(part);
     }
-    onProgress?.(++looked);
+    options.onProgress?.(++looked);
   }
   return (digest) => more.has(short(digest));
 }
@@ -69,11 +70,14 @@ interface Looked {
   readonly contents: ImageContents;
 }
 
-/** In the walk's order, some looked up ahead. */
-async function* withContents({ images, pattern, registry, signal }: ListingOptions): AsyncGenerator<Looked> {
+/** In their order, some looked up ahead. */
+export async function* withContents(
+  walk: AsyncIterable<HeldImage> | Iterable<HeldImage>,
+  { images, signal }: Pick<ListingOptions, "images" | "signal">,
+): AsyncGenerator<Looked> {
   const ahead: Promise<Looked>[] = [];
   const look = async (image: HeldImage): Promise<Looked> => ({ image, contents: await images.contents(image, { signal }) });
-  for await (const image of images.walk({ pattern, registry, signal })) {
+  for await (const image of walk) {
     const looking = look(image);
     // One that fails is met when its turn comes; nobody misses those that are left over when whoever asked has gone.
     looking.catch(() => {});
