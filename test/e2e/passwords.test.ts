@@ -3,6 +3,7 @@ import { open, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { startUntiringClients, type UntiringClients } from "../support/untiring-clients.ts";
 import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { htpasswdLine } from "../support/htpasswd-lines.ts";
 import { lookUntil } from "../support/looking.ts";
@@ -13,6 +14,8 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const manifest = "/v2/library/app/manifests/1";
 const users = ["alice", "bob"];
+/** Crowds take their time where others use the machine too. */
+const patienceMs = 180_000;
 
 function start(auth: object = {}, more: readonly string[] = []): Promise<GuardedServer> {
   return startGuardedServer({
@@ -22,25 +25,27 @@ function start(auth: object = {}, more: readonly string[] = []): Promise<Guarded
   });
 }
 
-describe.runIf(requirePrograms("htpasswd"))("a password file", () => {
+describe.runIf(requirePrograms("htpasswd"))("a password file", { timeout: patienceMs }, () => {
   test("brute force: two hundred wrong passwords a second keep nobody waiting who is remembered, and reach no upstream", async () => {
     await using guarded = await start();
     expect((await guarded.get(manifest, { user: "alice" })).status).toBe(200);
     const asked = guarded.upstream.requests.length;
     const statuses = new Map<number, number>();
-    const guesser = new AbortController();
-    const guessing = guess(guarded, guesser.signal, (status) => statuses.set(status, (statuses.get(status) ?? 0) + 1));
+    let guesses = 0;
+    await using guessers = startGuessers(guarded, (status) => {
+      guesses++;
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    });
     const times: number[] = [];
-    for (let count = 0; count < 400; count++) {
+    // As many guesses as make a guesser, however slow the machine is.
+    while (times.length < 200 || guesses < 300) {
       const startMs = performance.now();
       expect((await guarded.get(manifest, { user: "alice" })).status).toBe(200);
       times.push(performance.now() - startMs);
       await after(10);
     }
-    guesser.abort();
-    await guessing;
+    await guessers.stop();
     expect([...statuses.keys()]).toEqual([401]);
-    expect(statuses.get(401)).toBeGreaterThan(300);
     const last = times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)] ?? NaN;
     console.log(`guessed ${statuses.get(401)} times; the 99th percentile of good requests: ${last.toFixed(1)} ms`);
     expect(last).toBeLessThan(500); // On a machine that others use too; 50 on one that is ours.
@@ -55,15 +60,12 @@ describe.runIf(requirePrograms("htpasswd"))("a password file", () => {
       htpasswdLine("bob", "bob-password"),
       htpasswdLine("carol", "carol-password"),
     ];
-    const isOver = new AbortController();
     const refused: number[] = [];
     let pulled = 0;
-    const clients = Array.from({ length: 16 }, async () => {
-      while (!isOver.signal.aborted) {
-        const { status } = await guarded.get(manifest, { user: "alice" });
-        if (status !== 200) refused.push(status);
-        pulled++;
-      }
+    await using clients = startUntiringClients(16, async () => {
+      const { status } = await guarded.get(manifest, { user: "alice" });
+      if (status !== 200) refused.push(status);
+      pulled++;
     });
     const statusOf = async (user: string): Promise<number> => (await guarded.get(manifest, { user })).status;
     expect(await statusOf("bob")).toBe(200);
@@ -78,7 +80,7 @@ describe.runIf(requirePrograms("htpasswd"))("a password file", () => {
       await lookUntil(
         () => statusOf("carol"),
         (status) => status === 200,
-        { waitMs: 5_000 },
+        { waitMs: 60_000 },
       ),
     ).toBe(200);
     await runProcess("htpasswd", ["-D", file, "bob"]);
@@ -87,16 +89,15 @@ describe.runIf(requirePrograms("htpasswd"))("a password file", () => {
       await lookUntil(
         () => statusOf("bob"),
         (status) => status === 401,
-        { waitMs: 5_000 },
+        { waitMs: 60_000 },
       ),
     ).toBe(401);
     const outMs = performance.now() - startMs;
-    isOver.abort();
-    await Promise.all(clients);
+    await clients.stop();
     console.log(`${pulled} pulls; out after ${outMs.toFixed(0)} ms`);
     expect(refused).toEqual([]);
     expect(pulled).toBeGreaterThan(100);
-    expect(outMs).toBeLessThan(2_500); // Two seconds, and what a machine that others use adds.
+    expect(outMs).toBeLessThan(2_000 + 2 * clients.worstMs);
   });
 
   test("the last user who is taken out of the file is out", async () => {
@@ -106,7 +107,7 @@ describe.runIf(requirePrograms("htpasswd"))("a password file", () => {
     const status = await lookUntil(
       async () => (await guarded.get(manifest, { user: "alice" })).status,
       (seen) => seen === 401,
-      { waitMs: 5_000 },
+      { waitMs: 60_000 },
     );
     expect(status).toBe(401);
   });
@@ -122,11 +123,16 @@ test.runIf(requirePrograms("htpasswd", "slapd", "ldapmodify"))(
     await using guarded = await start({ ldap: { ...ldap, bindDN: searcher.dn, bindPassword: searcher.password } }, fileUsers);
     const as = (authorization: string) => timed(() => guarded.get(manifest, { authorization }));
     expect((await as(basic("bob", "bob-secret"))).status).toBe(200);
+    const [usual, later] = [fileUsers.slice(0, 10), fileUsers.slice(10)];
+    const usualTimes: number[] = [];
+    for (const user of usual) usualTimes.push((await as(basic(user))).ms);
+    // What the machine does besides is no matter of the directory's.
+    const usualMs = Math.max(...usualTimes);
     slapd.freeze();
     const hanging = as(basic("alice", "alice-secret"));
     const times: number[] = [];
     // Each is new to the memory.
-    for (const user of fileUsers) {
+    for (const user of later) {
       const { status, ms } = await as(basic(user));
       expect(status).toBe(200);
       times.push(ms);
@@ -135,21 +141,31 @@ test.runIf(requirePrograms("htpasswd", "slapd", "ldapmodify"))(
     expect(first.status).toBe(503);
     const again = await as(basic("alice", "alice-secret"));
     expect(again.status).toBe(503);
-    console.log(`users of the file: ${Math.max(...times).toFixed(0)} ms at most; of the directory: ${first.ms.toFixed(0)} ms, then ${again.ms.toFixed(0)} ms`);
-    expect(Math.max(...times)).toBeLessThan(600); // 100 and a hash, and what a machine that others use adds.
+    console.log(
+      `users of the file: ${usualMs.toFixed(0)} ms at most, then ${Math.max(...times).toFixed(0)} ms; of the directory: ${first.ms.toFixed(0)} ms, then ${again.ms.toFixed(0)} ms`,
+    );
+    expect(Math.max(...times)).toBeLessThan(200 + 3 * usualMs);
     expect(first.ms).toBeGreaterThan(2_900);
-    expect(again.ms).toBeLessThan(600);
+    expect(again.ms).toBeLessThan(first.ms / 2);
   },
+  patienceMs,
 );
 
 /** About two hundred a second, for many names. */
-async function guess(guarded: GuardedServer, signal: AbortSignal, onStatus: (status: number) => void): Promise<void> {
-  const all: Promise<void>[] = [];
-  for (let count = 0; !signal.aborted; count++) {
-    all.push(guarded.get(manifest, { authorization: basic(`user${count % 50}`, `guess${count}`) }).then(({ status }) => onStatus(status)));
+function startGuessers(guarded: GuardedServer, onStatus: (status: number) => void): Pick<UntiringClients, "stop"> & AsyncDisposable {
+  let count = 0;
+  const all = new Set<Promise<void>>();
+  const guesser = startUntiringClients(1, async () => {
+    const guess = guarded.get(manifest, { authorization: basic(`user${count % 50}`, `guess${count++}`) }).then(({ status }) => onStatus(status));
+    all.add(guess);
+    guess.finally(() => all.delete(guess)).catch(() => {}); // Whoever stops them hears of it.
     await after(5);
-  }
-  await Promise.all(all);
+  });
+  const stop = async (): Promise<void> => {
+    await guesser.stop();
+    await Promise.all(all);
+  };
+  return { stop, [Symbol.asyncDispose]: () => stop().catch(() => {}) }; // The test has failed of itself, or has heard of it.
 }
 
 async function timed(ask: () => Promise<Response>): Promise<{ readonly status: number; readonly ms: number }> {
