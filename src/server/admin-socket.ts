@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, open, readdir, readlink, rename, stat, symlink, unlink, utimes, type FileHandle } from "node:fs/promises";
 import { connect } from "node:net";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import type { App } from "./app.ts";
@@ -58,7 +58,7 @@ class AdminSocket {
 
   async open(): Promise<Listener> {
     const { app, log } = this.#options;
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await makeFolder(this.#folder, 0o700);
     await this.#sweep();
     const path = join(this.#folder, this.#name);
     await removed(path);
@@ -142,6 +142,19 @@ class AdminSocket {
   }
 }
 
+/** Not `mkdir`'s own recursion, which never ends where a folder can be neither found nor made (/proc, a removed one). */
+async function makeFolder(folder: string, mode: number): Promise<void> {
+  try {
+    await mkdir(folder, { mode });
+  } catch (error) {
+    if (hasCode(error, "EEXIST")) return;
+    const parent = dirname(folder);
+    if (!hasCode(error, "ENOENT") || parent === folder) throw error;
+    await makeFolder(parent, 0o775);
+    await mkdir(folder, { mode });
+  }
+}
+
 interface ShortPath {
   readonly path: string;
   /** To be closed when the path has been used. */
@@ -166,7 +179,7 @@ function isDead(path: string): Promise<boolean> {
     };
     socket.setTimeout(probeMs, () => settle(false));
     socket.once("connect", () => settle(false));
-    socket.once("error", (error) => settle("code" in error && error.code === "ECONNREFUSED"));
+    socket.once("error", (error) => settle(hasCode(error, "ECONNREFUSED")));
   });
 }
 
@@ -187,6 +200,10 @@ async function removed(path: string): Promise<void> {
   try {
     await unlink(path);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (!hasCode(error, "ENOENT")) throw error;
   }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }

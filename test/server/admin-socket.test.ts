@@ -112,6 +112,12 @@ test("where there can be no folder there is no socket, and the log says so", asy
   expect(log.lines).toEqual([expect.stringMatching(/^warn no admin\.sock/)]);
 });
 
+test("where a folder can be neither found nor made nobody waits for it for ever", async () => {
+  const { opening, log } = adminSocket("/proc/none/state", "boot-1-1-a");
+  expect(await opening).toBeUndefined();
+  expect(log.lines).toEqual([expect.stringMatching(/^warn no admin\.sock/)]);
+});
+
 /** A socket as a killed process leaves it: bound, and nobody behind it. */
 async function leaveDead(path: string): Promise<void> {
   const server = createServer();
