@@ -42,8 +42,6 @@ export async function verify(options: VerifyCommandOptions): Promise<number> {
   const { flags, io, images } = options;
   const { config } = await loadConfig({ environment: io.environment, flags });
   const wanted: Wanted = { platforms: platformsOf(options), bytesPerSecond: rateOf(options) ?? config.verify.bytesPerSecond, jobs: jobsOf(options) };
-  // A server may run on the same machine: it goes first.
-  io.stepBack();
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
   const { signal } = stopping;
@@ -117,6 +115,7 @@ class Telling {
   readonly #json: boolean;
   readonly #live: LiveLines;
   #toldAtMs = -Infinity;
+  #isBack = false;
 
   constructor({ io, json = false }: Pick<VerifyCommandOptions, "io" | "json">) {
     this.#io = io;
@@ -132,6 +131,9 @@ class Telling {
   progress({ images, blobs, bytes }: VerifyProgress): void {
     const text = `verified ${countText(images, "image")}${blobs === 0 ? "" : `, ${countText(blobs, "blob")}, ${sizeText(bytes)}`}`;
     this.#live.set("progress", text);
+    // A server may run on the same machine: from the first answer on it goes first.
+    if (!this.#isBack) this.#io.stepBack();
+    this.#isBack = true;
     if (this.#io.isTerminal || performance.now() - this.#toldAtMs < tellEveryMs) return;
     this.#toldAtMs = performance.now();
     this.#io.writeError(`ociregistry: ${text}\n`);

@@ -2,7 +2,7 @@
  * findHeldGaps: whether an image that is held is whole, platform by platform. A cache is lazy: a platform that nobody pulled is no
  * gap, nor is a manifest that somebody only looked at; one of whose blobs some are here and some are not is.
  */
-import { imageNames, type HeldImage, type HeldImages, type HeldPart, type ImageContents } from "../cache/held-images.ts";
+import { imageNames, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-images.ts";
 import type { Store } from "../cache/store.ts";
 import type { Digest } from "../oci/digest.ts";
 import { readManifestContent } from "../oci/manifest.ts";
@@ -12,7 +12,6 @@ import { isForeign } from "./walking.ts";
 
 export interface HeldGapsOptions {
   readonly store: Store;
-  readonly images: HeldImages;
   /** Only these, and they must be here whole, pulled or not; undefined: whatever is here. */
   readonly platforms: readonly Platform[] | undefined;
   /** Nobody can be asked for what lacks: a manifest without any of its blobs is a gap too. */
@@ -20,8 +19,10 @@ export interface HeldGapsOptions {
 }
 
 /** The gaps of one image; none: what is here of it can be pulled. */
-export async function findHeldGaps(image: HeldImage, { store, images, platforms, isStrict }: HeldGapsOptions): Promise<readonly ImageGap[]> {
-  const contents = await images.contents(image);
+export async function findHeldGaps(
+  { image, contents }: { readonly image: HeldImage; readonly contents: ImageContents },
+  { store, platforms, isStrict }: HeldGapsOptions,
+): Promise<readonly ImageGap[]> {
   const [name = ""] = imageNames(image);
   const gapOf = (part: HeldPart, missing: readonly MissingPart[]): ImageGap => ({
     image: name,

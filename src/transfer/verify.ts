@@ -13,6 +13,7 @@ import { walkImage } from "./image-walk.ts";
 import { inOrder } from "./in-order.ts";
 import type { ListedReference } from "./listed-reference.ts";
 import { findListedGaps } from "./listed-gaps.ts";
+import { withContents } from "./listing.ts";
 import { verifyBlobs } from "./verify-blobs.ts";
 import { VerifyRun, type VerifyOptions, type VerifySummary } from "./verify-run.ts";
 
@@ -42,9 +43,12 @@ export async function verifyStore(options: VerifyStoreOptions): Promise<VerifySu
   const run = new VerifyRun(options);
   const { store, clock, platforms, isAirGapped, signal } = options;
   const images = new HeldImages({ store, clock });
-  const gapsOf = (image: HeldImage): Promise<readonly ImageGap[]> => findHeldGaps(image, { store, images, platforms, isStrict: isAirGapped });
-  for await (const image of images.walk({ signal })) {
-    run.tellImage(await gapsOf(image).then((gaps) => run.repairGaps(gaps, () => gapsOf(image))));
+  const wanted = { store, platforms, isStrict: isAirGapped };
+  const lookAgain = async (image: HeldImage): Promise<readonly ImageGap[]> =>
+    findHeldGaps({ image, contents: await images.contents(image, { signal }) }, wanted);
+  for await (const looked of withContents(images.walk({ signal }), { images, signal })) {
+    const gaps = await findHeldGaps(looked, wanted);
+    run.tellImage(await run.repairGaps(gaps, () => lookAgain(looked.image)));
   }
   const spoilt: Digest[] = [];
   await verifyBlobs({
