@@ -83,8 +83,6 @@ export async function gatherImages(wanted: readonly WantedImage[], options: Gath
 interface Look {
   readonly manifests: WalkedManifest[];
   readonly blobs: { readonly digest: Digest; readonly sizeBytes: number }[];
-  /** Of its held children. */
-  readonly platforms: Platform[];
   readonly lacking: Lacking[];
   readonly notices: string[];
 }
@@ -106,7 +104,8 @@ class ImageGathering implements Gathered {
     const held = await this.#look(wanted, platforms);
     if (held.lacking.length === 0) return await this.#keep(wanted, held);
     if (!load) return held.lacking;
-    const chosen = platforms === "held" ? (held.platforms.length > 0 ? held.platforms : platformsOtherwise) : platforms;
+    const heldPlatforms = held.manifests.flatMap(({ role, platform }) => (role === "child" && platform ? [platform] : []));
+    const chosen = platforms === "held" ? (heldPlatforms.length > 0 ? heldPlatforms : platformsOtherwise) : platforms;
     try {
       await load(wanted, chosen);
     } catch (error) {
@@ -123,8 +122,9 @@ class ImageGathering implements Gathered {
     const { registry, referrers, signal } = this.#options;
     const { repository, reference } = wanted;
     const image = nameOf(wanted);
-    const look: Look = { manifests: [], blobs: [], platforms: [], lacking: [], notices: [] };
+    const look: Look = { manifests: [], blobs: [], lacking: [], notices: [] };
     const childGaps: Lacking[] = [];
+    const bare = new Map<Digest, Lacking[]>();
     const asked = { platforms: platforms === "held" ? ("all" as const) : platforms, mayFetch: false, referrers, signal };
     try {
       for await (const part of walkImage(registry, repository, reference, asked)) {
@@ -132,21 +132,27 @@ class ImageGathering implements Gathered {
         else if (part.kind === "lack") look.notices.push(`${image} has nothing for ${platformName(part.platform)}`);
         else if (part.kind === "manifest") {
           look.manifests.push(part);
-          if (part.role === "child" && part.platform) look.platforms.push(part.platform);
+          if (part.role === "child" && part.content.kind === "image") bare.set(part.manifest.descriptor.digest, []);
         } else if (part.kind === "blob") {
-          const sizeBytes = await this.#heldBytes(repository, part.descriptor.digest);
-          if (sizeBytes !== undefined) look.blobs.push({ digest: part.descriptor.digest, sizeBytes });
-          else if (!part.isForeign) look.lacking.push({ image, digest: part.descriptor.digest, reason: `is not held, and ${part.parent} names it` });
+          const { digest } = part.descriptor;
+          const sizeBytes = await this.#heldBytes(repository, digest);
+          const lacking = { image, digest, reason: `is not held, and ${part.parent} names it` };
+          if (sizeBytes !== undefined) {
+            look.blobs.push({ digest, sizeBytes });
+            look.lacking.push(...(bare.get(part.parent) ?? []));
+            bare.delete(part.parent);
+          } else if (!part.isForeign) (bare.get(part.parent) ?? look.lacking).push(lacking);
         }
       }
     } catch (error) {
       if (!(error instanceof OciError) || signal.aborted) throw error;
       look.lacking.push({ image, digest: undefined, reason: error.message });
     }
-    // Of an index that was pulled for one platform, that one is what is wanted.
-    const isLeftAside = platforms === "held" && look.manifests.some(({ role }) => role === "child");
-    if (!isLeftAside) look.lacking.push(...childGaps);
-    return look;
+    // Of an index that was pulled for one platform, that one is what is wanted; of others perhaps the manifest was looked at.
+    const isBare = ({ role, manifest }: WalkedManifest): boolean => role === "child" && bare.has(manifest.descriptor.digest);
+    const isLeftAside = platforms === "held" && look.manifests.some((manifest) => manifest.role === "child" && !isBare(manifest));
+    if (isLeftAside) return { ...look, manifests: look.manifests.filter((manifest) => !isBare(manifest)) };
+    return { ...look, lacking: [...look.lacking, ...[...bare.values()].flat(), ...childGaps] };
   }
 
   async #keep({ repository, tags }: WantedImage, { manifests, blobs, notices }: Look): Promise<readonly Lacking[]> {

@@ -170,6 +170,20 @@ test("only the platforms that were asked for are carried, the index whole; what 
   expect(await readdir(folder.path)).toEqual(["arm.tar", "held.tar"]);
 });
 
+test("a platform of which somebody only looked at the manifest is left aside", async () => {
+  const [amd, arm] = app.images;
+  if (!amd || !arm) expect.fail();
+  const looked = buildIndex([amd, arm], { flavour: "docker" });
+  const held = new HeldManifests({ store: there.store, grants: new Grants(there.store) });
+  const repository = repositoryAt("quay.io", "team/looked");
+  await there.keep("quay.io/team/looked:amd64", amd);
+  for (const manifest of [arm.manifest, looked.manifest]) await held.keep(repository, { ...manifest, outcome: "miss", warnings: [] });
+  const name = `quay.io/team/looked@${looked.manifest.descriptor.digest}`;
+  expect(await exportFrom(there, { images: [name], output: file("looked.tar") })).toMatchObject({ kind: "written", blobCount: 2 + amd.blobs.size });
+  // Where it was asked for, it is missing.
+  expect(await exportFrom(there, { images: [name], output: file("all.tar"), platforms: "all" })).toMatchObject({ kind: "lacking" });
+});
+
 test("what another registry delivered is not exported for one that did not", async () => {
   const secret = buildImage({ layers: [{ "etc/secret": "of quay.io" }] });
   await here.keep("quay.io/private/app:1", secret);
