@@ -10,9 +10,11 @@ import { compareHeld, type Down } from "../test/e2e/cached-without-credentials.t
 import { compareKinds, runAwayDirectory, runGuessers, type DirectoryFault } from "../test/e2e/guarded-pulls.ts";
 import { runKilledLoads } from "../test/e2e/killed-loads.ts";
 import { runQuickLoads } from "../test/e2e/quick-loads.ts";
+import { runEvictionCrowd } from "../test/e2e/eviction-crowd.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
 import { killImports } from "../test/e2e/killed-imports.ts";
+import { killPrunes, prunedPerRound } from "../test/e2e/killed-prunes.ts";
 import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts";
 import { runOutages, type OutagesResult } from "../test/e2e/outages-in-time.ts";
 import { runRangeStorm } from "../test/e2e/range-storm.ts";
@@ -60,6 +62,8 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   "killed-imports": proveKilledImports,
   load: proveLoad,
   killedLoads: proveKilledLoads,
+  "killed-prunes": proveKilledPrunes,
+  eviction: proveEviction,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -602,5 +606,35 @@ async function proveKilledImports(): Promise<readonly Claim[]> {
     { what: "images seen that were not whole, none", measured: result.halves.join("; ") || "none", holds: result.halves.length === 0 },
     { what: "images lost that were whole, none", measured: result.lost.join("; ") || "none", holds: result.lost.length === 0 },
     { what: `second runs that finished, served within a second, ${rounds}`, measured: result.finished, holds: result.finished === rounds },
+  ];
+}
+
+async function proveKilledPrunes(): Promise<readonly Claim[]> {
+  const rounds = 50;
+  const { killed, seenAtKill, halves, wholeLooks, brokenLooks, left, leftovers } = await killPrunes({ rounds, random: () => randomInt(1_000) / 1_000 });
+  const between = seenAtKill > 0 && seenAtKill < rounds * prunedPerRound;
+  return [
+    { what: "prunes killed while they ran, of 50, at least 40", measured: killed, holds: killed >= 40 },
+    { what: `images that could still be seen at the kills, of ${rounds * prunedPerRound}, between none and all`, measured: seenAtKill, holds: between },
+    { what: "images that could be seen and were not whole, 0", measured: halves.length, holds: halves.length === 0 },
+    {
+      what: "looks at images that stay, all of them whole",
+      measured: `${wholeLooks}, ${brokenLooks.length} not`,
+      holds: wholeLooks > 0 && brokenLooks.length === 0,
+    },
+    { what: "names and files that second prunes left, 0", measured: left.length, holds: left.length === 0 },
+    { what: "temporary files that nobody takes away, 0", measured: leftovers.length, holds: leftovers.length === 0 },
+  ];
+}
+
+async function proveEviction(): Promise<readonly Claim[]> {
+  const crowd = await runEvictionCrowd({ images: 2_000, clients: 16, durationMs: 5 * 60_000 });
+  const overBytes = crowd.takenBytesMax - crowd.limitBytes;
+  const ratio = crowd.hitRatio / crowd.idealHitRatio;
+  return [
+    { what: "pulls that failed, 0", measured: `${crowd.failures.length} of ${crowd.pulls}`, holds: crowd.failures.length === 0 },
+    { what: "images evicted, some", measured: crowd.evictedImages, holds: crowd.evictedImages > 0 },
+    { what: "bytes over the limit, at most what clients fetch at once", measured: overBytes, holds: overBytes <= crowd.inFlightBytes },
+    { what: "hit ratio / an ideal cache's, at least 0.95", measured: `${crowd.hitRatio.toFixed(3)} / ${crowd.idealHitRatio.toFixed(3)}`, holds: ratio >= 0.95 },
   ];
 }
