@@ -242,7 +242,8 @@ describe("every byte", () => {
     const startMs = performance.now();
     const { bytes } = await verify({ bytesPerSecond: 800_000, jobs: 4 });
     const seconds = (performance.now() - startMs) / 1_000;
-    expect(bytes / seconds).toBeLessThan(850_000);
+    // A tenth of a second's worth comes at once.
+    expect(bytes - 80_000).toBeLessThan(800_000 * seconds);
   });
 
   test("it ends when it is told to, and leaves all as it was", async () => {
