@@ -7,7 +7,7 @@ import { stat } from "node:fs/promises";
 import { findDigest, type Digest } from "../../oci/digest.ts";
 import type { Clock } from "../../oci/clock.ts";
 import { readManifestContent } from "../../oci/manifest.ts";
-import { repositoryName, type Repository } from "../../oci/repository.ts";
+import { repositoryName, type RegistryHost, type Repository } from "../../oci/repository.ts";
 import { isErrno } from "../atomic-write.ts";
 import type { HeldImage, HeldImages } from "../held-images.ts";
 import { folders } from "../layout.ts";
@@ -51,6 +51,7 @@ export class Census implements StoreListener {
   readonly #mtimes = new Column();
   /** Folders that blobs lie in, by how their digests begin. One that was made stays. */
   readonly #shards = new Set<string>();
+  readonly #hosts = new Set<RegistryHost>();
   #blobBytes = 0;
   #fileCount = 0;
   #recordBytes = 0;
@@ -74,9 +75,8 @@ export class Census implements StoreListener {
 
   /** What blobs, records and folders take on the disk, in bytes; temporary files are not in it. */
   get takenBytes(): number {
-    const hosts = new Set([...this.#repositories.values()].map(({ repository }) => repository.host));
     const uncountedBytes = this.#changed.size * newRepositoryBytes;
-    return this.#blobBytes + this.#recordBytes + uncountedBytes + folderBytesOf({ shards: this.#shards.size, hosts: hosts.size });
+    return this.#blobBytes + this.#recordBytes + uncountedBytes + folderBytesOf({ shards: this.#shards.size, hosts: this.#hosts.size });
   }
 
   /** Files of blobs, as they are known. */
@@ -307,6 +307,7 @@ export class Census implements StoreListener {
     this.#forget(name);
     if (images.length === 0) return;
     this.#repositories.set(name, { repository, mtimes, images, recordBytes });
+    this.#hosts.add(repository.host);
     this.#recordBytes += recordBytes;
     for (const { needs } of images) for (const id of needs) this.#needers.add(id, 1);
   }
