@@ -17,7 +17,7 @@ describe("the process", () => {
   test("ends with 0 when done, 1 when it failed, 2 when it was misused", async () => {
     expect(await main(["version"])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ociregistry \d/), stderr: "" });
     expect(await main(["config", "check"], { OCIREGISTRY_LOG_LEVEL: "loud" })).toMatchObject({ code: 1, stdout: "" });
-    expect(await main(["push"])).toMatchObject({ code: 2, stdout: "", stderr: "ociregistry: unknown command 'push'\n" });
+    expect(await main(["unheard-of"])).toMatchObject({ code: 2, stdout: "", stderr: "ociregistry: unknown command 'unheard-of'\n" });
   });
 
   test("says in one line that its port is taken, and ends with 1", async () => {
