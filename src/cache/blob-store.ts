@@ -2,6 +2,7 @@
  * BlobStore: exact bytes by digest, whoever asked for them. It knows nothing of registries: who may see which bytes is the
  * provenance's affair. A file of another size than expected, or small bytes with another digest, count as absent.
  */
+import { constants } from "node:fs";
 import { chmod, link, open, rename, stat, unlink, utimes, type FileHandle } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
 import type { Background } from "../oci/background.ts";
@@ -183,7 +184,7 @@ export class BlobStore {
   async #openFile(digest: Digest): Promise<OpenBlob | undefined> {
     const path = this.#layout.blob(digest);
     return await this.#reads.attempt(path, async () => {
-      const handle = await open(path, "r");
+      const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // A pipe that somebody put there has no writer to wait for.
       const file = await this.#reads.attempt(path, () => handle.stat());
       if (file && !this.#isDistrusted(digest, file.ino)) {
         const common = { clock: this.#clock, background: this.#background, reads: this.#reads };

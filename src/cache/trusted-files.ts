@@ -3,8 +3,8 @@
  * about one `stat` a second, and what a command, `rsync` or `rm` changed shows within a second. Who asks when that second is nearly
  * over starts the `stat` and does not wait for it, so that a disk that is busy with other things holds up nobody.
  */
+import { constants, type Stats } from "node:fs";
 import { open, stat } from "node:fs/promises";
-import type { Stats } from "node:fs";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
 import { isAbsence, type DiskReads } from "./disk-reads.ts";
@@ -97,7 +97,8 @@ export class TrustedFiles<T> {
   /** The file and its meaning as they are now, without keeping them in memory. */
   async read(path: string): Promise<{ readonly value: T; readonly file: Stats } | undefined> {
     return await this.#options.reads.attempt(path, async () => {
-      await using handle = await open(path, "r");
+      // Without waiting for a writer, should somebody have put a pipe there.
+      await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
       const file = await handle.stat();
       if (!file.isFile() || file.size > this.#options.fileBytesMax) return undefined;
       const bytes = await readAll(handle, file.size);

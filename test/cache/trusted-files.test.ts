@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { silentLog } from "../../src/oci/log.ts";
 import { DiskReads } from "../../src/cache/disk-reads.ts";
 import { TrustedFiles } from "../../src/cache/trusted-files.ts";
+import { runProcess } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
 
@@ -31,6 +32,13 @@ async function arrange({ entriesMax = 100 }: { entriesMax?: number } = {}) {
   await files.find(path);
   return { files, clock, path, write, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
+
+test("a pipe in a file's place counts as absent, and holds up nobody", async () => {
+  await using all = await arrange();
+  const pipe = `${all.path}.pipe`;
+  expect((await runProcess("mkfifo", [pipe])).code).toBe(0);
+  expect(await all.files.find(pipe)).toBeUndefined();
+});
 
 describe("a file that is trusted", () => {
   test("is answered at once for a second, whatever became of it", async () => {
