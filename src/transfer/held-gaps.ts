@@ -2,13 +2,13 @@
  * findHeldGaps: whether an image that is held is whole, platform by platform. A cache is lazy: a platform that nobody pulled is no
  * gap, nor is a manifest that somebody only looked at; one of whose blobs some are here and some are not is.
  */
+import { isElsewhere } from "../oci/descriptor.ts";
 import { imageNames, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-images.ts";
 import type { Store } from "../cache/store.ts";
 import type { Digest } from "../oci/digest.ts";
 import { readManifestContent } from "../oci/manifest.ts";
 import { isPlatform, platformName, type Platform } from "../oci/platform.ts";
 import type { ImageGap, MissingPart } from "./image-gap.ts";
-import { isForeign } from "./walking.ts";
 
 export interface HeldGapsOptions {
   readonly store: Store;
@@ -65,7 +65,7 @@ async function blobsOf(
   const missing: MissingPart[] = [];
   let heldCount = 0;
   for (const descriptor of config ? [config, ...layers] : []) {
-    if (isForeign(descriptor)) continue;
+    if (isElsewhere(descriptor)) continue;
     if (held.get(descriptor.digest) === true) heldCount += 1;
     else missing.push({ what: descriptor === config ? "config" : "layer", digest: descriptor.digest, sizeBytes: descriptor.sizeBytes });
   }

@@ -1,7 +1,7 @@
 /** summarize: what an operator wants to know of an image's parts at a glance. */
+import { isElsewhere } from "../oci/descriptor.ts";
 import { imageNames, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-image.ts";
 import type { Digest } from "../oci/digest.ts";
-import { isForeign } from "./walking.ts";
 
 export interface ImageSummary {
   readonly image: HeldImage;
@@ -23,7 +23,7 @@ export function summarize(image: HeldImage, { manifests, blobs }: ImageContents,
   const held = [...manifests, ...blobs].filter((part) => part.isHeld);
   const lacks = new Map<Digest | undefined, { held: number; missing: number }>();
   for (const blob of blobs) {
-    if (isForeign(blob)) continue;
+    if (isElsewhere(blob)) continue;
     const count = lacks.get(blob.parent) ?? { held: 0, missing: 0 };
     if (blob.isHeld) count.held += 1;
     else count.missing += 1;

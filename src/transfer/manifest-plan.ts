@@ -2,6 +2,7 @@
  * planManifests: in which order a bundle's manifests become visible: children before parents. All of them are read before the first is
  * written: one that is wrong spoils the bundle, not the store.
  */
+import { isElsewhere } from "../oci/descriptor.ts";
 import type { Store } from "../cache/store.ts";
 import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
@@ -24,7 +25,7 @@ export async function planManifests({ repositories, blobs, leftOut }: BundleMani
     const children = new Map<Digest, readonly Digest[]>();
     for (const { digest } of manifests) {
       const content = contentOf(digest, await manifestBytes(digest, store));
-      const outside = content.blobs.find((blob) => !known.has(blob.digest) && !isForeign(blob.mediaType));
+      const outside = content.blobs.find((blob) => !known.has(blob.digest) && !isElsewhere(blob));
       if (outside) throw new BundleRefused(`manifest ${digest} of ${repositoryName(repository)} names ${outside.digest}, which the bundle does not hold`);
       children.set(
         digest,
@@ -76,9 +77,4 @@ function contentOf(digest: Digest, bytes: Uint8Array): ManifestContent {
     if (!(error instanceof OciError)) throw error;
     throw new BundleRefused(`${digest} is not a manifest: ${error.message}`, { cause: error });
   }
-}
-
-/** Layers that only their maker may hand out: an image is complete without them. */
-function isForeign(mediaType: string): boolean {
-  return mediaType.includes(".foreign.") || mediaType.includes(".nondistributable.");
 }

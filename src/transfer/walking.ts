@@ -3,7 +3,7 @@
  * side by side, and told in its order.
  */
 import { randomUUID } from "node:crypto";
-import type { Descriptor } from "../oci/descriptor.ts";
+import { isElsewhere, type Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isUnknown, OciError } from "../oci/errors.ts";
 import { readManifestContent, type Manifest } from "../oci/manifest.ts";
@@ -77,7 +77,7 @@ export class ImageWalk {
     for (const blob of content.blobs) {
       if (this.#seen.has(blob.digest)) continue;
       this.#seen.add(blob.digest);
-      yield { kind: "blob", descriptor: blob, parent: digest, isForeign: isForeign(blob) };
+      yield { kind: "blob", descriptor: blob, parent: digest, isForeign: isElsewhere(blob) };
     }
     yield* this.#visitChildren(got, content.manifests, place);
     const isList = role === "referrer" && content.kind === "index"; // What stands in for the referrers API is no subject itself.
@@ -185,9 +185,4 @@ function signatureTagsOf(subject: Digest): readonly Tag[] {
 /** Where there is nothing to find some registries say that it is forbidden to look. */
 function isNone(error: unknown): boolean {
   return isUnknown(error) || (error instanceof OciError && (error.code === "DENIED" || error.code === "UNAUTHORIZED" || error.code === "UNSUPPORTED"));
-}
-
-/** Bytes that lie elsewhere by licence: registries need not have them. */
-export function isForeign({ mediaType, isForeign: isElsewhere }: Descriptor): boolean {
-  return isElsewhere === true || mediaType.includes(".nondistributable.") || mediaType.includes(".foreign.");
 }
