@@ -53,8 +53,9 @@ test("what was arriving when it left goes on where it stood when it is back", as
   expect(await pull({ host: second.host, path, expected: content })).toMatchObject({ ending: "complete", isExact: true });
   const [whole, resumed, ...rest] = upstream.requests;
   expect([whole, rest]).toEqual([`GET /v2/a/blobs/${digest}`, []]);
-  expect(resumed).toMatch(new RegExp(`^GET /v2/a/blobs/${digest} bytes=[1-9]\\d*-$`));
-  expect(upstream.bytesSent.total).toBeLessThan(content.byteLength * 1.1);
+  // What the registry had sent and we had not yet read went with the connection: on a busy machine that is a few megabytes.
+  const [, resumedAt = ""] = new RegExp(`^GET /v2/a/blobs/${digest} bytes=(\\d+)-$`).exec(resumed ?? "") ?? [];
+  expect(Number(resumedAt)).toBeGreaterThanOrEqual(8 * mebibyte - 1);
 });
 
 test("SIGTERM after a registry was refused is followed to its end, with exit code 0", async () => {
