@@ -55,8 +55,6 @@ export class CapturedIo implements CommandIo {
 
   stepBack(): void {}
 
-  stepBack(): void {}
-
   onSignal(signal: StopSignal, listener: () => void): () => void {
     this.#signals.on(signal, listener);
     return () => this.#signals.off(signal, listener);
