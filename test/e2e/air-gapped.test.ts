@@ -134,10 +134,9 @@ test.runIf(canTrace)(
       expect(await (await get("/cmd/manifest/list")).text()).toContain("registry.test/team/app:1");
       await server.process.waitForOutput(/"msg":"images pruned"/);
       await server.process.waitForOutput(/"msg":"store verified"/);
-      const { code, stdout } = await runProcess("strace", [
-        ...["-f", "-qq", "-s", "256", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", `${trace}.verify`, `${process.execPath}`],
-        ...[ourMain, "verify", "--config-file", server.configFile, "--images", list, "--repair"],
-      ]);
+      const traced = ["-f", "-qq", "-s", "256", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", `${trace}.verify`];
+      const verify = ["verify", "--config-file", server.configFile, "--images", list, "--repair"];
+      const { code, stdout } = await runProcess("strace", [...traced, process.execPath, ourMain, ...verify]);
       expect([code, stdout]).toEqual([1, expect.stringContaining("team/app:2")]);
       await server.process.kill("SIGTERM");
     }
