@@ -1,7 +1,8 @@
 /**
  * AdminDoor: who may use the administrative routes: people whom `adminPolicy` names; whoever can open the server's own socket; and, where
  * nobody is asked who he is and the operator said so, whoever sits at this machine. That last one is the risky one: any page that a
- * browser here shows, and any proxy here, speaks from this machine too.
+ * browser here shows, and any proxy here, speaks from this machine too. A browser that knows a password or a certificate sends it with
+ * whatever a page asks of it, so pages of others are turned away there as well.
  */
 import { isIP } from "node:net";
 import { plainAddress } from "./client-address.ts";
@@ -15,6 +16,8 @@ export interface AdminDoorOptions {
   readonly open: "off" | "loopback";
 }
 
+/** What a proxy adds. One that adds nothing, and speaks to us as localhost, cannot be told from a program here. */
+const proxyHeaders = /^(?:forwarded|via|x-real-ip|x-forwarded-.*)$/;
 const otherWays = "or use admin.sock in statePath";
 
 export class AdminDoor {
@@ -28,8 +31,12 @@ export class AdminDoor {
   pass(exchange: Exchange, serve: () => Answer | Promise<Answer>): Answer | Promise<Answer | Response> {
     const { guard, open } = this.#options;
     const wanted = { kind: "admin" } as const;
-    // Who has a name shows it: being here is no name.
-    if (guard.asksWho) return guard.pass(wanted, exchange, serve);
+    if (guard.asksWho) {
+      const page = pageBehind(exchange, { sitesAllowed: ["none", "same-origin"] });
+      // Who has a name shows it: being here is no name.
+      if (page === undefined) return guard.pass(wanted, exchange, serve);
+      return guard.refuse(wanted, exchange, { rule: "no page in a browser", message: `the administrative routes are not for pages, and ${page}` });
+    }
     if (open === "off") {
       return guard.refuse(wanted, exchange, {
         rule: "adminApi: off",
@@ -51,11 +58,17 @@ function problemWith(exchange: Exchange): string | undefined {
   if (peers.length === 0 || !peers.every(isLoopback)) return "this request comes from another";
   // A page of somebody's whose name leads here by now: the browser takes it for the page's own server.
   if (!isLoopbackHost(exchange.header("host"))) return "its Host is not localhost";
+  const page = pageBehind(exchange, { sitesAllowed: ["none"] });
+  if (page !== undefined) return page;
+  const forwarded = exchange.headerNames().find((name) => proxyHeaders.test(name));
+  return forwarded === undefined ? undefined : `a proxy has passed it on (${forwarded})`;
+}
+
+/** By which header a browser tells that a page made it ask, and not whoever sits before it; undefined when none does. */
+function pageBehind(exchange: Exchange, { sitesAllowed }: { readonly sitesAllowed: readonly string[] }): string | undefined {
   if (exchange.header("origin") !== undefined) return "a page in a browser has sent it (Origin)";
   const site = exchange.header("sec-fetch-site");
-  if (site !== undefined && site !== "none") return "a page in a browser has sent it (Sec-Fetch-Site)";
-  const forwarded = exchange.headerNames().find((name) => name === "forwarded" || name.startsWith("x-forwarded-"));
-  return forwarded === undefined ? undefined : `a proxy has passed it on (${forwarded})`;
+  return site === undefined || sitesAllowed.includes(site) ? undefined : "a page in a browser has sent it (Sec-Fetch-Site)";
 }
 
 function isLoopback(address: string): boolean {

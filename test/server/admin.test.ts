@@ -81,6 +81,28 @@ describe("where people are asked who they are", () => {
     expect(await status({ authorization: "token:ann" })).toBe(401);
   });
 
+  const browsers: readonly (readonly [string, number, Readonly<Record<string, string>>])[] = [
+    ["an image in another's page (CSRF by GET)", 403, { "sec-fetch-site": "cross-site" }],
+    ["a link in a page of another port", 403, { "sec-fetch-site": "same-site" }],
+    ["two words for it", 403, { "sec-fetch-site": "none, cross-site" }],
+    ["a form of another site", 403, { origin: "https://evil.example" }],
+    ["a sandboxed page", 403, { origin: "null" }],
+    ["an address typed into a browser", 200, { "sec-fetch-site": "none" }],
+    ["a page of this very server", 200, { "sec-fetch-site": "same-origin" }],
+    ["a proxy that says for whom", 200, { "x-forwarded-for": "10.0.0.9", "x-real-ip": "10.0.0.9", via: "1.1 proxy" }],
+  ];
+  test.each(browsers)("a browser that logs in by itself, and %s: %d", async (_, expected, headers) => {
+    const refused: AccessRecord[] = [];
+    const actions = recordedActions();
+    const audit = { refused: (record: AccessRecord) => refused.push(record), admitted: () => {} };
+    const { app } = serving({ admin: { open: "off", actions }, gate: () => gateFor({ adminPolicy: ["ann"] }), audit });
+    const answer = await app.request("/cmd/stop", { headers: { authorization: "ann", ...headers } });
+    expect(answer.status).toBe(expected);
+    expect(actions.calls).toEqual(expected === 200 ? [["stop"]] : []);
+    expect(refused.map(({ action, rule }) => [action, rule])).toEqual(expected === 200 ? [] : [["admin", "no page in a browser"]]);
+    if (expected === 403) expect(await answer.text()).toContain("a page in a browser has sent it");
+  });
+
   test("who is kept out does not learn which routes there are", async () => {
     expect([await status({ authorization: "bob" }, "/cmd/nothing"), await status({ authorization: "ann" }, "/cmd/nothing")]).toEqual([403, 404]);
   });
@@ -123,6 +145,8 @@ describe("where nobody is asked who he is", () => {
     ["a client that claims to be this machine", 403, { ...local, "X-Forwarded-For": "127.0.0.1" }],
     ["a proxy that says by which name", 403, { ...local, "X-Forwarded-Host": "localhost" }],
     ["a proxy that says how", 403, { ...local, "X-Forwarded-Proto": "http" }],
+    ["a proxy that says it is one", 403, { ...local, Via: "1.1 proxy" }],
+    ["a proxy that says for whom, as nginx is taught to", 403, { ...local, "X-Real-IP": "127.0.0.1" }],
     ["a proxy that speaks the standard's words", 403, { ...local, Forwarded: "for=127.0.0.1" }],
   ];
   test.each(tricks)("adminApi: loopback and %s: %d", async (_, status, headers) => {
