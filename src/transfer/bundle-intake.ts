@@ -1,12 +1,13 @@
 /**
- * takeBlobs: the content of a bundle, hashed on its way to the disk; what is held is passed over. Small blobs are written side by side:
- * what they cost is the waiting for the disk.
+ * takeBlobs: the content of a bundle, hashed on its way to the disk; what is held as the bundle says is passed over. What is held for
+ * others is hashed all the same: a digest and a size prove nothing. Small blobs are written side by side: what they cost is the waiting
+ * for the disk.
  */
-import { smallBytesMax } from "../cache/blob-store.ts";
 import type { Deposits } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { RegistryHost } from "../oci/repository.ts";
+import { believe, isKnown } from "./bundle-claims.ts";
 import { blobEntry } from "./bundle-layout.ts";
 import type { BundledBlob } from "./bundle-manifest.ts";
 import type { BundleReader } from "./bundle-reader.ts";
@@ -69,7 +70,7 @@ class BlobIntake {
       const { digest, sizeBytes } = blob;
       const name = blobEntry(digest);
       await reader.expect(name, sizeBytes);
-      if ((await isHeld(blob, store)) && (await store.blobs.touch(digest))) {
+      if ((await isKnown(blob, store)) && (await store.blobs.touch(digest))) {
         await reader.pass(name, sizeBytes);
         this.#done(sizeBytes);
       } else if (sizeBytes <= gatheredBytesMax) await this.#gather(blob, Buffer.concat(await Array.fromAsync(reader.content(name, sizeBytes))));
@@ -94,9 +95,13 @@ class BlobIntake {
 
   async #keep(blob: BundledBlob, bytes: AsyncIterable<Uint8Array>): Promise<void> {
     const { digest, sizeBytes } = blob;
-    await this.#options.deposits.blob(firstHostOf(blob), { digest, sizeBytes }, bytes);
-    this.#keptCount += 1;
-    this.#keptBytes += sizeBytes;
+    const outcome = await this.#options.deposits.blob(firstHostOf(blob), { digest, sizeBytes }, bytes);
+    // At once: an import that goes on after a kill passes over it.
+    await believe(blob, this.#options);
+    if (outcome === "kept") {
+      this.#keptCount += 1;
+      this.#keptBytes += sizeBytes;
+    }
     this.#done(sizeBytes);
   }
 
@@ -111,14 +116,6 @@ class BlobIntake {
     for (const { digest } of this.#blobs.slice(0, index)) await store.blobs.touch(digest);
     this.#touchedAtMs = clock.elapsed();
   }
-}
-
-/** Whether the blob is here, by the rule of a pull: small ones by their digest, others by their length. */
-export async function isHeld({ digest, sizeBytes }: Pick<BundledBlob, "digest" | "sizeBytes">, { blobs }: Store): Promise<boolean> {
-  if (sizeBytes <= smallBytesMax) return (await blobs.readBytes(digest))?.byteLength === sizeBytes;
-  const blob = await blobs.open(digest, sizeBytes);
-  blob?.release();
-  return blob !== undefined;
 }
 
 /** Some at once. Throws the first failure in their order, when none runs any more. */

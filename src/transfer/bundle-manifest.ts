@@ -105,10 +105,10 @@ export function parseBundleManifest(bytes: Uint8Array): BundleManifest & { reado
   const linksMax = (base?.links.length ?? 0) - 1;
   const blobs = objectsIn(json, "blobs").map((blob) => blobIn(blob, hosts));
   const leftOut = objectsIn(json, "leftOut").map((blob) => ({ ...blobIn(blob, hosts), link: numberIn(blob, "link", linksMax) }));
-  const known = new Set<Digest>();
-  for (const { digest } of [...blobs, ...leftOut]) {
+  const known = new Map<Digest, readonly RegistryHost[]>();
+  for (const { digest, hosts: by } of [...blobs, ...leftOut]) {
     if (known.has(digest)) throw new BundleRefused(`${digest}: named twice`);
-    known.add(digest);
+    known.set(digest, by);
   }
   const repositories = objectsIn(json, "repositories").map((repository) => repositoryIn(repository, known));
   const names = repositories.map(({ repository }) => repositoryName(repository));
@@ -151,13 +151,16 @@ function blobIn(json: JsonObject, hosts: readonly RegistryHost[]): BundledBlob {
   return { digest, sizeBytes: numberIn(json, "size"), hosts: found, isPublic: json["public"] === true };
 }
 
-function repositoryIn(json: JsonObject, known: ReadonlySet<Digest>): BundledRepository {
+function repositoryIn(json: JsonObject, known: ReadonlyMap<Digest, readonly RegistryHost[]>): BundledRepository {
   const repository = repositoryNamed(textIn(json, "name"));
   const manifests = objectsIn(json, "manifests").map((manifest) => {
     const [digest, said] = [digestIn(manifest, "digest"), textIn(manifest, "mediaType")];
     const mediaType = bareMediaType(said);
     if (mediaType === undefined) throw new BundleRefused(`${digest}: ${JSON.stringify(said.slice(0, 200))} is not a media type`);
-    if (!known.has(digest)) throw new BundleRefused(`${repositoryName(repository)} holds ${digest}, of which the bundle says nothing else`);
+    const by = known.get(digest);
+    if (!by) throw new BundleRefused(`${repositoryName(repository)} holds ${digest}, of which the bundle says nothing else`);
+    // Its bytes become this registry's: what is said of another's is no claim to them.
+    if (!by.includes(repository.host)) throw new BundleRefused(`${repositoryName(repository)} holds ${digest}, which the bundle gives to other registries`);
     return { digest, mediaType };
   });
   const held = new Set(manifests.map(({ digest }) => digest));

@@ -8,10 +8,10 @@ import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import { repositoryName } from "../oci/repository.ts";
-import { forEach, isHeld, takeBlobs } from "./bundle-intake.ts";
-import type { BaseLink, BundledBlob, BundledRepository, LeftOutBlob } from "./bundle-manifest.ts";
+import { believe, checkStillCovered, isCovered, isHeld } from "./bundle-claims.ts";
+import { forEach, takeBlobs } from "./bundle-intake.ts";
+import type { BaseLink, BundledRepository, LeftOutBlob } from "./bundle-manifest.ts";
 import type { BundleReader, ReadBundle } from "./bundle-reader.ts";
-import { BundleRefused } from "./bundle-refused.ts";
 import { inOrder } from "./in-order.ts";
 import { manifestBytes, planManifests } from "./manifest-plan.ts";
 
@@ -33,7 +33,7 @@ export interface ImportResult {
   readonly isSigned: boolean;
   readonly keptCount: number;
   readonly keptBytes: number;
-  /** Blobs that were here already, and not read again where they could be passed over. */
+  /** Blobs that were here already; not read again where they could be passed over, and all that the bundle says of them was known. */
   readonly heldCount: number;
   readonly manifestCount: number;
   readonly tags: readonly ImportedTag[];
@@ -48,6 +48,7 @@ export interface ImportedTag {
 }
 
 const tagsAtOnce = 8;
+const foreignCure = "have them carried (export without --since), or sign the bundle and import with --verify-key";
 
 /** The bundle builds on something that is not here. Nothing was imported. */
 export class BaseMissing extends Error {
@@ -55,11 +56,14 @@ export class BaseMissing extends Error {
   /** What has to be imported first, the oldest first; or the receipt that promised what is gone. */
   readonly links: readonly BaseLink[];
 
-  constructor(bundle: ReadBundle, missing: readonly LeftOutBlob[]) {
-    const links = bundle.base?.links.filter((_, at) => missing.some(({ link }) => link === at)) ?? [];
-    super(`bundle ${bundle.id} leaves out ${missing.length} blobs that are not here: ${links.map(linkWords).join("; ")}`);
+  /** `absent`: not here at all; `foreign`: here, and not what clients of the bundle's registries may be given. */
+  constructor(bundle: ReadBundle, { absent, foreign }: { readonly absent: readonly LeftOutBlob[]; readonly foreign: readonly LeftOutBlob[] }) {
+    const links = bundle.base?.links.filter((_, at) => absent.some(({ link }) => link === at)) ?? [];
+    const words = links.map(linkWords);
+    if (foreign.length > 0) words.push(`${foreign.length} of them are held for other registries only: ${foreignCure}`);
+    super(`bundle ${bundle.id} leaves out ${absent.length + foreign.length} blobs that are not here: ${words.join("; ")}`);
     this.name = "BaseMissing";
-    this.missing = missing;
+    this.missing = [...absent, ...foreign];
     this.links = links;
   }
 }
@@ -87,17 +91,24 @@ interface Import extends ImportOptions {
   readonly deposits: Deposits;
 }
 
+/** A signature that was checked vouches for what is left out; without one it must be these registries' already. */
 async function checkBase(bundle: ReadBundle, options: Import): Promise<void> {
-  const missing: LeftOutBlob[] = [];
-  for (const blob of bundle.leftOut) if (!(await isHeld(blob, options.store))) missing.push(blob);
-  if (missing.length > 0) throw new BaseMissing(bundle, missing);
+  const { store, verifyKey } = options;
+  const absent: LeftOutBlob[] = [];
+  const foreign: LeftOutBlob[] = [];
+  for (const blob of bundle.leftOut) {
+    if (!(await isHeld(blob, store))) absent.push(blob);
+    else if (verifyKey === undefined && !(await isCovered(blob, store))) foreign.push(blob);
+  }
+  if (absent.length + foreign.length > 0) throw new BaseMissing(bundle, { absent, foreign });
+  if (verifyKey !== undefined) await forEach(bundle.leftOut, (blob) => believe(blob, options));
 }
 
-/** The content has been checked; now it is said whose it is, and images become visible. */
+/** The content has been checked, and it is known whose it is; now images become visible. */
 async function publish(bundle: ReadBundle, options: Import): Promise<number> {
   const { store, deposits, signal } = options;
   const waves = await planManifests(bundle, store);
-  await forEach([...bundle.blobs, ...bundle.leftOut], (blob) => vouch(blob, options));
+  await forEach([...bundle.blobs, ...bundle.leftOut], (blob) => checkStillCovered(blob, store));
   for (const wave of waves) {
     await forEach(wave, async ({ repository, digest, mediaType }) => {
       signal.throwIfAborted();
@@ -118,15 +129,6 @@ async function setTag(
   // The other side's clock may be ahead: a tag is not fresh for longer than one that was asked for now.
   await deposits.tag(repository, tag, digest, { checkedAtMs: Math.min(checkedAtMs, clock.now()) });
   return { name, digest, verdict: known === undefined ? "new" : isOther ? "moved" : "same" };
-}
-
-/** The registries of the bundle delivered it, and so did everybody if it is public. */
-async function vouch({ digest, sizeBytes, hosts, isPublic }: BundledBlob, { store, deposits }: Import): Promise<void> {
-  for (const host of hosts) {
-    if (!(await deposits.vouch(host, { digest, sizeBytes })))
-      throw new BundleRefused(`${digest} was removed from the store meanwhile: import the bundle again`);
-    if (isPublic) await store.provenance.record(host, digest, { isPublic });
-  }
 }
 
 function linkWords({ kind, id, name }: BaseLink): string {
