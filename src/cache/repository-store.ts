@@ -146,14 +146,17 @@ export class RepositoryStore {
     return this.#manifests.findTrusted(this.#layout.manifest(repository, digest));
   }
 
-  /** Writes that the repository holds a manifest, from now on or, written anew, from when it first did. */
+  /** Writes that the repository holds a manifest, from now on or, written anew, from when it first did; that is no use of it. */
   async putManifest(repository: Repository, { digest, mediaType, sizeBytes, subject }: Omit<ManifestRecord, "fetchedAtMs">): Promise<void> {
     const path = this.#layout.manifest(repository, digest);
     const nowMs = this.#clock.now();
-    const known = await this.findManifest(repository, digest);
-    const fetchedAt = new Date(known?.fetchedAtMs ?? nowMs).toISOString();
+    const known = await this.readManifest(repository, digest);
+    const fetchedAtMs = known?.record.fetchedAtMs;
+    const fetchedAt = new Date(fetchedAtMs ?? nowMs).toISOString();
+    // The file's time is its last use, and stays that.
+    const usedAtMs = known && fetchedAtMs !== undefined ? known.mtimeMs : nowMs;
     if (subject) await mark(this.#layout.referrer(repository, subject, digest));
-    await this.#write(path, { digest, mediaType, size: sizeBytes, fetchedAt, ...(subject ? { subject } : {}) }, nowMs);
+    await this.#write(path, { digest, mediaType, size: sizeBytes, fetchedAt, ...(subject ? { subject } : {}) }, usedAtMs);
     this.#manifests.forget(path);
     this.#changes.repositoryChanged(repository, "grew");
   }

@@ -118,13 +118,19 @@ test("a manifest's record names its subject, and leaves a link beside it", async
   expect(await store.referrers.listHeld(repository, subject)).toEqual([digest]);
 });
 
-test("a manifest's record that is written again still says when the manifest first came", async () => {
+test("a manifest's record that is written again still says when the manifest first came, and when it was last used", async () => {
   await using store = await openTestStore();
-  const firstMs = store.clock.now();
-  await store.repositories.putManifest(repository, record);
-  await store.clock.advance(3_600_000);
-  await store.repositories.putManifest(repository, record);
-  expect(await store.repositories.readManifest(repository, digest)).toEqual({ record: { ...record, fetchedAtMs: firstMs }, mtimeMs: firstMs + 3_600_000 });
+  const { repositories, clock } = store;
+  await repositories.putManifest(repository, record);
+  const cameMs = clock.now();
+  await clock.advance(86_400_000);
+  await repositories.putManifest(repository, record);
+  expect(await repositories.readManifest(repository, digest)).toMatchObject({ record: { fetchedAtMs: cameMs }, mtimeMs: cameMs });
+  await repositories.putUsed(repository, digest, clock.now());
+  const usedMs = clock.now();
+  await clock.advance(86_400_000);
+  await repositories.putManifest(repository, record);
+  expect(await repositories.readManifest(repository, digest)).toMatchObject({ record: { fetchedAtMs: cameMs }, mtimeMs: usedMs });
 });
 
 test("tags are listed as they are spelled, in the order of their bytes", async () => {
