@@ -3,13 +3,14 @@
  * provenance's affair. A file of another size than expected, or small bytes with another digest, count as absent.
  */
 import { constants } from "node:fs";
-import { chmod, link, open, rename, stat, unlink, utimes, type FileHandle } from "node:fs/promises";
+import { chmod, open, rename, stat, utimes, type FileHandle } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { algorithmOf, digestOf, findDigest, type Digest } from "../oci/digest.ts";
 import { manifestBytesMax } from "../oci/manifest.ts";
-import { isErrno, isStorageFailure, publish, writeAtomic } from "./atomic-write.ts";
+import { giveBack } from "./aside.ts";
+import { isErrno, isStorageFailure, publish, unlinkIfThere, writeAtomic } from "./atomic-write.ts";
 import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
@@ -137,7 +138,8 @@ export class BlobStore {
       if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
       if (!isStorageFailure(error)) throw error;
     }
-    await this.#tellWritten(digest);
+    const file = await this.#reads.attempt(path, () => stat(path));
+    if (file) this.#changes.blobTouched(digest, file);
     return true;
   }
 
@@ -147,24 +149,27 @@ export class BlobStore {
   }
 
   /**
-   * Removes the blob, if its time is still `mtimeMs`. It is taken aside first and looked at there, so that whoever touches it either is
-   * seen or misses it; "changed": it is back in its place. Throws the system's error.
+   * Removes the blob, if its time is still `mtimeMs`. It is taken aside first and looked at again there, so that whoever touches it either
+   * is seen or misses it; "changed": it is in its place, or back there. Throws the system's error.
    */
   async remove(digest: Digest, { mtimeMs }: { readonly mtimeMs: number }): Promise<"removed" | "absent" | "changed"> {
     const path = this.#layout.blob(digest);
-    const aside = await this.#instance.temporaryPath();
+    const foundMs = await timeOf(path);
+    if (foundMs === undefined) return "absent";
+    if (foundMs !== mtimeMs) return "changed";
+    const aside = await this.#instance.asidePath(digest);
     try {
       await rename(path, aside);
     } catch (error) {
       if (isErrno(error, "ENOENT", "ENOTDIR")) return "absent";
       throw error;
     }
-    const isChanged = (await stat(aside)).mtimeMs !== mtimeMs;
-    if (isChanged) await linkUnlessThere(aside, path);
-    await unlink(aside);
+    // Not there any more: we were taken for dead meanwhile, and somebody gave it back.
+    const isRemoved = (await timeOf(aside)) === mtimeMs && (await unlinkIfThere(aside));
+    if (!isRemoved) await giveBack(aside, path);
     this.#bytes.forget(path);
     this.#open.delete(digest); // Its readers keep the file that they have.
-    if (isChanged) return "changed";
+    if (!isRemoved) return "changed";
     this.#changes.blobRemoved(digest);
     return "removed";
   }
@@ -271,12 +276,13 @@ export class OpenBlob {
   }
 }
 
-/** A name for a file that has another, unless somebody wrote a file of that name meanwhile. */
-async function linkUnlessThere(from: string, to: string): Promise<void> {
+/** A file's time; undefined when it is not there. Throws the system's error. */
+async function timeOf(path: string): Promise<number | undefined> {
   try {
-    await link(from, to);
+    return (await stat(path)).mtimeMs;
   } catch (error) {
-    if (!isErrno(error, "EEXIST")) throw error;
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
   }
 }
 

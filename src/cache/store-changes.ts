@@ -8,8 +8,10 @@ import type { Repository } from "../oci/repository.ts";
 export interface StoreListener {
   /** A repository holds something else now: a manifest or a tag more, or fewer. */
   repositoryChanged(repository: Repository, how: "grew" | "shrank"): void;
-  /** A blob's file is there, new or with a new time (in milliseconds since 1970). */
+  /** A blob's file is there, new or written anew (its time in milliseconds since 1970). */
   blobWritten(digest: Digest, file: { readonly allocatedBytes: number; readonly mtimeMs: number }): void;
+  /** A blob's file has a new time: something that is held names it, and perhaps something of another process's does too. */
+  blobTouched(digest: Digest, file: { readonly allocatedBytes: number }): void;
   blobRemoved(digest: Digest): void;
 }
 
@@ -28,6 +30,10 @@ export class StoreChanges {
 
   blobWritten(digest: Digest, file: { readonly size: number; readonly blocks: number; readonly mtimeMs: number }): void {
     for (const listener of this.#listeners) listener.blobWritten(digest, { allocatedBytes: allocatedBytes(file), mtimeMs: file.mtimeMs });
+  }
+
+  blobTouched(digest: Digest, file: { readonly blocks: number }): void {
+    for (const listener of this.#listeners) listener.blobTouched(digest, { allocatedBytes: allocatedBytes(file) });
   }
 
   blobRemoved(digest: Digest): void {

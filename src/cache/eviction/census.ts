@@ -107,7 +107,7 @@ export class Census implements StoreListener {
     return this.#bytes.get(id);
   }
 
-  /** When the blob's file was written or touched last, as far as we know; 0 for none. */
+  /** When the blob's file had been written or touched last, when it was looked at; 0 for none. */
   mtimeOf(id: number): number {
     return this.#mtimes.get(id);
   }
@@ -225,7 +225,14 @@ export class Census implements StoreListener {
 
   blobWritten(digest: Digest, { allocatedBytes: bytes, mtimeMs }: { readonly allocatedBytes: number; readonly mtimeMs: number }): void {
     this.#shards.add(digest.slice(0, shardLength));
-    this.#setBlob(this.table.put(digest), bytes, mtimeMs);
+    const id = this.table.put(digest);
+    this.#setBlob(id, bytes, this.#mtimes.get(id) || mtimeMs);
+  }
+
+  // The time that we know stays: what another process needs shows by its own touch alone, and ours must not hide that.
+  blobTouched(digest: Digest, { allocatedBytes: bytes }: { readonly allocatedBytes: number }): void {
+    const id = this.table.put(digest);
+    this.#setBlob(id, bytes, this.#mtimes.get(id));
   }
 
   blobRemoved(digest: Digest): void {

@@ -210,7 +210,7 @@ export class Evictor implements FillRoom {
     await store.uses.write();
     await this.#keeper.census.catchUp(signal);
     await finishBegun(removing);
-    const { bytes: strayBytes } = await removeUnneeded([...this.#keeper.census.unneeded(clock.now() - unneededGraceMs)], removing);
+    const { bytes: strayBytes } = await removeUnneeded(() => this.#keeper.census.unneeded(clock.now() - unneededGraceMs), removing);
     let images = 0;
     let bytes = strayBytes;
     for (let round = 0; round < roundsMax; round++) {
@@ -221,9 +221,9 @@ export class Evictor implements FillRoom {
       const certain: Chosen[] = [];
       for (const one of chosen) if (await isUnchanged(one, this.#keeper.census)) certain.push(one);
       const freed = await removeChosen(certain, removing);
-      images += certain.length;
+      images += freed.chosen.length;
       bytes += freed.bytes;
-      this.#count(certain, freed.bytes);
+      this.#count(freed.chosen, freed.bytes);
       this.#changes.tell();
       await this.#keeper.census.catchUp(signal);
     }

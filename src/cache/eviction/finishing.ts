@@ -13,13 +13,14 @@ export async function finishBegun(options: RemovingOptions): Promise<{ readonly 
   if (!removal) return { chosen: [], freed: { blobs: 0, bytes: 0 } };
   const { table } = census;
   // What images still need goes with them, afterwards: their removal is written down anew, and this one forgotten.
-  const nobodys = removal.blobs.map((digest) => table.put(digest)).filter((id) => census.neededBy(id) === 0 && census.mtimeOf(id) <= removal.begunAtMs);
-  const others = await removeUnneeded(nobodys, options);
+  const meant = removal.blobs.map((digest) => table.put(digest));
+  const isNobodys = (id: number): boolean => census.neededBy(id) === 0 && census.mtimeOf(id) <= removal.begunAtMs;
+  const others = await removeUnneeded(() => meant.filter(isNobodys), options);
   const left = census.stock(isBusy).images.filter((image) => isLeft(image, removal, table.digestOf(image.root)));
-  const chosen = left.map((image): Chosen => ({ image, tags: [], isWhole: true, reason: { kind: "begun" } }));
-  const ofImages = chosen.length > 0 ? await removeChosen(chosen, options) : { blobs: 0, bytes: 0 };
+  const wanted = left.map((image): Chosen => ({ image, tags: [], isWhole: true, reason: { kind: "begun" } }));
+  const ofImages = wanted.length > 0 ? await removeChosen(wanted, options) : { chosen: [], blobs: 0, bytes: 0 };
   await begun.end();
-  return { chosen, freed: { blobs: ofImages.blobs + others.blobs, bytes: ofImages.bytes + others.bytes } };
+  return { chosen: ofImages.chosen, freed: { blobs: ofImages.blobs + others.blobs, bytes: ofImages.bytes + others.bytes } };
 }
 
 /** Its tags are gone, its root is not; or its root is, and this was a child of it. */

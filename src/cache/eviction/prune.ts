@@ -197,10 +197,11 @@ class PruneRun {
       let hasChanged = false;
       for (let at = 0; at < chosen.length; at += batchMax) {
         const batch = chosen.slice(at, at + batchMax);
-        const certain = await this.#certain(batch);
-        hasChanged ||= certain.length < batch.length;
-        left -= certain.length;
-        yield* this.#batch(certain);
+        const before = this.#images;
+        yield* this.#batch(await this.#certain(batch));
+        const gone = this.#images - before;
+        hasChanged ||= gone < batch.length;
+        left -= gone;
       }
       if (!hasChanged) return;
     }
@@ -208,10 +209,12 @@ class PruneRun {
 
   async *#batch(chosen: readonly Chosen[]): AsyncGenerator<PruneEvent> {
     if (chosen.length === 0) return;
-    const sizes = await Promise.all(chosen.map(({ image }) => this.#census.measure(image)));
-    this.#count(await removeChosen(chosen, this.#removing(this.#options.settleMs ?? recordsSettleMs)));
-    this.#images += chosen.length;
-    for (const [index, one] of chosen.entries()) yield pruned(one, this.#census, sizes[index] ?? 0);
+    const sizes = new Map<Chosen, number>();
+    for (const one of chosen) sizes.set(one, await this.#census.measure(one.image));
+    const removed = await removeChosen(chosen, this.#removing(this.#options.settleMs ?? recordsSettleMs));
+    this.#count(removed);
+    this.#images += removed.chosen.length;
+    for (const one of removed.chosen) yield pruned(one, this.#census, sizes.get(one) ?? 0);
   }
 
   /** Those that are still as they were when they were chosen. */
@@ -224,7 +227,7 @@ class PruneRun {
 
   async #freeUnneeded(): Promise<void> {
     const beforeMs = this.#options.clock.now() - unneededGraceMs;
-    this.#count(await removeUnneeded([...this.#census.unneeded(beforeMs)], this.#removing(0)));
+    this.#count(await removeUnneeded(() => this.#census.unneeded(beforeMs), this.#removing(0)));
   }
 
   #stock(): Stock {

@@ -25,9 +25,20 @@ export interface Freed {
   readonly bytes: number;
 }
 
-/** Removes what was chosen, whole or not at all to whoever looks; a kill in between is made good by who prunes next. Throws as `remove`. */
-export async function removeChosen(chosen: readonly Chosen[], options: RemovingOptions): Promise<Freed> {
+export interface RemovedChosen extends Freed {
+  /** Those that went. */
+  readonly chosen: readonly Chosen[];
+}
+
+/**
+ * Removes what was chosen, whole or not at all to whoever looks; what changed since it was chosen stays. A kill in between is made good
+ * by who prunes next. Throws as `remove`.
+ */
+export async function removeChosen(wanted: readonly Chosen[], options: RemovingOptions): Promise<RemovedChosen> {
   const { census } = options;
+  await keepUp(options);
+  // From here to the list of what goes nothing is awaited: an image that comes later touches what it needs.
+  const chosen = wanted.filter(({ image }) => census.imagesOf(image.repository).includes(image));
   const byRepository = Map.groupBy(chosen, ({ image }) => repositoryName(image.repository));
   const removals = [...byRepository.values()].flatMap((ofRepository) => removalOf(ofRepository, census) ?? []);
   const blobs = blobsOf(chosen, options);
@@ -38,12 +49,18 @@ export async function removeChosen(chosen: readonly Chosen[], options: RemovingO
   await census.removing(repositories, isLeft, async () => {
     freed = await removeFiles(removals, blobs, options);
   });
-  return freed;
+  return { ...freed, chosen };
 }
 
-/** Removes blobs that no image needs. */
-export async function removeUnneeded(ids: readonly number[], options: RemovingOptions): Promise<Freed> {
-  return await removeFiles([], blobRemovals(ids, options), options);
+/** Removes blobs that no image needs, as `find` gives them when all that came has been counted. */
+export async function removeUnneeded(find: () => Iterable<number>, options: RemovingOptions): Promise<Freed> {
+  await keepUp(options);
+  return await removeFiles([], blobRemovals([...find()], options), options);
+}
+
+/** Resolves when nothing that this process has brought is left uncounted: at that moment, and no later. */
+async function keepUp({ census, signal }: RemovingOptions): Promise<void> {
+  while (census.isBehind) await census.catchUp(signal);
 }
 
 async function removeFiles(
