@@ -10,7 +10,9 @@ import { randomBytes } from "node:crypto";
 import { rename, rmdir, stat, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { Log } from "../oci/log.ts";
+import { asideName, findAsideDigest, giveBack } from "./aside.ts";
 import { isErrno, isStorageFailure, isThere, makeFolder, removeIfThere } from "./atomic-write.ts";
 import { findProcessName, formatProcessName, startTimeOf, type ProcessName } from "./process-name.ts";
 import { listFolder } from "./list-folder.ts";
@@ -30,9 +32,20 @@ const sweepEveryMs = 30_000;
 /** A claimed part that nobody asked for in this time is given up. */
 const claimedLifeMs = 24 * 3_600_000;
 
+export interface InstanceFolderOptions {
+  /** The folder of all processes' folders. */
+  readonly tmp: string;
+  readonly self: ProcessName;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Where a blob belongs that a dead process had taken aside. */
+  readonly blobPath: (digest: Digest) => string;
+}
+
 export class InstanceFolder {
   readonly path: string;
   readonly #tmp: string;
+  readonly #blobPath: (digest: Digest) => string;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #self: ProcessName;
@@ -44,8 +57,9 @@ export class InstanceFolder {
   #names = 0;
   #closed = false;
 
-  constructor({ tmp, self, clock, log }: { tmp: string; self: ProcessName; clock: Clock; log: Log }) {
+  constructor({ tmp, self, clock, log, blobPath }: InstanceFolderOptions) {
     this.#tmp = tmp;
+    this.#blobPath = blobPath;
     this.#self = self;
     this.#clock = clock;
     this.#log = log;
@@ -62,6 +76,13 @@ export class InstanceFolder {
     await this.ensure();
     this.#names += 1;
     return join(this.path, `${this.#names.toString(36)}.tmp`);
+  }
+
+  /** The same for a blob's file that leaves its place: should we be killed while it lies there, it is given back. */
+  async asidePath(digest: Digest): Promise<string> {
+    await this.ensure();
+    this.#names += 1;
+    return join(this.path, asideName(digest, this.#names.toString(36)));
   }
 
   /** The same for a fill's file. */
@@ -204,8 +225,10 @@ export class InstanceFolder {
     await this.ensure();
     for (const name of await listFolder(folder)) {
       const key = keyOfPart(name);
+      const aside = findAsideDigest(name);
       try {
         if (key) await this.#claim(join(folder, name), key);
+        else if (aside) await giveBack(join(folder, name), this.#blobPath(aside));
         else await unlink(join(folder, name));
       } catch (error) {
         if (!isErrno(error, "ENOENT")) throw error;

@@ -2,10 +2,11 @@
  * Quarantine: where wrong bytes are put aside. Nothing is ever served from it: a running server finds the name empty within a second,
  * and fetches the blob anew. It is there for people who want to know what happened to their disk, and is bounded.
  */
-import { link, rename, stat, unlink } from "node:fs/promises";
+import { rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
+import { giveBack } from "./aside.ts";
 import { isErrno, isStorageFailure, makeFolder } from "./atomic-write.ts";
 import type { Layout } from "./layout.ts";
 import { listFolder } from "./list-folder.ts";
@@ -33,19 +34,13 @@ export class Quarantine {
     if ((await inodeAt(path)) !== inode) return undefined;
     await makeFolder(this.#layout.quarantine());
     if (!(await moved(path, aside))) return undefined;
-    if ((await inodeAt(aside)) !== inode) return await this.#giveBack(aside, path);
+    if ((await inodeAt(aside)) !== inode) {
+      // A good file took the name between the look and the move: it gets it back, unless yet another has it.
+      await giveBack(aside, path);
+      return undefined;
+    }
     await this.#sweep();
     return aside;
-  }
-
-  /** A good file took the name between the look and the move: it gets it back, unless yet another has it. */
-  async #giveBack(aside: string, path: string): Promise<undefined> {
-    try {
-      await link(aside, path);
-    } catch (error) {
-      if (!isErrno(error, "EEXIST")) throw error;
-    }
-    await unlink(aside);
   }
 
   async #sweep(): Promise<void> {

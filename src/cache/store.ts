@@ -6,6 +6,7 @@ import { constants } from "node:fs";
 import { access, readFile } from "node:fs/promises";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { Log } from "../oci/log.ts";
 import { isErrno, isStorageFailure, writeAtomic } from "./atomic-write.ts";
 import { BlobStore } from "./blob-store.ts";
@@ -46,7 +47,8 @@ export class Store {
   static async open(options: StoreOptions): Promise<Store> {
     const { root, clock, log } = options;
     const layout = new Layout(root);
-    const instance = new InstanceFolder({ tmp: layout.temporary(), self: await nameOfThisProcess(), clock, log });
+    const blobPath = (digest: Digest): string => layout.blob(digest);
+    const instance = new InstanceFolder({ tmp: layout.temporary(), self: await nameOfThisProcess(), clock, log, blobPath });
     const store = new Store(options, layout, instance);
     await store.#checkVersion();
     await store.whereWritable(() => access(root, constants.W_OK));

@@ -12,7 +12,7 @@ import { TestClock } from "../support/test-clock.ts";
 async function arrange(tmp: string) {
   const clock = new TestClock();
   const self = await nameOfThisProcess();
-  return { clock, self, instance: new InstanceFolder({ tmp, self, clock, log: silentLog }) };
+  return { clock, self, instance: new InstanceFolder({ tmp, self, clock, log: silentLog, blobPath: (digest) => join(tmp, digest) }) };
 }
 
 async function plant(tmp: string, name: string, files: Readonly<Record<string, string>>): Promise<string> {

@@ -1,0 +1,79 @@
+/** Blobs by digest: what is about to be removed and is needed after all stays where it is, whoever owns the file and whenever we are killed. */
+import { link, mkdir, readdir, readFile, rename, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { isThere } from "../../src/cache/atomic-write.ts";
+import { nameOfThisProcess } from "../../src/cache/process-name.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { openTestStore, type TestStore } from "../support/test-store.ts";
+
+const bytes = Buffer.from("a layer");
+const digest = digestOf(bytes);
+const oldSeconds = 1_000;
+
+/** A blob of long ago; resolves to its path. */
+async function arrange(store: TestStore): Promise<string> {
+  await store.blobs.put(digest, bytes);
+  const path = store.layout.blob(digest);
+  await utimes(path, oldSeconds, oldSeconds);
+  return path;
+}
+
+describe("removing a blob", () => {
+  test("removes the one that was looked at, and leaves nothing", async () => {
+    await using store = await openTestStore();
+    const path = await arrange(store);
+    expect(await store.blobs.remove(digest, { mtimeMs: oldSeconds * 1_000 })).toBe("removed");
+    expect([await isThere(path), await readdir(store.instance.path)]).toEqual([false, []]);
+    expect(await store.blobs.remove(digest, { mtimeMs: oldSeconds * 1_000 })).toBe("absent");
+  });
+
+  test("that must stay does not let it vanish for a moment", async () => {
+    await using store = await openTestStore();
+    const path = await arrange(store);
+    let isDone = false;
+    const watching = (async () => {
+      let absent = 0;
+      while (!isDone) if (!(await isThere(path))) absent += 1;
+      return absent;
+    })();
+    for (let round = 0; round < 300; round += 1) expect(await store.blobs.remove(digest, { mtimeMs: 1 })).toBe("changed");
+    isDone = true;
+    expect(await watching).toBe(0);
+  });
+
+  test("that somebody touches at that moment leaves it there, or tells him that it is gone", async () => {
+    await using store = await openTestStore();
+    const path = store.layout.blob(digest);
+    const outcomes = new Set<string>();
+    for (let round = 0; round < 400; round += 1) {
+      await arrange(store);
+      const removing = store.blobs.remove(digest, { mtimeMs: oldSeconds * 1_000 });
+      for (let turn = 0; turn < round % 8; turn += 1) await new Promise(setImmediate);
+      const isTouched = await store.blobs.touch(digest);
+      const outcome = await removing;
+      expect([round, outcome, await isThere(path)]).toEqual([round, isTouched ? "changed" : "removed", isTouched]);
+      outcomes.add(outcome);
+    }
+    expect(outcomes).toEqual(new Set(["changed", "removed"]));
+    expect(await readdir(store.instance.path)).toEqual([]);
+  });
+
+  test("by a process that is killed after it took the file aside: the next gives it back, unless another has the name", async () => {
+    await using store = await openTestStore();
+    const path = await arrange(store);
+    const other = digestOf(Buffer.from("another layer"));
+    await store.blobs.put(other, Buffer.from("another layer"));
+    const { boot, namespace } = await nameOfThisProcess();
+    const left = join(store.layout.temporary(), `${boot}-${namespace}-999999999-1-abcdef`);
+    await mkdir(left);
+    await rename(path, join(left, `${digest.replace(":", "-")}~1.aside`));
+    const newest = await stat(store.layout.blob(other));
+    await link(store.layout.blob(other), join(left, `${other.replace(":", "-")}~2.aside`));
+    await link(store.layout.blob(other), join(left, "sha256-nothing~3.aside"));
+    await store.instance.sweep();
+    expect(await readFile(path)).toEqual(bytes);
+    expect([(await stat(path)).mtimeMs, (await stat(store.layout.blob(other))).ino]).toEqual([oldSeconds * 1_000, newest.ino]);
+    expect([await isThere(left), await readdir(store.instance.path)]).toEqual([false, []]);
+  });
+});
