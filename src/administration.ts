@@ -15,7 +15,7 @@ import type { Log } from "./oci/log.ts";
 import { readManifestContent } from "./oci/manifest.ts";
 import type { RegistryNames } from "./oci/registry-names.ts";
 import { repositoryName } from "./oci/repository.ts";
-import type { AdminActions, AdminBlob, AdminManifest, AdminPruned, AdminPruneQuery } from "./server/admin.ts";
+import type { AdminActions, AdminBlob, AdminManifest, AdminPruned, AdminPruneQuery, AdminPruneResult } from "./server/admin.ts";
 
 export interface AdministrationOptions {
   /** What holds now: a reload may exchange it. */
@@ -73,9 +73,9 @@ export class Administration implements AdminActions {
     return sorted.slice(0, countMax).map(([digest, blob]) => ({ digest, ...blob }));
   }
 
-  async prune(query: AdminPruneQuery): Promise<{ readonly images: readonly AdminPruned[]; readonly sizeBytes: number }> {
-    const { store, clock, log } = this.#options;
-    const { dryRun, signal } = query;
+  async prune(query: AdminPruneQuery): Promise<AdminPruneResult> {
+    const { rules: current, store, clock, log } = this.#options;
+    const { dryRun = current().config.prune.dryRun, signal } = query;
     const rules = this.#rulesOf(query);
     const images: AdminPruned[] = [];
     let freedBytes = 0;
@@ -89,7 +89,7 @@ export class Administration implements AdminActions {
       throw error;
     }
     log.info({ images: images.length, bytes: freedBytes, dryRun }, dryRun ? "images would be pruned" : "images pruned");
-    return { images, sizeBytes: freedBytes };
+    return { dryRun, images, sizeBytes: freedBytes };
   }
 
   stop(): void {

@@ -38,7 +38,11 @@ export function pruneStore(
 ): AsyncGenerator<PruneEvent> {
   const keep = compileKeep(config.prune.keep, names);
   const common = { store, images: new HeldImages({ store, clock }), clock, dryRun, signal, ...(restFactor === undefined ? {} : { restFactor }) };
-  if (!asked) return prune({ ...common, rules: compilePruneRules(config.prune, { keep, nowMs: clock.now() }), limits: sizeLimitsOf(config, names) });
+  if (!asked) {
+    // Whether it is done or only told has been decided: a rehearsal of sizes tells of them too.
+    const limits = sizeLimitsOf({ ...config, prune: { ...config.prune, dryRun: false } }, names);
+    return prune({ ...common, rules: compilePruneRules(config.prune, { keep, nowMs: clock.now() }), limits });
+  }
   const { matches, heldBeforeMs } = asked;
   return prune({ ...common, rules: { keep, ...(matches ? { matches } : {}), ...(heldBeforeMs === undefined ? {} : { heldBeforeMs }) } });
 }

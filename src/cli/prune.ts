@@ -22,14 +22,16 @@ export interface PruneCommandOptions {
   /** `YYYY-MM-DDTHH:MM:SS`, by a clock of the time zone. */
   readonly date?: string;
   readonly timezone?: string;
+  /** Whatever `pruneConfig.dryRun` says, which decides without it. */
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
 
 /** 0, also when there was nothing to prune. Throws `ConfigError` when nobody says what, and `PruneBusy` while another process prunes. */
 export async function prune(options: PruneCommandOptions): Promise<number> {
-  const { io, flags, dryRun = false, json = false } = options;
+  const { io, flags, json = false } = options;
   const { config } = await loadConfig({ environment: io.environment, flags });
+  const { dryRun = config.prune.dryRun } = options;
   const asked = askedOf(options, config);
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });

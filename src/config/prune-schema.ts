@@ -18,7 +18,9 @@ export const pruneConfig = z.strictObject({
   schedule: cron.optional().describe("When, as a cron expression, in place of frequency."),
   count: wholeNumber(-1, 1_000_000_000).prefault(-1).describe("How many images at most each time, the least recently used first; -1 for any number."),
   expr: text.prefault("").describe("For type pattern: regular expressions in Go's syntax, with commas between, over host/path:tag."),
-  dryRun: flag.prefault(false).describe("Only log what would be pruned; maxSize does not hold then."),
+  dryRun: flag
+    .prefault(false)
+    .describe("Only say what would be pruned, whoever asks for it: the schedule, the command, the administrative route; maxSize does not hold then."),
   dryrun: flag.optional().describe("The same as dryRun."),
   maxSize: size.optional().describe("How large the store may grow, temporary files included: the least recently used images go first."),
   lowWater: part.prefault("90%").describe("Down to what part of a maxSize is evicted."),

@@ -44,8 +44,16 @@ export interface AdminPruneQuery {
   readonly expression: string | undefined;
   /** Undefined: any number. */
   readonly countMax: number | undefined;
-  readonly dryRun: boolean;
+  /** Undefined: what the configuration says. */
+  readonly dryRun: boolean | undefined;
   readonly signal: AbortSignal;
+}
+
+/** `dryRun`: nothing went, it only would. */
+export interface AdminPruneResult {
+  readonly dryRun: boolean;
+  readonly images: readonly AdminPruned[];
+  readonly sizeBytes: number;
 }
 
 export interface AdminListQuery {
@@ -60,7 +68,7 @@ export interface AdminActions {
   listManifests(query: AdminListQuery & { readonly patterns?: string; readonly blob?: string; readonly withBlobs: boolean }): Promise<readonly AdminManifest[]>;
   /** In the order of their digests. `part`: of the digest. */
   listBlobs(query: AdminListQuery & { readonly part?: string }): Promise<readonly AdminBlob[]>;
-  prune(query: AdminPruneQuery): Promise<{ readonly images: readonly AdminPruned[]; readonly sizeBytes: number }>;
+  prune(query: AdminPruneQuery): Promise<AdminPruneResult>;
   /** Returns at once; what runs is finished first. */
   stop(): void;
 }
@@ -130,13 +138,12 @@ async function answerBlobs(exchange: Exchange, actions: AdminActions): Promise<A
 
 async function answerPrune(exchange: Exchange, actions: AdminActions): Promise<Answer> {
   const query = new AdminQuery(exchange.target, ["type", "dur", "expr", "count", "dryRun"]);
-  const dryRun = query.flag("dryRun") ?? false;
-  const { images, sizeBytes } = await actions.prune({
+  const { dryRun, images, sizeBytes } = await actions.prune({
     type: query.choice("type", ["accessed", "created", "pattern"]),
     duration: query.text("dur"),
     expression: query.text("expr"),
     countMax: query.count(),
-    dryRun,
+    dryRun: query.flag("dryRun"),
     signal: exchange.signal,
   });
   const json = { dryRun, size: sizeBytes, images: images.map(({ name, digest, reason, sizeBytes: size }) => ({ name, digest, reason, size })) };

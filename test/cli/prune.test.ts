@@ -76,6 +76,20 @@ test("without flags it does what pruneConfig says, when that is enabled", async 
   expect(await heldNames(store, systemClock)).toEqual(["docker.io/calico/typha:v3.27.0"]);
 });
 
+test("with dryRun in pruneConfig nothing goes, whatever the flags ask for, but --dry-run=false", async () => {
+  await using store = await deposited();
+  const file = `${store.layout.root}/config.yaml`;
+  await writeFile(file, "pruneConfig: { enabled: true, type: created, duration: 0, dryRun: true }\n");
+  const prune = (flags: string) => runLine(`prune --config-file ${file} --image-path ${store.layout.root} ${flags}`);
+  for (const flags of ["", "--pattern curl,calico", "--dry-run"]) {
+    expect((await prune(flags)).out).toMatch(/^would prune .*\nwould prune .*\n2 images would be pruned, .* would be freed\n$/);
+  }
+  expect((await prune("--json --pattern curl")).out).toContain('"dryRun":true');
+  expect(await heldNames(store, systemClock)).toHaveLength(2);
+  expect((await prune("--dry-run=false --pattern curl")).out).toMatch(/^pruned docker\.io\/curl/);
+  expect(await heldNames(store, systemClock)).toEqual(["docker.io/calico/typha:v3.27.0"]);
+});
+
 test("--json prints a line for each image, and the sums", async () => {
   await using store = await deposited();
   const { out } = await runLine(`prune --json --dry-run --image-path ${store.layout.root} --pattern curl`);

@@ -240,7 +240,7 @@ describe("what the lists show", () => {
 });
 
 describe("pruning", () => {
-  test("is what it says, and for real unless it says otherwise", async () => {
+  test("is what it says, and for real where nobody says otherwise", async () => {
     const { actions, ask } = opened();
     actions.pruned = [{ name: "docker.io/library/alpine:3", digest, reason: "not used since 2026-01-02", sizeBytes: 12 }];
     const pruned = await ask("/cmd/prune?type=created&dur=10d&count=50", { method: "DELETE" });
@@ -252,7 +252,7 @@ describe("pruning", () => {
       images: [{ name: "docker.io/library/alpine:3", digest, reason: "not used since 2026-01-02", size: 12 }],
     });
     expect(actions.calls.map(([, query]) => query)).toEqual([
-      { type: "created", duration: "10d", expression: undefined, countMax: 50, dryRun: false },
+      { type: "created", duration: "10d", expression: undefined, countMax: 50, dryRun: undefined },
       { type: "pattern", duration: undefined, expression: "foo,bar", countMax: undefined, dryRun: true },
     ]);
   });

@@ -101,7 +101,7 @@ export function recordedActions(): RecordedActions {
     },
     async prune(query) {
       record("prune", query);
-      return { images: actions.pruned, sizeBytes: actions.pruned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+      return { dryRun: query.dryRun ?? false, images: actions.pruned, sizeBytes: actions.pruned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
     },
     stop: () => void calls.push(["stop"]),
   };
