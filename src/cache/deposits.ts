@@ -112,12 +112,35 @@ export class Deposits {
     }
     await this.#staging.written(named, () => this.#manifests.write(repository, manifest, { isPublic: false }));
     // Whoever prunes beside us may have taken one before the record said that it is needed.
-    for (const { digest: needs } of needed) {
+    for (const needs of [named, ...needed.map((blob) => blob.digest)]) {
       if (await this.#store.blobs.touch(needs)) continue;
       await this.#store.repositories.removeManifest(repository, named);
-      throw new DepositRefused(named, `${needs}, which it names, was pruned meanwhile: bring it again`);
+      throw removedMeanwhile(needs);
     }
     return named;
+  }
+
+  /**
+   * Makes sure that manifests which `repository` held a moment ago are held with all that they need, as the disk has it now: the last
+   * thing to ask when images were brought, of their manifests and of the indexes' children that came along. An hour may lie between the
+   * first of them and the tag, and somebody may prune meanwhile. Throws `DepositRefused` naming what is gone.
+   */
+  async confirm(repository: Repository, digests: Iterable<Digest>): Promise<void> {
+    const { blobs, repositories } = this.#store;
+    const manifests = new Set(digests);
+    const touched = new Set<Digest>();
+    for (const digest of manifests) {
+      const bytes = await blobs.readBytes(digest);
+      if (!bytes) throw removedMeanwhile(digest);
+      const needed = readManifestContent(bytes).blobs.filter((blob) => !isElsewhere(blob));
+      for (const needs of [digest, ...needed.map((blob) => blob.digest)]) {
+        if (touched.has(needs)) continue;
+        if (!(await blobs.touch(needs))) throw removedMeanwhile(needs);
+        touched.add(needs);
+      }
+    }
+    // Last: whoever removes an image removes what says that it is held first.
+    for (const digest of manifests) if (!(await repositories.readManifest(repository, digest))) throw removedMeanwhile(digest);
   }
 
   /**
@@ -127,7 +150,8 @@ export class Deposits {
    */
   async tag(repository: Repository, tag: Tag, digest: Digest, { checkedAtMs = this.#clock.now() }: { checkedAtMs?: number } = {}): Promise<void> {
     const { repositories } = this.#store;
-    const manifest = await repositories.findManifest(repository, digest);
+    // As the disk has it: what is remembered may have been removed a moment ago.
+    const manifest = (await repositories.readManifest(repository, digest))?.record;
     if (!manifest) throw new DepositRefused(digest, `${repositoryName(repository)} does not hold it: it cannot be called ${tag}`);
     const known = await repositories.findTag(repository, tag);
     if (known?.digest === digest && known.checkedAtMs >= checkedAtMs) return;
@@ -162,6 +186,10 @@ export class Deposits {
       throw error;
     }
   }
+}
+
+function removedMeanwhile(digest: Digest): DepositRefused {
+  return new DepositRefused(digest, "it was removed from the store meanwhile: bring it again");
 }
 
 function parse(bytes: Uint8Array, mediaType: string | undefined, digest: Digest | undefined): Manifest {

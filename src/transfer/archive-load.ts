@@ -109,6 +109,10 @@ async function keepImage(
   if (!dryRun) {
     for (const { digest, mediaType, read } of tree.manifests) await deposits.manifest(repository, { bytes: await read(), mediaType, digest });
     for (const tag of tags) await deposits.tag(repository, tag, tree.root);
+    await deposits.confirm(
+      repository,
+      tree.manifests.map((manifest) => manifest.digest),
+    );
   }
   const { root: digest, lacking } = tree;
   return named.map(({ tag, wasHeld }) => ({ repository, ...(tag === undefined ? {} : { tag }), digest, wasHeld, blobBytes, newBytes, lacking }));

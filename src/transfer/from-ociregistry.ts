@@ -111,6 +111,8 @@ class Taking {
   readonly #tried = new Map<string, number | Error>();
   /** Whose bytes were hashed in this run: the file need not be read again for another registry. */
   readonly #hashed = new Set<Digest>();
+  /** Manifests that came with the image that is taken now. */
+  readonly #brought = new Set<Digest>();
 
   constructor(source: OciregistryFolder, records: readonly OciregistryRecord[], options: FromOciregistryOptions) {
     this.#source = source;
@@ -121,8 +123,10 @@ class Taking {
 
   async take({ record, tag }: Image): Promise<TakenOverImage> {
     const { repository } = record.name;
+    this.#brought.clear();
     const newBytes = await this.#deposit(record, repository, 0);
     const verdict = tag === undefined ? "taken" : await this.#setTag(repository, tag, record);
+    await this.#deposits.confirm(repository, [record.digest, ...this.#brought]);
     return { repository, digest: record.digest, verdict, newBytes, ...(tag === undefined ? {} : { tag }) };
   }
 
@@ -154,6 +158,7 @@ class Taking {
     for (const blob of content.blobs) newBytes += await this.#depositBlob(blob, repository);
     const { digest, mediaType } = manifest.descriptor;
     await this.#deposits.manifest(repository, { bytes: manifest.bytes, mediaType, digest });
+    this.#brought.add(digest);
     return newBytes;
   }
 

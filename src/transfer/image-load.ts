@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { CachingRegistry } from "../cache/caching-registry.ts";
-import { StoreUnwritable } from "../cache/deposit-failures.ts";
+import { DepositRefused, StoreUnwritable } from "../cache/deposit-failures.ts";
 import type { Deposits } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
@@ -113,6 +113,7 @@ class Loading {
     if (!this.#options.dryRun) {
       await this.#publish(manifests, checkedAtMs);
       await this.#name(reference, root, checkedAtMs);
+      await this.#parts.deposits.confirm(this.#repository, digestsOf(manifests));
     }
     return { ...this.#tally, digest: root, wasHeld, notes: this.#notes };
   }
@@ -120,23 +121,26 @@ class Loading {
   /** Whether all of it is here, referrers as of a moment ago included: then nobody is asked for anything. */
   async #isComplete(digest: Digest): Promise<boolean> {
     const tally = { ...this.#tally };
+    const manifests: WalkedManifest[] = [];
     const walk = walkImage(this.#parts.registry, this.#repository, { kind: "digest", digest }, { ...this.#walkOptions(), mayFetch: false });
     try {
       for await (const part of walk) {
         if (part.kind === "gap" && part.role === "child") return false;
         if (part.kind === "manifest" && this.#options.referrers && part.role !== "referrer" && !(await this.#knowsReferrers(part))) return false;
-        if (part.kind === "manifest") tally.manifests += 1;
+        if (part.kind === "manifest") manifests.push(part);
         if (part.kind !== "blob" || part.isForeign) continue;
         const { sizeBytes = 0 } = await this.#parts.registry.headBlob(this.#repository, part.descriptor.digest, { ...this.#call, mayFetch: false });
         tally.blobs += 1;
         tally.sizeBytes += sizeBytes;
         tally.hereBytes += sizeBytes;
       }
+      // What was seen may be what this process remembers.
+      if (!this.#options.dryRun) await this.#parts.deposits.confirm(this.#repository, digestsOf(manifests));
     } catch (error) {
-      if (isUnknown(error)) return false;
+      if (isUnknown(error) || error instanceof DepositRefused) return false;
       throw error;
     }
-    Object.assign(this.#tally, tally);
+    Object.assign(this.#tally, tally, { manifests: manifests.length });
     return true;
   }
 
@@ -315,6 +319,10 @@ class Loading {
     const { platforms, referrers } = this.#options;
     return { platforms, referrers, signal: this.#signal, purpose: "load", requestId: this.#call.requestId };
   }
+}
+
+function digestsOf(manifests: readonly WalkedManifest[]): readonly Digest[] {
+  return manifests.map(({ manifest }) => manifest.descriptor.digest);
 }
 
 /** A referrer as a registry lists it. */

@@ -83,6 +83,12 @@ export async function importBundle(given: ImportOptions): Promise<ImportResult> 
   const manifestCount = await publish(bundle, options);
   const wanted = bundle.repositories.flatMap(({ repository, tags }) => tags.map((tag) => ({ repository, ...tag })));
   const tags = await Array.fromAsync(inOrder(wanted, { atOnce: tagsAtOnce, run: (tag) => setTag(tag, options) }), ({ result }) => result);
+  for (const { repository, manifests } of bundle.repositories) {
+    await options.deposits.confirm(
+      repository,
+      manifests.map(({ digest }) => digest),
+    );
+  }
   const { id, isSigned, blobs } = bundle;
   return { id, isSigned, keptCount, keptBytes, heldCount: blobs.length - keptCount, manifestCount, tags };
 }

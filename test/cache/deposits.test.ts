@@ -276,6 +276,55 @@ describe("beside a prune", () => {
   }
 });
 
+describe("when somebody else removes what was kept", () => {
+  const image = buildImage();
+  const { digest } = image.manifest.descriptor;
+
+  test("a manifest whose own bytes go as it is written is refused, and not seen", async () => {
+    await using store = await openTestStore();
+    const putManifest = store.repositories.putManifest.bind(store.repositories);
+    store.repositories.putManifest = async (...record) => {
+      await putManifest(...record);
+      await rm(store.layout.blob(digest));
+    };
+    await expect(depositImage(arrange(store), image)).rejects.toThrow(`${digest}: it was removed from the store meanwhile`);
+    expect(await store.repositories.findManifest(repository, digest)).toBeUndefined();
+  });
+
+  test("a tag does not get a meaning that is gone, however lately it was seen", async () => {
+    await using store = await openTestStore();
+    const deposits = arrange(store);
+    await depositImage(deposits, image);
+    await store.repositories.findManifest(repository, digest);
+    await rm(store.layout.manifest(repository, digest));
+    await expect(deposits.tag(repository, tag, digest)).rejects.toThrow("does not hold it");
+    expect(await store.repositories.findTag(repository, tag)).toBeUndefined();
+  });
+
+  test.each([
+    ["its record", (store: TestStore) => store.layout.manifest(repository, digest), digest],
+    ["its bytes", (store: TestStore) => store.layout.blob(digest), digest],
+    ["a layer", (store: TestStore) => store.layout.blob(image.layers[0] ?? expect.fail()), image.layers[0] ?? expect.fail()],
+  ])("what is confirmed has to be whole: not without %s", async (_, path, gone) => {
+    await using store = await openTestStore();
+    const deposits = arrange(store);
+    await depositImage(deposits, image);
+    await deposits.confirm(repository, [digest]);
+    await rm(path(store));
+    await expect(deposits.confirm(repository, [digest])).rejects.toThrow(`${gone}: it was removed from the store meanwhile: bring it again`);
+  });
+
+  test("what was confirmed is touched: whoever was about to remove it leaves it", async () => {
+    await using store = await openTestStore();
+    const deposits = arrange(store);
+    await depositImage(deposits, image);
+    const needed = [digest, ...image.blobs.keys()];
+    for (const one of needed) await utimes(store.layout.blob(one), 1, 1);
+    await deposits.confirm(repository, [digest]);
+    for (const one of needed) expect((await stat(store.layout.blob(one))).mtimeMs).toBe(store.clock.now());
+  });
+});
+
 test("a tag that means the same as before is not written again, and never made older", async () => {
   await using store = await openTestStore();
   const deposits = arrange(store);

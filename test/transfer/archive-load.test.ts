@@ -188,6 +188,24 @@ describe("an OCI layout", () => {
   });
 });
 
+test("an archive beside whose load somebody removes a part of an image fails, and the next load brings it whole", async () => {
+  await using one = await arrange();
+  const child = arm.manifest.descriptor.digest;
+  const { repositories, layout } = one.rig.store;
+  const putManifest = repositories.putManifest.bind(repositories);
+  repositories.putManifest = async (repository, record) => {
+    if (record.digest === index.manifest.descriptor.digest) {
+      repositories.putManifest = putManifest;
+      await rm(layout.manifest(repository, child));
+    }
+    await putManifest(repository, record);
+  };
+  const bytes = tarOfEntries(layoutEntries([{ image: index, annotations: named }]));
+  await expect(one.loadBytes(bytes)).rejects.toThrow(`${child}: it was removed from the store meanwhile`);
+  await one.loadBytes(bytes);
+  expect(await pull(one.rig, `registry.example.com/team/app@${child}`)).toBeDefined();
+});
+
 describe("what an image is called", () => {
   const cases: readonly (readonly [string, Readonly<Record<string, string>> | undefined, string | undefined, string])[] = [
     ["containerd's full name", { [containerd]: "quay.io/team/app:2", [refName]: "2" }, undefined, "quay.io/team/app:2"],

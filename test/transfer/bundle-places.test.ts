@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { readFile, stat, utimes } from "node:fs/promises";
+import { readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Deposits } from "../../src/cache/deposits.ts";
 import { HeldImages } from "../../src/cache/held-images.ts";
 import { systemClock } from "../../src/oci/clock.ts";
-import { parseDigest } from "../../src/oci/digest.ts";
+import { parseDigest, type Digest } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { parseTag } from "../../src/oci/tag.ts";
 import { writeBundle } from "../../src/transfer/bundle-output.ts";
@@ -140,6 +140,15 @@ test("what an import has taken is touched now and then, so that no sweep takes i
   expect(ages.slice(1).every((mtimeMs) => mtimeMs > 1_000)).toBe(true);
 });
 
+test("an import beside which somebody removes a part of an image fails, and the next one brings it whole", async () => {
+  await exported(here, { images: [name], output: file("images.tar") });
+  const child = app.images[1]?.manifest.descriptor.digest ?? expect.fail();
+  removeBeforeIndex(there, child);
+  await expect(importInto(there, file("images.tar"))).rejects.toThrow(`${child}: it was removed from the store meanwhile`);
+  await importInto(there, file("images.tar"));
+  expect(await pullsWhole(there, name, app)).toBe(true);
+});
+
 test("a receipt's hold does not shorten a pin that lasts longer", async () => {
   const repository = repositoryAt("quay.io", "team/app");
   const { digest } = app.manifest.descriptor;
@@ -179,4 +188,17 @@ test("signatures stay behind where nobody wants them", async () => {
 
 async function* piece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
+}
+
+/** Once: a child goes when it is here and its index is not yet, as a prune in another process would have it. */
+function removeBeforeIndex({ store }: Side, child: Digest): void {
+  const { repositories } = store;
+  const putManifest = repositories.putManifest.bind(repositories);
+  repositories.putManifest = async (repository, record) => {
+    if (record.digest === app.manifest.descriptor.digest) {
+      repositories.putManifest = putManifest;
+      await rm(store.layout.manifest(repository, child));
+    }
+    await putManifest(repository, record);
+  };
 }

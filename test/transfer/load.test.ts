@@ -289,6 +289,37 @@ test("a manifest of a megabyte, and an index in an index", async () => {
   expect(await offline("team/nested", amd64Image.manifest.descriptor.digest)).toBeDefined();
 });
 
+test("a load beside which somebody removes a part of an image fails, and the next one brings it whole", async () => {
+  upstream.putImage("team/app", "1", index);
+  const child = amd64Image.manifest.descriptor.digest;
+  const { repositories, layout } = cache.store;
+  const putManifest = repositories.putManifest.bind(repositories);
+  repositories.putManifest = async (repository, record) => {
+    if (record.digest === index.manifest.descriptor.digest) {
+      repositories.putManifest = putManifest;
+      await rm(layout.manifest(repository, child));
+    }
+    await putManifest(repository, record);
+  };
+  const [failed] = await load(listed("team/app:1"));
+  expect(failed).toMatchObject({ verdict: "failed" });
+  expect(String(failed?.error)).toContain(`${child}: it was removed from the store meanwhile`);
+  await restart();
+  const [next] = await load(listed("team/app:1"));
+  expect(next?.verdict).not.toBe("failed");
+  expect(await offline("team/app", child)).toBe(child);
+});
+
+test("what is held as this process remembers it, and was removed a moment ago, is not called held", async () => {
+  upstream.putImage("team/app", "1", amd64Image);
+  await load(listed("team/app:1"));
+  const { digest } = amd64Image.manifest.descriptor;
+  await load(listed("team/app:1"));
+  await rm(cache.store.layout.manifest(repositoryAt(upstream.host, "team/app"), digest));
+  const [again] = await load(listed("team/app:1"));
+  expect(again?.verdict).not.toBe("held");
+});
+
 test("wrong bytes are never kept, and the image is not seen", async () => {
   upstream.putImage("team/app", "1", amd64Image);
   upstream.when({ kind: "blob", path: amd64Image.layers[2] }, { wrongBytes: true });
