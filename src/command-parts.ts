@@ -3,6 +3,7 @@
  * fetch. A server may run on the same folder meanwhile: the disk is the truth for both.
  */
 import type { CachingRegistry } from "./cache/caching-registry.ts";
+import { expectStore } from "./cache/expect-store.ts";
 import { HeldImages } from "./cache/held-images.ts";
 import { Store } from "./cache/store.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
@@ -20,6 +21,8 @@ export interface CommandPartsOptions {
   readonly config: Config;
   readonly environment: NodeJS.ProcessEnv;
   readonly clock?: Clock;
+  /** Make the store when there is none: for what brings something. */
+  readonly makesStore?: boolean;
 }
 
 /** Dispose of them: what was only noted is written, downloads are kept, the temporary folder is given back. */
@@ -39,12 +42,13 @@ export interface CommandParts extends AsyncDisposable {
   readonly background: Background;
 }
 
-/** Opens them. Throws an Error in one line: a folder that cannot be read, a store of a newer layout, a file that is missing. */
-export async function openCommandParts({ config, environment, clock = systemClock }: CommandPartsOptions): Promise<CommandParts> {
+/** Opens them. Throws an Error in one line: no store, a folder that cannot be read, a store of a newer layout, a file that is missing. */
+export async function openCommandParts({ config, environment, clock = systemClock, makesStore = false }: CommandPartsOptions): Promise<CommandParts> {
   const logging = createLogging({ level: config.logLevel, format: config.logFormat, ...(config.logFile === undefined ? {} : { file: config.logFile }) });
   const { log } = logging;
   const background = new Background(log);
   const rules = await readRules(config, { environment, clock, log });
+  if (!makesStore) await expectStore(config.imagePath);
   const store = await Store.open({ root: config.imagePath, clock, log, background });
   const path = openPullPath({ rules: () => rules, store, clock, log, background });
   return {

@@ -27,6 +27,9 @@ export const layoutVersion = 1;
 /** Entries of the root. A copy of the store carries the first three. */
 export const folders = { blobs: "blobs", public: "public", upstreams: "upstreams", quarantine: "quarantine", temporary: "tmp", state: "state" } as const;
 
+/** The file in the root that says which layout it is. */
+export const versionFile = "VERSION";
+
 export class Layout {
   readonly root: string;
 
@@ -36,7 +39,7 @@ export class Layout {
   }
 
   version(): string {
-    return `${this.root}/VERSION`;
+    return `${this.root}/${versionFile}`;
   }
 
   blob(digest: Digest): string {

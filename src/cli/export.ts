@@ -57,9 +57,10 @@ export async function exportImages(options: ExportCommandOptions): Promise<numbe
   const asked = readFlags(options);
   const [signKey, since] = [await readKey(options.signKey), await readReceipt(options.since)];
   const { config } = await loadConfig({ environment: io.environment, flags });
+  const canLoad = options.offline !== true && !config.airGapped;
   using stopping = untilStopped(io);
   const { signal } = stopping;
-  await using parts = await openCommandParts({ config, environment: io.environment });
+  await using parts = await openCommandParts({ config, environment: io.environment, makesStore: canLoad && options.images !== undefined });
   const { images, problems } = await wantedImages(options, asked, parts, signal);
   for (const problem of problems) io.writeError(`ociregistry: ${problem}\n`);
   if (images.length === 0) throw new Error("there is nothing to export: no image is held that was asked for");
@@ -72,7 +73,7 @@ export async function exportImages(options: ExportCommandOptions): Promise<numbe
     platforms: asked.platforms ?? "held",
     platformsOtherwise: config.platforms,
     referrers: options.referrers ?? true,
-    load: options.offline === true || config.airGapped ? undefined : loaderOf(parts, options, { live, signal }),
+    load: canLoad ? loaderOf(parts, options, { live, signal }) : undefined,
     since,
     signKey,
     name: output === "-" ? "-" : basename(output),

@@ -21,7 +21,7 @@ export interface ImportOciregistryOptions {
 export async function importOciregistryFolder({ flags, io, folder, keepTags, json }: ImportOciregistryOptions): Promise<number> {
   const { config } = await loadConfig({ environment: io.environment, flags });
   using stopping = untilStopped(io);
-  await using parts = await openCommandParts({ config, environment: io.environment });
+  await using parts = await openCommandParts({ config, environment: io.environment, makesStore: true });
   const { store, clock, names } = parts;
   const live = new LiveLines(io);
   const result = await importOciregistry({

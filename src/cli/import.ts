@@ -45,7 +45,7 @@ async function importBundleFile({ flags, io, file, verifyKey, keepTags = false, 
   using stopping = untilStopped(io);
   const { parts, next } = file === "-" ? { parts: [], next: undefined } : await findBundleParts(file);
   await using source = await (file === "-" ? openStream(io.input()) : openFiles(parts));
-  await using command = await openCommandParts({ config, environment: io.environment });
+  await using command = await openCommandParts({ config, environment: io.environment, makesStore: true });
   const { store, clock } = command;
   const live = new LiveLines(io);
   try {

@@ -48,7 +48,7 @@ export async function load(options: LoadCommandOptions): Promise<number> {
   if (config.imageFile === undefined) throw new ConfigError(["load wants to know what: --image-file images.txt"], { isMisuse: true });
   const wanted = { platforms: platformsOf(options, config), jobs: jobsOf(options) };
   using stopping = untilStopped(io);
-  await using parts = await openCommandParts({ config, environment: io.environment });
+  await using parts = await openCommandParts({ config, environment: io.environment, makesStore: true });
   const outcome = await run(config.imageFile, parts, { ...options, ...wanted, resolveRef: config.resolveRef, signal: stopping.signal });
   tell(outcome, options);
   return isGood(outcome) ? exitCodes.done : exitCodes.failed;

@@ -71,7 +71,7 @@ async function verifyHeld(parts: CommandParts, options: RunOptions): Promise<num
     });
     telling.end();
     if (json) io.writeOut(`${JSON.stringify({ kind: "summary", ...summary })}\n`);
-    else io.writeOut(`${summaryText(summary)}\n`);
+    else io.writeOut(`${summary.images + summary.blobs === 0 ? `nothing is held in ${parts.config.imagePath}` : summaryText(summary)}\n`);
     return summary.isGood ? exitCodes.done : exitCodes.failed;
   } finally {
     telling.end();

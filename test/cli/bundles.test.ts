@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { run } from "../../src/cli/program.ts";
@@ -84,6 +84,7 @@ test("what the list names and is not here is fetched once; what is here asks nob
 });
 
 test("offline, what is missing is named, nothing is written, and nobody is asked", async () => {
+  await mkdir(file("outside"));
   const result = await outside("export", "--output", file("1.tar"), "--images", file("images.txt"), "--offline");
   expect(result.code).toBe(1);
   expect(result.errors).toContain("ociregistry: registry.test/team/app:1: ");
@@ -223,6 +224,7 @@ test.each(["nothing.tar", "nothing.tar.001"])("a bundle that is not there is tol
 });
 
 test("nothing to export is a failure, not an empty bundle", async () => {
+  await mkdir(file("outside"));
   expect(await outside("export", "--output", file("x.tar"))).toMatchObject({
     code: 1,
     errors: expect.stringContaining("there is nothing to export") as string,
