@@ -10,6 +10,7 @@ const mediaTypesMax = 64;
 
 export class HeldImageMemory {
   #repository: Repository | undefined;
+  #folderTimes = "";
   readonly #mediaTypes = new Map<string, string>();
 
   /** The same image, of parts that others have. */
@@ -18,6 +19,7 @@ export class HeldImageMemory {
     return {
       ...image,
       repository: this.#sameRepository(image.repository),
+      folderTimes: this.#sameTimes(image.folderTimes),
       mediaType: this.#sameMediaType(image.mediaType),
       tags: image.tags.map(({ tag, record }) => ({ tag, record: { ...record, digest, mediaType: this.#sameMediaType(record.mediaType) } })),
     };
@@ -27,6 +29,11 @@ export class HeldImageMemory {
     const isSame = this.#repository?.host === repository.host && this.#repository.path === repository.path;
     if (!isSame || !this.#repository) this.#repository = repository;
     return this.#repository;
+  }
+
+  #sameTimes(times: string): string {
+    if (this.#folderTimes !== times) this.#folderTimes = times;
+    return this.#folderTimes;
   }
 
   #sameMediaType(mediaType: string): string {

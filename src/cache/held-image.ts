@@ -20,6 +20,8 @@ export interface HeldImage {
   readonly heldSinceMs: number;
   /** The pin that keeps it: of one of its tags, or of the digest of any manifest of it. */
   readonly pinned?: Pin;
+  /** When names last came or went in the folders that say what its repository holds (`Layout.holdings`), just before they were read. */
+  readonly folderTimes: string;
 }
 
 /** Something that an image is made of. */

@@ -87,6 +87,12 @@ export class Layout {
     return `${this.repository(repository)}/_manifests/${digest.replace(":", "/")}`;
   }
 
+  /** Folders whose names say what a repository holds: their times change with it. */
+  holdings(repository: Repository): readonly string[] {
+    const manifests = this.manifests(repository);
+    return [this.tags(repository), this.pins(repository), `${manifests}/sha256`, `${manifests}/sha512`];
+  }
+
   links(repository: Repository): string {
     return `${this.repository(repository)}/_blobs`;
   }

@@ -41,6 +41,7 @@ export class RepositoryImages {
   readonly #pins = new Map<string, Pin>();
   /** Children of the indexes that were read. */
   readonly #named = new Set<Digest>();
+  #folderTimes = "";
 
   constructor({ layout, reader, repository, nowMs }: RepositoryImagesOptions) {
     this.#layout = layout;
@@ -50,6 +51,8 @@ export class RepositoryImages {
   }
 
   *walk(): Generator<HeldImage> {
+    const times = this.#layout.holdings(this.#repository).map((folder) => this.#reader.stat(folder)?.mtimeMs ?? 0);
+    this.#folderTimes = times.join(" ");
     this.#readPins();
     const tagged = this.#readTags();
     for (const [digest, tags] of tagged) yield this.#image(digest, tags, this.#manifest(digest));
@@ -124,6 +127,7 @@ export class RepositoryImages {
       usedAtMs: family.reduce((latest, { usedAtMs }) => Math.max(latest, usedAtMs), heldSinceMs),
       heldSinceMs,
       ...(pinned ? { pinned } : {}),
+      folderTimes: this.#folderTimes,
     };
   }
 

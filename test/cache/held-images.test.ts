@@ -81,6 +81,7 @@ describe("an image", () => {
         kind: "image",
         heldSinceMs: startMs,
         usedAtMs: startMs,
+        folderTimes: expect.any(String),
       },
     ]);
   });

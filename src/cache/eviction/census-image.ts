@@ -14,6 +14,8 @@ export interface CensusImage {
   readonly heldSinceMs: number;
   readonly usedAtMs: number;
   readonly isPinned: boolean;
+  /** A manifest of its repository is torn: what that one needs is not known, and nothing of the repository goes until it has healed. */
+  readonly isUncertain: boolean;
   /**
    * The digest that the image's only tags are made of (`sha256-<hex>`, `sha256-<hex>.sig`): what it says about that image, it says about
    * nothing else, and goes with it.

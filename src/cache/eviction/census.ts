@@ -3,12 +3,9 @@
  * process writes and removes; what others do is seen when it is taken again, or when a repository is looked at before something of it
  * goes. Blobs are looked at before what names them: a file that has the same time when it is to go was needed by nobody meanwhile.
  */
-import { stat } from "node:fs/promises";
 import { findDigest, type Digest } from "../../oci/digest.ts";
 import type { Clock } from "../../oci/clock.ts";
-import { readManifestContent } from "../../oci/manifest.ts";
 import { repositoryName, type RegistryHost, type Repository } from "../../oci/repository.ts";
-import { isErrno } from "../atomic-write.ts";
 import type { HeldImage, HeldImages } from "../held-images.ts";
 import { folders } from "../layout.ts";
 import { listFolder } from "../list-folder.ts";
@@ -18,6 +15,7 @@ import { subjectOfTags } from "./about.ts";
 import type { CensusImage } from "./census-image.ts";
 import type { Stock } from "./choice.ts";
 import { Column, DigestTable } from "./digest-table.ts";
+import { readImageParts, statIfThere, type FoundFile } from "./image-parts.ts";
 import { folderBytesOf, newRepositoryBytes, recordBytesOf } from "./record-bytes.ts";
 import { Rests } from "./rests.ts";
 
@@ -34,24 +32,42 @@ const shardLength = "sha256:ab".length;
 
 interface CensusRepository {
   readonly repository: Repository;
-  /** Of its folders, when they were looked at. */
-  readonly mtimes: string;
+  /** The times of its folders, from before they were read. */
+  readonly folderTimes: string;
+  /** Which of our looks this is from: a later one knows better. */
+  readonly look: number;
   readonly images: readonly CensusImage[];
   /** What its records and folders take. */
   readonly recordBytes: number;
+}
+
+/** What a walk has found of a repository. */
+interface Found {
+  readonly repository: Repository;
+  readonly folderTimes: string;
+  readonly images: CensusImage[];
+}
+
+/** How things stood when a walk began. */
+interface Since {
+  readonly look: number;
+  readonly changed: ReadonlyMap<string, unknown>;
 }
 
 export class Census implements StoreListener {
   readonly table = new DigestTable();
   readonly #options: CensusOptions;
   readonly #repositories = new Map<string, CensusRepository>();
-  readonly #changed = new Map<string, Repository>();
+  /** A change is an entry of its own: what is there still after a look, came before it. */
+  readonly #changed = new Map<string, { readonly repository: Repository }>();
   readonly #needers = new Column();
   readonly #bytes = new Column();
   readonly #mtimes = new Column();
   /** Folders that blobs lie in, by how their digests begin. One that was made stays. */
   readonly #shards = new Set<string>();
   readonly #hosts = new Set<RegistryHost>();
+  #looks = 0;
+  #lookedAtImages = 0;
   #blobBytes = 0;
   #fileCount = 0;
   #recordBytes = 0;
@@ -86,6 +102,11 @@ export class Census implements StoreListener {
 
   get imageCount(): number {
     return [...this.#repositories.values()].reduce((sum, { images }) => sum + images.length, 0);
+  }
+
+  /** Images that were looked at since the beginning: of a count that goes on, how far it is. */
+  get lookedAtImages(): number {
+    return this.#lookedAtImages;
   }
 
   /** What may be chosen from, as it is known now. */
@@ -139,26 +160,24 @@ export class Census implements StoreListener {
     this.#isSized = true;
   }
 
-  /** Looks at every image, and gives each as it is found: after that it is known what nobody needs. Throws the signal's reason. */
+  /** Looks at every image, and gives those of each repository when it has been read: after that it is known what nobody needs. Throws the signal's reason. */
   async *takeImages(signal?: AbortSignal): AsyncGenerator<CensusImage> {
     const rests = this.#rests(signal);
+    const since: Since = { look: ++this.#looks, changed: new Map(this.#changed) };
     const unseen = new Set(this.#repositories.keys());
-    let found: { readonly repository: Repository; readonly mtimes: string; readonly images: CensusImage[] } | undefined;
+    let found: Found | undefined;
     for await (const held of this.#options.images.walk({ isStrict: true, signal })) {
       const name = repositoryName(held.repository);
       if (!found || repositoryName(found.repository) !== name) {
-        if (found) await this.#replace(found);
-        this.#changed.delete(name);
+        if (found) yield* await this.#settle(found, since);
         unseen.delete(name);
-        found = { repository: held.repository, mtimes: await this.#mtimesOf(held.repository), images: [] };
+        found = { repository: held.repository, folderTimes: held.folderTimes, images: [] };
       }
-      const image = await this.#imageOf(held);
-      found.images.push(image);
-      yield image;
+      found.images.push(await this.#imageOf(held));
       await rests.pause();
     }
-    if (found) await this.#replace(found);
-    for (const name of unseen) if (!this.#changed.has(name)) this.#forget(name);
+    if (found) yield* await this.#settle(found, since);
+    for (const name of unseen) if (!this.#changed.has(name) && !this.#isLookedAtSince(name, since)) this.#forget(name);
     this.#isComplete = true;
   }
 
@@ -170,8 +189,8 @@ export class Census implements StoreListener {
   /** Looks again at what this process has changed since. */
   async catchUp(signal?: AbortSignal): Promise<void> {
     const rests = this.#rests(signal);
-    for (let [repository] = this.#changed.values(); repository; [repository] = this.#changed.values()) {
-      await this.#look(repository, signal);
+    for (let [change] = this.#changed.values(); change; [change] = this.#changed.values()) {
+      await this.#look(change.repository, signal);
       await rests.pause();
     }
   }
@@ -179,16 +198,19 @@ export class Census implements StoreListener {
   /** Looks at a repository again if anybody has changed it since it was looked at. */
   async confirm(repository: Repository, signal?: AbortSignal): Promise<void> {
     const name = repositoryName(repository);
-    const known = this.#repositories.get(name)?.mtimes;
-    if (this.#changed.has(name) || known !== (await this.#mtimesOf(repository))) await this.#look(repository, signal);
+    const known = this.#repositories.get(name)?.folderTimes;
+    if (this.#changed.has(name) || known !== (await this.#folderTimesOf(repository))) await this.#look(repository, signal);
   }
 
   /** Whether no process has used the image since it was looked at, as far as that is written down; what was is remembered. */
   async isUnused(image: CensusImage): Promise<boolean> {
     const { repository, manifests } = image;
-    const { repositories } = this.#options.store;
-    const records = await Promise.all(manifests.map((id) => repositories.readManifest(repository, this.table.digestOf(id))));
-    const usedAtMs = Math.max(0, ...records.map((record) => Math.round(record?.mtimeMs ?? 0)));
+    const { layout } = this.#options.store;
+    let usedAtMs = 0;
+    for (const id of manifests) {
+      const record = await statIfThere(layout.manifest(repository, this.table.digestOf(id)));
+      usedAtMs = Math.max(usedAtMs, Math.round(record?.mtimeMs ?? 0));
+    }
     if (usedAtMs <= Math.max(image.usedAtMs, image.heldSinceMs)) return true;
     const known = this.#repositories.get(repositoryName(repository));
     const images = this.imagesOf(repository).map((one) => (one === image ? { ...image, usedAtMs } : one));
@@ -208,19 +230,19 @@ export class Census implements StoreListener {
     try {
       await work();
     } catch (error) {
-      for (const repository of repositories) this.#changed.set(repositoryName(repository), repository);
+      for (const repository of repositories) this.#changed.set(repositoryName(repository), { repository });
       throw error;
     } finally {
       this.#isRemoving = false;
     }
     for (const repository of repositories) {
       const images = this.imagesOf(repository).flatMap((image) => isLeft(image) ?? []);
-      await this.#replace({ repository, mtimes: await this.#mtimesOf(repository), images });
+      await this.#replace({ repository, folderTimes: await this.#folderTimesOf(repository), images });
     }
   }
 
   repositoryChanged(repository: Repository, how: "grew" | "shrank"): void {
-    if (how === "grew" || !this.#isRemoving) this.#changed.set(repositoryName(repository), repository);
+    if (how === "grew" || !this.#isRemoving) this.#changed.set(repositoryName(repository), { repository });
   }
 
   blobWritten(digest: Digest, { allocatedBytes: bytes, mtimeMs }: { readonly allocatedBytes: number; readonly mtimeMs: number }): void {
@@ -241,10 +263,28 @@ export class Census implements StoreListener {
 
   async #look(repository: Repository, signal: AbortSignal | undefined): Promise<void> {
     this.#changed.delete(repositoryName(repository));
-    const mtimes = await this.#mtimesOf(repository);
-    const images: CensusImage[] = [];
-    for await (const held of this.#options.images.walk({ repository, isStrict: true, signal })) images.push(await this.#imageOf(held));
-    await this.#replace({ repository, mtimes, images });
+    try {
+      const folderTimes = await this.#folderTimesOf(repository);
+      const images: CensusImage[] = [];
+      for await (const held of this.#options.images.walk({ repository, isStrict: true, signal })) images.push(await this.#imageOf(held));
+      await this.#replace({ repository, folderTimes, images });
+    } catch (error) {
+      this.#changed.set(repositoryName(repository), { repository }); // Not looked at yet.
+      throw error;
+    }
+  }
+
+  /** Takes over what a walk has found, unless somebody has looked since it began: that look knows better. */
+  async #settle(found: Found, since: Since): Promise<readonly CensusImage[]> {
+    const name = repositoryName(found.repository);
+    if (this.#isLookedAtSince(name, since)) return this.imagesOf(found.repository);
+    await this.#replace(found);
+    if (this.#changed.get(name) === since.changed.get(name)) this.#changed.delete(name);
+    return this.imagesOf(found.repository);
+  }
+
+  #isLookedAtSince(name: string, { look }: Since): boolean {
+    return (this.#repositories.get(name)?.look ?? 0) > look;
   }
 
   async #lookAtBlob(id: number): Promise<void> {
@@ -252,12 +292,10 @@ export class Census implements StoreListener {
     this.#setBlob(id, file ? allocatedBytes(file) : 0, file?.mtimeMs ?? 0);
   }
 
-  /** When names last came or went in the folders that say what a repository holds. */
-  async #mtimesOf(repository: Repository): Promise<string> {
-    const { layout } = this.#options.store;
-    const manifests = layout.manifests(repository);
-    const paths = [layout.tags(repository), layout.pins(repository), `${manifests}/sha256`, `${manifests}/sha512`];
-    return (await Promise.all(paths.map(async (path) => (await statIfThere(path))?.mtimeMs ?? 0))).join(" ");
+  /** As `HeldImage.folderTimes`, now. */
+  async #folderTimesOf(repository: Repository): Promise<string> {
+    const folders = this.#options.store.layout.holdings(repository);
+    return (await Promise.all(folders.map(async (folder) => (await statIfThere(folder))?.mtimeMs ?? 0))).join(" ");
   }
 
   #setBlob(id: number, bytes: number, mtimeMs: number): void {
@@ -274,11 +312,16 @@ export class Census implements StoreListener {
   async #imageOf({ repository, digest, tags, heldSinceMs, usedAtMs, pinned }: HeldImage): Promise<CensusImage> {
     const names = tags.map(({ tag }) => tag);
     const about = subjectOfTags(names);
+    const { manifests, needs, isTorn } = await readImageParts(this.#options.store.layout, repository, digest);
+    const idOf = (one: Digest): number => this.table.put(one);
+    this.#lookedAtImages += 1;
     return {
       repository,
       root: this.table.put(digest),
       tags: names,
-      ...(await this.#partsOf(repository, digest)),
+      manifests: [...manifests].map(idOf),
+      needs: [...needs].map(idOf),
+      isUncertain: isTorn,
       heldSinceMs,
       usedAtMs,
       isPinned: pinned !== undefined,
@@ -286,34 +329,16 @@ export class Census implements StoreListener {
     };
   }
 
-  /** Everything below a manifest: its children, what refers to any of them, and what those name. */
-  async #partsOf(repository: Repository, root: Digest): Promise<Pick<CensusImage, "manifests" | "needs">> {
-    const { repositories, blobs, referrers } = this.#options.store;
-    const manifests: number[] = [];
-    const needs = new Set<number>([this.table.put(root)]);
-    const waiting = [root];
-    for (let digest = waiting.shift(); digest; digest = waiting.shift()) {
-      const id = this.table.put(digest);
-      const bytes = manifests.includes(id) ? undefined : await blobs.readBytes(digest);
-      if (!bytes || !(digest === root || (await repositories.readManifest(repository, digest)))) continue;
-      manifests.push(id);
-      const content = readManifestContent(bytes);
-      for (const named of content.blobs) needs.add(this.table.put(named.digest));
-      for (const child of [...content.manifests.map((named) => named.digest), ...(await referrers.listHeld(repository, digest))]) {
-        needs.add(this.table.put(child));
-        waiting.push(child);
-      }
-    }
-    if (manifests.length === 0) manifests.push(this.table.put(root)); // Its bytes are gone, its record is not.
-    return { manifests, needs: [...needs] };
-  }
-
-  async #replace({ repository, mtimes, images }: Omit<CensusRepository, "recordBytes">): Promise<void> {
+  async #replace({ repository, folderTimes, images: found }: Omit<CensusRepository, "recordBytes" | "look">): Promise<void> {
     const name = repositoryName(repository);
+    const look = ++this.#looks;
+    const isUncertain = found.some((image) => image.isUncertain);
+    const images = isUncertain ? found.map((image) => ({ ...image, isUncertain })) : found;
     const recordBytes = images.length === 0 ? 0 : await recordBytesOf(this.#options.store.layout, repository);
+    if ((this.#repositories.get(name)?.look ?? 0) > look) return; // Somebody looked meanwhile.
     this.#forget(name);
     if (images.length === 0) return;
-    this.#repositories.set(name, { repository, mtimes, images, recordBytes });
+    this.#repositories.set(name, { repository, folderTimes, images, recordBytes, look });
     this.#hosts.add(repository.host);
     this.#recordBytes += recordBytes;
     for (const { needs } of images) for (const id of needs) this.#needers.add(id, 1);
@@ -328,7 +353,7 @@ export class Census implements StoreListener {
   }
 }
 
-async function* blobFiles(root: string): AsyncGenerator<{ readonly digest: Digest; readonly file: BlobFile }> {
+async function* blobFiles(root: string): AsyncGenerator<{ readonly digest: Digest; readonly file: FoundFile }> {
   for (const algorithm of ["sha256", "sha512"]) {
     const folder = `${root}/${folders.blobs}/${algorithm}`;
     for (const shard of await listFolder(folder)) {
@@ -338,19 +363,5 @@ async function* blobFiles(root: string): AsyncGenerator<{ readonly digest: Diges
         if (digest && file) yield { digest, file };
       }
     }
-  }
-}
-
-interface BlobFile {
-  readonly blocks: number;
-  readonly mtimeMs: number;
-}
-
-async function statIfThere(path: string): Promise<BlobFile | undefined> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
   }
 }

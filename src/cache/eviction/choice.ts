@@ -57,6 +57,15 @@ export function chooseByRules(stock: Stock, rules: PruneRules): readonly Chosen[
   return withCompanions(stock, chosen);
 }
 
+/** What the rules mean and do not get: it is pinned, or kept. By repository. */
+export function* stayingByRules(stock: Stock, rules: PruneRules): Generator<{ readonly image: CensusImage; readonly tags: readonly Tag[] }> {
+  const isKept = keeper(stock, rules.keep);
+  for (const image of mains(stock)) {
+    const tags = namesThatGo(stock.table, image, rules);
+    if (tags && isKept(image)) yield { image, tags };
+  }
+}
+
 /** What goes so that `needBytes` fewer are taken, of one registry or of all. Fewer, when nothing else may go. */
 export function chooseBySize(
   stock: Stock,
@@ -163,8 +172,8 @@ function keeper(stock: Stock, keep: KeepRules): (image: CensusImage) => boolean 
   return (image) => last.has(image) || isKeptByItself(image, keep);
 }
 
-function isKeptByItself({ isPinned, repository, tags }: CensusImage, keep: KeepRules): boolean {
-  return isPinned || (tags.length === 0 ? [undefined] : tags).some((tag) => keep.isKept(repository, tag));
+function isKeptByItself({ isPinned, isUncertain, repository, tags }: CensusImage, keep: KeepRules): boolean {
+  return isPinned || isUncertain || (tags.length === 0 ? [undefined] : tags).some((tag) => keep.isKept(repository, tag));
 }
 
 /** The images that a repository's last tags mean. */

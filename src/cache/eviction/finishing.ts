@@ -24,7 +24,11 @@ export async function finishBegun(options: RemovingOptions): Promise<{ readonly 
 }
 
 /** Its tags are gone, its root is not; or its root is, and this was a child of it. */
-function isLeft({ repository, tags, heldSinceMs, usedAtMs, isPinned }: CensusImage, { manifests, begunAtMs }: BegunRemoval, digest: Digest): boolean {
+function isLeft(
+  { repository, tags, heldSinceMs, usedAtMs, isPinned, isUncertain }: CensusImage,
+  { manifests, begunAtMs }: BegunRemoval,
+  digest: Digest,
+): boolean {
   const isMeant = manifests.get(repositoryName(repository))?.some((one) => one === digest) ?? false;
-  return isMeant && !isPinned && tags.length === 0 && heldSinceMs <= begunAtMs && usedAtMs <= begunAtMs;
+  return isMeant && !isPinned && !isUncertain && tags.length === 0 && heldSinceMs <= begunAtMs && usedAtMs <= begunAtMs;
 }

@@ -18,6 +18,7 @@ import { finishBegun } from "./finishing.ts";
 import { reasonText } from "./reasons.ts";
 import { holderOfLease, takeLease, type Lease } from "./lease.ts";
 import { removeChosen, removeUnneeded, repositoriesOf, type Freed } from "./removing.ts";
+import { tellStaying, type StayingImage } from "./staying.ts";
 import { keepNothing, type PruneRules, type SizeLimits } from "./rules.ts";
 
 export interface PruneOptions {
@@ -28,6 +29,8 @@ export interface PruneOptions {
   readonly rules?: PruneRules | undefined;
   /** What has to go until there is room; absent: nothing. */
   readonly limits?: SizeLimits | undefined;
+  /** Say too which images the rules mean that are pinned or kept. */
+  readonly tellsStaying?: boolean | undefined;
   /** Only say what would go. */
   readonly dryRun?: boolean;
   /** How long to wait for another process that prunes. */
@@ -63,7 +66,7 @@ export interface PruneDone {
   readonly freedBytes: number;
 }
 
-export type PruneEvent = PrunedImage | PruneDone;
+export type PruneEvent = PrunedImage | StayingImage | PruneDone;
 
 /** Another process prunes the store, and goes on doing so. */
 export class PruneBusy extends Error {
@@ -99,7 +102,7 @@ export async function* prune(options: PruneOptions): AsyncGenerator<PruneEvent> 
 }
 
 /** What would go. By rules alone each image is told as soon as it is found; where it depends on the others, at the end. */
-async function* rehearse(census: Census, { rules, limits, clock, signal }: PruneOptions): AsyncGenerator<PruneEvent> {
+async function* rehearse(census: Census, { store, rules, limits, tellsStaying = false, clock, signal }: PruneOptions): AsyncGenerator<PruneEvent> {
   const stock = (): Stock => census.stock(() => false);
   const told = new Set<CensusImage>();
   const goes = rules && decide(census.table, rules);
@@ -112,6 +115,7 @@ async function* rehearse(census: Census, { rules, limits, clock, signal }: Prune
     chosen.push(one);
     yield pruned(one, census, await census.measure(image));
   }
+  if (rules && tellsStaying) yield* tellStaying(stock(), { rules, pins: store.pins });
   const later = rules ? chooseByRules(stock(), rules).filter(({ image }) => !told.has(image)) : [];
   const leavings = new Leavings(stock());
   for (const one of later) {
@@ -169,10 +173,11 @@ class PruneRun {
   }
 
   async *run(): AsyncGenerator<PruneEvent> {
-    const { rules, limits, clock } = this.#options;
+    const { store, rules, limits, tellsStaying = false, clock } = this.#options;
     await this.#census.takeBlobs(this.#signal);
     for await (const _image of this.#census.takeImages(this.#signal)) this.#signal.throwIfAborted();
     yield* this.#finishBegun();
+    if (rules && tellsStaying) yield* tellStaying(this.#stock(), { rules, pins: store.pins });
     if (rules) yield* this.#remove(() => chooseByRules(this.#stock(), rules), rules.countMax ?? Infinity);
     await this.#freeUnneeded();
     if (limits) {

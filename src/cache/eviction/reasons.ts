@@ -1,6 +1,8 @@
-/** Why an image goes, in a few words. */
+/** Why an image goes, or stays, in a few words. */
+import type { Pin } from "../pins.ts";
 import type { Reason } from "./choice.ts";
 
+/** Why it goes. */
 export function reasonText(reason: Reason): string {
   switch (reason.kind) {
     case "used":
@@ -16,6 +18,14 @@ export function reasonText(reason: Reason): string {
     default:
       return reason satisfies never;
   }
+}
+
+export const keptText = "pruneConfig.keep keeps it";
+
+/** Undefined: the pin was there when the image was looked at. */
+export function pinText(pin: Pin | undefined): string {
+  const until = pin?.untilMs === undefined ? "" : ` until ${dayOf(pin.untilMs)}`;
+  return `it is pinned${until}${pin?.reason === undefined ? "" : ` (${pin.reason})`}`;
 }
 
 /** ISO 8601, to the second. */
