@@ -14,6 +14,7 @@ import { isErrno, isStorageFailure, publish, unlinkIfThere, writeAtomic } from "
 import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
+import { Ownership } from "./ownership.ts";
 import type { StoreChanges } from "./store-changes.ts";
 import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
 
@@ -45,6 +46,7 @@ export class BlobStore {
   readonly #reads: DiskReads;
   readonly #changes: StoreChanges;
   readonly #bytes: TrustedFiles<Buffer>;
+  readonly #ownership: Ownership;
   readonly #readers = new Map<Digest, number>();
   readonly #open = new Map<Digest, Promise<OpenBlob | undefined>>();
   readonly #distrusted = new LRUCache<Digest, { readonly inode: number; readonly atMs: number }>({ max: distrustedMax });
@@ -56,6 +58,7 @@ export class BlobStore {
     this.#layout = layout;
     this.#instance = instance;
     this.#clock = clock;
+    this.#ownership = new Ownership({ layout, instance, clock, reads, publish: (path, digest) => this.#publish(path, digest) });
     this.#bytes = new TrustedFiles({ clock, reads, fileBytesMax: manifestBytesMax, entriesMax: memoryEntriesMax, memoryBytesMax, parse: verified });
   }
 
@@ -117,29 +120,26 @@ export class BlobStore {
 
   /** Gives a synced file that was checked its final name. */
   async adopt(temporaryPath: string, digest: Digest): Promise<void> {
-    await chmod(temporaryPath, 0o444);
-    await publish(temporaryPath, this.#layout.blob(digest));
-    this.#bytes.forget(this.#layout.blob(digest));
-    this.#open.delete(digest); // Its readers keep the file that they have.
-    this.#distrusted.delete(digest);
+    await this.#publish(temporaryPath, digest);
     await this.#tellWritten(digest);
   }
 
   /**
    * Something that is held names the blob from now on: whoever was about to remove it finds its time changed, and leaves it. False when
-   * it is not there (any more). Where the file is somebody else's, and its time cannot be set, nothing happens.
+   * it is not there (any more), or when its time cannot be set. The file of another user is copied for that, and is ours then; who need
+   * not know that it is done (`waits: false`) is not held up by a large one.
    */
-  async touch(digest: Digest): Promise<boolean> {
+  async touch(digest: Digest, { waits = true }: { readonly waits?: boolean } = {}): Promise<boolean> {
     const path = this.#layout.blob(digest);
     const now = new Date(this.#clock.now());
     try {
       await utimes(path, now, now);
     } catch (error) {
-      if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
       if (!isStorageFailure(error)) throw error;
+      if (isErrno(error, "EPERM")) return await this.#takeOver(digest, waits);
+      return isErrno(error, "EROFS"); // Nothing can be removed there either.
     }
-    const file = await this.#reads.attempt(path, () => stat(path));
-    if (file) this.#changes.blobTouched(digest, file);
+    await this.#tellTouched(digest);
     return true;
   }
 
@@ -172,6 +172,29 @@ export class BlobStore {
     if (!isRemoved) return "changed";
     this.#changes.blobRemoved(digest);
     return "removed";
+  }
+
+  async #takeOver(digest: Digest, waits: boolean): Promise<boolean> {
+    const taking = this.#ownership.take(digest);
+    if (!waits) this.#background.run("make a blob ours", taking);
+    if (waits && !(await taking)) return false;
+    await this.#tellTouched(digest);
+    return true;
+  }
+
+  async #publish(temporaryPath: string, digest: Digest): Promise<void> {
+    const path = this.#layout.blob(digest);
+    await chmod(temporaryPath, 0o444);
+    await publish(temporaryPath, path);
+    this.#bytes.forget(path);
+    this.#open.delete(digest); // Its readers keep the file that they have.
+    this.#distrusted.delete(digest);
+  }
+
+  async #tellTouched(digest: Digest): Promise<void> {
+    const path = this.#layout.blob(digest);
+    const file = await this.#reads.attempt(path, () => stat(path));
+    if (file) this.#changes.blobTouched(digest, file);
   }
 
   async #tellWritten(digest: Digest): Promise<void> {

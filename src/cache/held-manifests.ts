@@ -98,7 +98,7 @@ export class HeldManifests {
   async #touchNamed(digest: Digest, bytes: Uint8Array): Promise<void> {
     const { blobs } = this.#parts.store;
     const named = namedDescriptors(readManifestContent(bytes)).slice(0, touchedMax);
-    for (const one of [digest, ...named.map((descriptor) => descriptor.digest)]) await blobs.touch(one);
+    for (const one of [digest, ...named.map((descriptor) => descriptor.digest)]) await blobs.touch(one, { waits: false });
   }
 
   /** The same object for the same bytes, so that what is derived from it can be derived once. */

@@ -1,10 +1,12 @@
 /** Blobs by digest: what is about to be removed and is needed after all stays where it is, whoever owns the file and whenever we are killed. */
-import { link, mkdir, readdir, readFile, rename, stat, utimes } from "node:fs/promises";
+import { chmod, chown, link, mkdir, readdir, readFile, rename, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isThere } from "../../src/cache/atomic-write.ts";
 import { nameOfThisProcess } from "../../src/cache/process-name.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { runProcess } from "../support/processes.ts";
+import { requirePrograms, requireRoot } from "../support/programs.ts";
 import { openTestStore, type TestStore } from "../support/test-store.ts";
 
 const bytes = Buffer.from("a layer");
@@ -46,7 +48,7 @@ describe("removing a blob", () => {
     await using store = await openTestStore();
     const path = store.layout.blob(digest);
     const outcomes = new Set<string>();
-    for (let round = 0; round < 400; round += 1) {
+    for (let round = 0; round < 200; round += 1) {
       await arrange(store);
       const removing = store.blobs.remove(digest, { mtimeMs: oldSeconds * 1_000 });
       for (let turn = 0; turn < round % 8; turn += 1) await new Promise(setImmediate);
@@ -76,4 +78,54 @@ describe("removing a blob", () => {
     expect([(await stat(path)).mtimeMs, (await stat(store.layout.blob(other))).ino]).toEqual([oldSeconds * 1_000, newest.ino]);
     expect([await isThere(left), await readdir(store.instance.path)]).toEqual([false, []]);
   });
+});
+
+describe("touching a blob of another user's", () => {
+  const canLoseRights = requirePrograms("setpriv") && requireRoot();
+
+  test.runIf(canLoseRights).each([true, false])(
+    "makes it ours, with its bytes, so that whoever is about to remove it sees it; waited for: %s",
+    async (waits) => {
+      await using store = await openTestStore();
+      const path = await arrange(store);
+      await chmod(path, 0o444);
+      await chown(path, 12_345, 0);
+      const { touched, ino } = await touchWithoutOwning(store, { waits });
+      const after = await stat(path);
+      expect(touched).toEqual([true, true]);
+      expect([after.uid, after.mode & 0o777, after.ino === ino, after.mtimeMs > oldSeconds * 1_000]).toEqual([0, 0o444, false, true]);
+      expect(await readFile(path)).toEqual(bytes);
+      expect(await store.blobs.remove(digest, { mtimeMs: oldSeconds * 1_000 })).toBe("changed");
+    },
+  );
+
+  test.runIf(canLoseRights)("promises nothing where it cannot be made ours", async () => {
+    await using store = await openTestStore();
+    const path = await arrange(store);
+    await chmod(path, 0o000);
+    await chown(path, 12_345, 0);
+    // It may neither set the file's time nor read it.
+    expect((await touchWithoutOwning(store, { lacks: ["dac_override", "dac_read_search"] })).touched).toEqual([false, false]);
+    expect((await stat(path)).mtimeMs).toBe(oldSeconds * 1_000);
+  });
+
+  /** Touches it, twice, by a process of root's that has lost the right over others' files; what that one said, and the file's inode before. */
+  async function touchWithoutOwning({ layout }: TestStore, { waits = true, lacks = [] }: { waits?: boolean; lacks?: readonly string[] } = {}) {
+    const { ino } = await stat(layout.blob(digest));
+    const lost = ["fowner", "chown", ...lacks].map((right) => `-${right}`).join(",");
+    const program = `
+      import { openTestStore } from ${JSON.stringify(join(import.meta.dirname, "../support/test-store.ts"))};
+      const store = await openTestStore({ root: ${JSON.stringify(layout.root)}, systemClock: true });
+      const touch = () => store.blobs.touch(${JSON.stringify(digest)}, { waits: ${waits} });
+      const touched = [await touch(), await touch()];
+      await store.background.settled();
+      await store.close();
+      process.stdout.write(JSON.stringify(touched));
+    `;
+    const run = [process.execPath, "--input-type=module", "--eval", program];
+    const { stdout, stderr, code } = await runProcess("setpriv", [`--bounding-set=${lost}`, `--inh-caps=${lost}`, ...run]);
+    expect([code, stderr]).toEqual([0, ""]);
+    const touched: unknown = JSON.parse(stdout);
+    return { touched, ino };
+  }
 });
