@@ -5,8 +5,8 @@
  */
 import type { Deposits } from "../cache/deposits.ts";
 import type { Store } from "../cache/store.ts";
-import type { Clock } from "../oci/clock.ts";
 import type { RegistryHost } from "../oci/repository.ts";
+import type { BroughtBlobs } from "./brought-blobs.ts";
 import { believe, isKnown } from "./bundle-claims.ts";
 import { blobEntry } from "./bundle-layout.ts";
 import type { BundledBlob } from "./bundle-manifest.ts";
@@ -17,7 +17,8 @@ import { inOrder } from "./in-order.ts";
 export interface IntakeOptions {
   readonly store: Store;
   readonly deposits: Deposits;
-  readonly clock: Clock;
+  /** Takes note of all that is here for the bundle. */
+  readonly brought: BroughtBlobs;
   readonly reader: BundleReader;
   readonly signal: AbortSignal;
   /** After each blob, or some small ones. */
@@ -36,8 +37,6 @@ const writesAtOnce = 8;
 const gatheredBytesMax = 512 * 1024;
 const gatheredTogetherBytesMax = 8 * 1024 * 1024;
 const gatheredCountMax = 256;
-/** What no manifest names yet is swept when nobody has touched it for an hour; a large bundle on a slow stick takes longer. */
-const touchEveryMs = 20 * 60_000;
 
 /** Takes `blobs`, which come next, in their order. Throws as `importBundle`. */
 export async function takeBlobs(blobs: readonly BundledBlob[], options: IntakeOptions): Promise<Intake> {
@@ -53,24 +52,22 @@ class BlobIntake {
   #doneBytes = 0;
   #keptCount = 0;
   #keptBytes = 0;
-  #touchedAtMs: number;
 
   constructor(blobs: readonly BundledBlob[], options: IntakeOptions) {
     this.#blobs = blobs;
     this.#options = options;
     this.#totalBytes = blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    this.#touchedAtMs = options.clock.elapsed();
   }
 
   async take(): Promise<Intake> {
-    const { reader, store, signal } = this.#options;
-    for (const [index, blob] of this.#blobs.entries()) {
+    const { reader, store, brought, signal } = this.#options;
+    for (const blob of this.#blobs) {
       signal.throwIfAborted();
-      await this.#touchNowAndThen(index);
       const { digest, sizeBytes } = blob;
       const name = blobEntry(digest);
       await reader.expect(name, sizeBytes);
       if ((await isKnown(blob, store)) && (await store.blobs.touch(digest))) {
+        brought.add(digest);
         await reader.pass(name, sizeBytes);
         this.#done(sizeBytes);
       } else if (sizeBytes <= gatheredBytesMax) await this.#gather(blob, Buffer.concat(await Array.fromAsync(reader.content(name, sizeBytes))));
@@ -96,6 +93,7 @@ class BlobIntake {
   async #keep(blob: BundledBlob, bytes: AsyncIterable<Uint8Array>): Promise<void> {
     const { digest, sizeBytes } = blob;
     const outcome = await this.#options.deposits.blob(firstHostOf(blob), { digest, sizeBytes }, bytes);
+    this.#options.brought.add(digest);
     // At once: an import that goes on after a kill passes over it.
     await believe(blob, this.#options);
     if (outcome === "kept") {
@@ -108,13 +106,6 @@ class BlobIntake {
   #done(sizeBytes: number): void {
     this.#doneBytes += sizeBytes;
     this.#options.onBytes?.(this.#doneBytes, this.#totalBytes);
-  }
-
-  async #touchNowAndThen(index: number): Promise<void> {
-    const { clock, store } = this.#options;
-    if (clock.elapsed() - this.#touchedAtMs < touchEveryMs) return;
-    for (const { digest } of this.#blobs.slice(0, index)) await store.blobs.touch(digest);
-    this.#touchedAtMs = clock.elapsed();
   }
 }
 

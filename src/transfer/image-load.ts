@@ -14,6 +14,7 @@ import { platformName, type Platform } from "../oci/platform.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Call, Registry } from "../oci/registry.ts";
 import type { Repository } from "../oci/repository.ts";
+import { BroughtBlobs } from "./brought-blobs.ts";
 import { HeldFirst } from "./held-first.ts";
 import { walkImage } from "./image-walk.ts";
 import type { RetryOptions } from "./retries.ts";
@@ -75,12 +76,13 @@ const readBytes = 256 * 1024;
 
 /** Throws the `OciError` of what could not be had, `DepositRefused`, `StoreUnwritable`, and the signal's reason; nothing is seen of the image then. */
 export async function loadImage(repository: Repository, reference: Reference, parts: LoadParts, options: ImageLoadOptions): Promise<ImageLoad> {
-  return await new Loading(repository, parts, options).load(reference);
+  await using brought = new BroughtBlobs(parts);
+  return await new Loading(repository, { ...parts, brought }, options).load(reference);
 }
 
 class Loading {
   readonly #repository: Repository;
-  readonly #parts: LoadParts;
+  readonly #parts: LoadParts & { readonly brought: BroughtBlobs };
   readonly #options: ImageLoadOptions;
   readonly #source: HeldFirst;
   readonly #call: Call;
@@ -90,7 +92,7 @@ class Loading {
   readonly #notes: string[] = [];
   #lacked = false;
 
-  constructor(repository: Repository, parts: LoadParts, options: ImageLoadOptions) {
+  constructor(repository: Repository, parts: LoadParts & { readonly brought: BroughtBlobs }, options: ImageLoadOptions) {
     this.#repository = repository;
     this.#parts = parts;
     this.#options = options;
@@ -190,6 +192,7 @@ class Loading {
       if (this.#options.dryRun) return await this.#lookFor(digest, sizeBytes ?? 0);
       const fetchedBytes = await this.#options.slots.run(() => this.#attempt(() => this.#hold(digest, sizeBytes)));
       if (fetchedBytes !== undefined) await this.#keep(digest, fetchedBytes);
+      this.#parts.brought.add(digest);
     } catch (error) {
       if (!isForeign || !isUnknown(error)) throw error;
       this.#notes.push(`${digest} lies elsewhere by its licence, and cannot be had there`);
@@ -213,6 +216,7 @@ class Loading {
     if (sizeBytes !== undefined) await store.whereWritable(() => store.repositories.putLink(this.#repository, digest, sizeBytes));
     await using content = await registry.getBlob(this.#repository, digest, this.#call);
     if (content.outcome === "hit") {
+      await store.blobs.touch(digest); // Nothing may name it any more.
       this.#come(content.descriptor.sizeBytes ?? 0);
       return undefined;
     }

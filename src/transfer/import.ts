@@ -8,6 +8,7 @@ import type { Store } from "../cache/store.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import { repositoryName } from "../oci/repository.ts";
+import { BroughtBlobs } from "./brought-blobs.ts";
 import { believe, checkStillCovered, isCovered, isHeld } from "./bundle-claims.ts";
 import { forEach, takeBlobs } from "./bundle-intake.ts";
 import type { BaseLink, BundledRepository, LeftOutBlob } from "./bundle-manifest.ts";
@@ -74,9 +75,11 @@ export class BaseMissing extends Error {
  */
 export async function importBundle(given: ImportOptions): Promise<ImportResult> {
   const { reader, verifyKey, store, clock } = given;
-  const options = { ...given, deposits: new Deposits({ store, clock }) };
+  await using brought = new BroughtBlobs({ store, clock });
+  const options = { ...given, deposits: new Deposits({ store, clock }), brought };
   const bundle = await reader.manifest({ verifyKey });
   await checkBase(bundle, options);
+  for (const { digest } of bundle.leftOut) brought.add(digest);
   for (const file of bundle.files) await reader.file(file);
   const { keptCount, keptBytes } = await takeBlobs(bundle.blobs, options);
   await reader.end();

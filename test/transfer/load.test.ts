@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rm, stat, utimes } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Deposits } from "../../src/cache/deposits.ts";
 import { systemClock, type Clock } from "../../src/oci/clock.ts";
@@ -11,6 +11,7 @@ import type { ListedReference } from "../../src/transfer/listed-reference.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { buildArtifact, buildImage, buildIndex, seededBytes } from "../support/images.ts";
 import { pullBlob, pullManifest, repositoryAt, startTestCache, type TestCache } from "../support/test-cache.ts";
+import { TestClock } from "../support/test-clock.ts";
 import { requireRoot } from "../support/programs.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
@@ -59,10 +60,14 @@ function listed(...written: readonly string[]): readonly ListedReference[] {
   return written.map((name, line) => ({ ...parseImageName(name, names), written: name, file: "list", line: line + 1 }));
 }
 
-async function load(references: readonly ListedReference[], options: Partial<LoadOptions> = {}): Promise<readonly LoadedImage[]> {
+/** Who tries again waits a twentieth of the time. */
+const hurriedClock: Clock = { ...systemClock, after: (delayMs, wake) => systemClock.after(delayMs / 20, wake) };
+
+async function load(
+  references: readonly ListedReference[],
+  { clock = hurriedClock, ...options }: Partial<LoadOptions> & { readonly clock?: Clock } = {},
+): Promise<readonly LoadedImage[]> {
   const { store, cache: registry, upstreams } = cache;
-  // Who tries again waits a twentieth of the time.
-  const clock: Clock = { ...systemClock, after: (delayMs, wake) => systemClock.after(delayMs / 20, wake) };
   const parts = { registry, upstream: upstreams, store, deposits: new Deposits({ store, clock }), clock };
   return await loadImages(references, parts, {
     platforms: [amd64],
@@ -287,6 +292,33 @@ test("a manifest of a megabyte, and an index in an index", async () => {
     { verdict: "loaded", digest: outer, manifests: 3, blobs: 4 },
   ]);
   expect(await offline("team/nested", amd64Image.manifest.descriptor.digest)).toBeDefined();
+});
+
+test("what is here of an image is touched every 20 minutes, however long the rest takes, so that no sweep takes it before it is named", async () => {
+  const [first, second] = [{ own: "1" }, { own: seededBytes(300_000, "slow") }].map((own) => buildImage({ layers: [{ shared: "s" }, own] }));
+  const [shared, slow] = second?.layers ?? [];
+  if (!first || !second || shared === undefined || slow === undefined) throw new Error("two images of two layers");
+  upstream.putImage("team/app", "1", first);
+  await load(listed("team/app:1"));
+  upstream.putImage("team/app", "2", second);
+  const { release, hold } = held();
+  upstream.when({ kind: "blob", path: slow }, { holdBody: { atBytes: 100_000, until: hold } });
+  const clock = new TestClock();
+  const ageOf = async (digest: Digest): Promise<number> => (await stat(cache.store.layout.blob(digest)).catch(() => undefined))?.mtimeMs ?? 0;
+  await utimes(cache.store.layout.blob(shared), 1, 1);
+  const loading = load(listed("team/app:2"), { clock, referrers: false });
+  const parts = [shared, second.config];
+  // Found just now, or fetched.
+  for (const digest of parts) await expect.poll(() => ageOf(digest)).toBeGreaterThan(1_000);
+  for (let times = 0; times < 2; times += 1) {
+    await expect.poll(() => clock.waiting).toBe(1);
+    for (const digest of parts) await utimes(cache.store.layout.blob(digest), 1, 1);
+    await clock.advance(20 * 60_000);
+    for (const digest of parts) await expect.poll(() => ageOf(digest)).toBeGreaterThan(1_000);
+  }
+  release();
+  expect(await loading).toMatchObject([{ verdict: "loaded" }]);
+  expect(clock.waiting).toBe(0);
 });
 
 test("a load beside which somebody removes a part of an image fails, and the next one brings it whole", async () => {
