@@ -1,6 +1,6 @@
 /**
- * Aside: a blob's file that was taken from its place to be looked at before it goes. Its name says what it is, so that whoever takes over
- * the folder of a process that was killed meanwhile can give it back.
+ * Aside: a file that was taken from its place to be looked at before it goes. A blob's name says there what it is, so that whoever takes
+ * over the folder of a process that was killed meanwhile can give it back.
  */
 import { link } from "node:fs/promises";
 import { dirname } from "node:path";

@@ -2,7 +2,7 @@
  * RepositoryStore: what each repository's tags and digests resolved to, and which digests it may show. Small files, each whole
  * or absent; one that is torn or empty counts as absent and heals when it is written again.
  */
-import { readFile, utimes } from "node:fs/promises";
+import { readFile, rename, utimes } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
 import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
@@ -11,6 +11,7 @@ import { findDigest, type Digest } from "../oci/digest.ts";
 import { bareMediaType } from "../oci/manifest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
+import { giveBack } from "./aside.ts";
 import { isErrno, isStorageFailure, mark, unlinkIfThere, writeAtomic } from "./atomic-write.ts";
 import { isAbsence, type DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
@@ -214,11 +215,18 @@ export class RepositoryStore {
     return (await this.#list(this.#layout.links(repository))).length > 0;
   }
 
-  /** Forgets a tag, if it means `digest`. Throws the system's error. */
+  /** Forgets a tag, if it means `digest`; one that gets another meaning at that moment keeps it. Throws the system's error. */
   async removeTag(repository: Repository, tag: Tag, digest: Digest): Promise<void> {
     const path = this.#layout.tag(repository, tag);
-    if ((await this.readTag(repository, tag))?.digest !== digest) return;
-    await unlinkIfThere(path);
+    if (!(await this.#means(path, digest))) return;
+    const aside = await this.#instance.temporaryPath();
+    try {
+      await rename(path, aside);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
+    }
+    if (await this.#means(aside, digest)) await unlinkIfThere(aside);
+    else await giveBack(aside, path); // Another process has written it since we looked; nothing happens where it is gone.
     this.#checked.delete(path);
     this.#tags.forget(path);
     this.#changes.repositoryChanged(repository, "shrank");
@@ -237,6 +245,11 @@ export class RepositoryStore {
     const path = this.#layout.link(repository, digest);
     await unlinkIfThere(path);
     this.#links.forget(path);
+  }
+
+  /** Whether a tag's file says, on the disk and now, that it means `digest`. */
+  async #means(path: string, digest: Digest): Promise<boolean> {
+    return (await this.#tags.read(path))?.value.digest === digest;
   }
 
   /** Only its owner may set a file's time: another's is written anew, and is ours then. */

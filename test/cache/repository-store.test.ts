@@ -1,4 +1,4 @@
-import { readFile, stat, truncate, utimes, writeFile, rm } from "node:fs/promises";
+import { readdir, readFile, rename, stat, truncate, utimes, writeFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
@@ -47,6 +47,26 @@ describe("a tag's record", () => {
     expect(await store.repositories.findTag(repository, tag)).toBeDefined();
     await store.clock.advance(1_000);
     expect(await store.repositories.findTag(repository, tag)).toBeUndefined();
+  });
+
+  test("that somebody gives another meaning while it is being removed stays, with that meaning", async () => {
+    await using store = await openTestStore();
+    const next = { ...record, digest: digestOf(Buffer.from("the next manifest")), checkedAtMs: 2_000_000 };
+    const path = store.layout.tag(repository, tag);
+    const written = join(store.layout.root, "written");
+    for (let round = 0; round < 200; round += 1) {
+      // As another process writes it: the file is there already, and gets its name in one step.
+      await store.repositories.putTag(repository, tag, next);
+      await rename(path, written);
+      await store.repositories.putTag(repository, tag, { ...record, checkedAtMs: 1_000_000 });
+      const removing = store.repositories.removeTag(repository, tag, digest);
+      for (let turn = 0; turn < round % 20; turn += 1) await new Promise(setImmediate);
+      await rename(written, path);
+      await removing;
+      expect([round, await store.repositories.readTag(repository, tag)]).toEqual([round, next]);
+    }
+    await store.repositories.removeTag(repository, tag, next.digest);
+    expect([await store.repositories.readTag(repository, tag), await readdir(store.instance.path)]).toEqual([undefined, []]);
   });
 
   test("does not vouch for what the tag meant before", async () => {
