@@ -64,6 +64,7 @@ async function verifyOnce({ config, store, registry, clock, log, onEnd }: Verifi
 const messages = {
   damaged: "a blob is damaged",
   unreadable: "a blob cannot be read",
+  unread: "a folder or a record cannot be read",
   owners: "where a damaged blob belongs",
   incomplete: "an image is not whole",
 } as const satisfies Record<VerifyFinding["kind"], string>;

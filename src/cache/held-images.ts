@@ -10,7 +10,9 @@ import { HeldImageMemory } from "./held-image-memory.ts";
 import { imageNames, type HeldImage, type ImageContents } from "./held-image.ts";
 import type { HoldingsOrder, HoldingsReport } from "./holdings-thread.ts";
 import type { Store } from "./store.ts";
+import type { UnreadPath } from "./store-reader.ts";
 
+export type { UnreadPath } from "./store-reader.ts";
 export { imageNames, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
 
 export interface WalkOptions {
@@ -22,6 +24,8 @@ export interface WalkOptions {
   readonly repository?: Repository | undefined;
   /** What the disk cannot give is thrown, not passed over: for who removes what is not named. */
   readonly isStrict?: boolean;
+  /** Told once of each path that was passed over because the disk cannot give it: what lies there is not among the images. */
+  readonly onUnread?: ((unread: UnreadPath) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,7 +64,7 @@ export class HeldImages {
    * Every held image: repositories in the order of their names, in each the tagged ones first, by their first tags. What cannot be read
    * is passed over, or thrown when `isStrict`. Rejects with the signal's reason. Leave it by `return` or `break`, or walk it to its end.
    */
-  async *walk({ pattern, registry, repository, isStrict = false, signal }: WalkOptions = {}): AsyncGenerator<HeldImage> {
+  async *walk({ pattern, registry, repository, isStrict = false, onUnread, signal }: WalkOptions = {}): AsyncGenerator<HeldImage> {
     // What this process has noted belongs to it.
     await this.#store.uses.write();
     const walk = ++this.#walks;
@@ -71,6 +75,7 @@ export class HeldImages {
       for (let isEnd = false; !isEnd;) {
         const report = await this.#ask({ kind: "next", walk }, signal);
         if (report.kind !== "images") throw new Error(`the store's walk answers "${report.kind}"`);
+        for (const one of report.unread) onUnread?.(one);
         for (const image of report.images) {
           signal?.throwIfAborted();
           if (!pattern || imageNames(image).some((name) => pattern(name))) yield memory.compact(image);

@@ -11,7 +11,7 @@ import { readContents } from "./image-contents.ts";
 import { Layout } from "./layout.ts";
 import { walkRepositories } from "./repository-folders.ts";
 import { RepositoryImages } from "./repository-images.ts";
-import { StoreReader } from "./store-reader.ts";
+import { StoreReader, type UnreadPath } from "./store-reader.ts";
 
 export interface WalkOrder {
   readonly kind: "walk";
@@ -36,7 +36,7 @@ export interface ContentsOrder {
 export type HoldingsOrder = WalkOrder | ContentsOrder | { readonly kind: "next"; readonly walk: number } | { readonly kind: "end"; readonly walk: number };
 
 export type HoldingsReport =
-  | { readonly kind: "images"; readonly images: readonly HeldImage[]; readonly isEnd: boolean }
+  | { readonly kind: "images"; readonly images: readonly HeldImage[]; readonly unread: readonly UnreadPath[]; readonly isEnd: boolean }
   | { readonly kind: "contents"; readonly contents: ImageContents }
   | { readonly kind: "done" }
   /** The system's error has a code. */
@@ -49,7 +49,10 @@ const reportAfterMs = 50;
 const niceness = 10;
 const nicenessMax = 19;
 
-const walks = new Map<number, Generator<HeldImage>>();
+/** What could not be read is told of so often in a walk. */
+const unreadMax = 1_000;
+
+const walks = new Map<number, Walk>();
 
 // Linux knows it by thread; elsewhere it would slow all of us.
 if (process.platform === "linux") stepBack();
@@ -63,7 +66,7 @@ function follow(order: Exclude<HoldingsOrder, { kind: "end" }>): HoldingsReport 
   try {
     switch (order.kind) {
       case "walk":
-        walks.set(order.walk, walkAll(order));
+        walks.set(order.walk, startWalk(order));
         return { kind: "done" };
       case "next":
         return next(order.walk);
@@ -80,9 +83,25 @@ function follow(order: Exclude<HoldingsOrder, { kind: "end" }>): HoldingsReport 
   }
 }
 
-function* walkAll({ root, registry, repository: only, isStrict, nowMs }: WalkOrder): Generator<HeldImage> {
+interface Walk {
+  readonly images: Generator<HeldImage>;
+  /** What has not been told yet. */
+  readonly takeUnread: () => readonly UnreadPath[];
+}
+
+function startWalk(order: WalkOrder): Walk {
+  const unread: UnreadPath[] = [];
+  const known = new Set<string>();
+  const onUnread = (one: UnreadPath): void => {
+    if (known.has(one.path) || known.size >= unreadMax) return;
+    known.add(one.path);
+    unread.push(one);
+  };
+  return { images: walkAll(order, new StoreReader({ isStrict: order.isStrict, onUnread })), takeUnread: () => unread.splice(0) };
+}
+
+function* walkAll({ root, registry, repository: only, nowMs }: WalkOrder, reader: StoreReader): Generator<HeldImage> {
   const layout = new Layout(root);
-  const reader = new StoreReader({ isStrict });
   for (const repository of only ? [only] : walkRepositories(layout, reader, registry))
     yield* new RepositoryImages({ layout, reader, repository, nowMs }).walk();
 }
@@ -93,14 +112,14 @@ function next(walk: number): HoldingsReport {
   const left = walks.get(walk);
   if (!left) throw new Error("the walk was given up");
   while (images.length < imagesMax && performance.now() - startMs < reportAfterMs) {
-    const step = left.next();
+    const step = left.images.next();
     if (step.done === true) {
       walks.delete(walk);
-      return { kind: "images", images, isEnd: true };
+      return { kind: "images", images, unread: left.takeUnread(), isEnd: true };
     }
     images.push(step.value);
   }
-  return { kind: "images", images, isEnd: false };
+  return { kind: "images", images, unread: left.takeUnread(), isEnd: false };
 }
 
 function stepBack(): void {

@@ -5,21 +5,32 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync, type Dirent, type Stats } from "node:fs";
 import { isErrno, isStorageFailure } from "./atomic-write.ts";
 
+/** What is there, perhaps, and could not be read. */
+export interface UnreadPath {
+  readonly path: string;
+  /** The system's word: EACCES, EIO. */
+  readonly code: string;
+}
+
 export interface StoreReaderOptions {
   /** What the disk cannot give is thrown: who is about to remove things must not take it for absent. */
   readonly isStrict: boolean;
+  /** Told of what the disk cannot give, and what then is passed over. */
+  readonly onUnread?: ((unread: UnreadPath) => void) | undefined;
 }
 
 export class StoreReader {
   readonly #isStrict: boolean;
+  readonly #onUnread: StoreReaderOptions["onUnread"];
 
-  constructor({ isStrict }: StoreReaderOptions) {
+  constructor({ isStrict, onUnread }: StoreReaderOptions) {
     this.#isStrict = isStrict;
+    this.#onUnread = onUnread;
   }
 
   /** A file's bytes and what `stat` says of it; undefined when there is none, or it is larger than it may be. */
   file(path: string, bytesMax: number): { readonly bytes: Buffer; readonly file: Stats } | undefined {
-    return this.#attempt(() => {
+    return this.#attempt(path, () => {
       // A pipe that somebody left there is not waited for.
       const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
       try {
@@ -34,26 +45,27 @@ export class StoreReader {
   }
 
   stat(path: string): Stats | undefined {
-    return this.#attempt(() => statSync(path, { throwIfNoEntry: false }));
+    return this.#attempt(path, () => statSync(path, { throwIfNoEntry: false }));
   }
 
   /** The names in a folder, in the order of their bytes; none when there is no such folder. */
   names(folder: string): readonly string[] {
-    return this.#attempt(() => readdirSync(folder))?.sort() ?? [];
+    return this.#attempt(folder, () => readdirSync(folder))?.sort() ?? [];
   }
 
   /** The names of the folders in a folder, as the disk gives them. */
   folders(folder: string): readonly string[] {
-    const entries: readonly Dirent[] = this.#attempt(() => readdirSync(folder, { withFileTypes: true })) ?? [];
+    const entries: readonly Dirent[] = this.#attempt(folder, () => readdirSync(folder, { withFileTypes: true })) ?? [];
     return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   }
 
-  #attempt<T>(read: () => T): T | undefined {
+  #attempt<T>(path: string, read: () => T): T | undefined {
     try {
       return read();
     } catch (error) {
       if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
       if (this.#isStrict || !isStorageFailure(error)) throw error;
+      this.#onUnread?.({ path, code: error.code ?? error.message });
       return undefined;
     }
   }

@@ -1,15 +1,28 @@
 /** Every blob file of a store, whoever needs it: layers, configs and manifests alike. One shard at a time: a store has millions. */
 import { join } from "node:path";
 import { algorithmOf, findDigest, hexOf, type Digest, type DigestAlgorithm } from "../oci/digest.ts";
+import { isStorageFailure } from "./atomic-write.ts";
 import { folders } from "./layout.ts";
 import { listFolder } from "./list-folder.ts";
 import type { Store } from "./store.ts";
+import type { UnreadPath } from "./store-reader.ts";
 
 const algorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
 
-/** Digests of the files under `blobs/`, in their order. What bears another name is nobody's; a folder that cannot be read is told of, and empty. */
-export async function* walkStoredBlobs({ layout, reads }: Pick<Store, "layout" | "reads">): AsyncGenerator<Digest> {
-  const list = async (folder: string): Promise<readonly string[]> => (await reads.attempt(folder, () => listFolder(folder))) ?? [];
+/** Digests of the files under `blobs/`, in their order. What bears another name is nobody's; a folder that cannot be read is told of, and passed over. */
+export async function* walkStoredBlobs(
+  { layout }: Pick<Store, "layout">,
+  { onUnread }: { readonly onUnread: (unread: UnreadPath) => void },
+): AsyncGenerator<Digest> {
+  const list = async (folder: string): Promise<readonly string[]> => {
+    try {
+      return await listFolder(folder);
+    } catch (error) {
+      if (!isStorageFailure(error)) throw error;
+      onUnread({ path: folder, code: error.code ?? error.message });
+      return [];
+    }
+  };
   for (const algorithm of algorithms) {
     const root = join(layout.root, folders.blobs, algorithm);
     for (const shard of (await list(root)).toSorted()) {

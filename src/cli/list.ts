@@ -32,7 +32,7 @@ export interface ListCommandOptions {
 const rowsAtOnce = 200;
 const rowWaitMsMax = 300;
 
-/** Prints what is held: 0, also when it is nothing. What cannot be read is passed over. Throws `ConfigError`. */
+/** Prints what is held: 0, also when it is nothing; 1 when something cannot be read, which is told and passed over. Throws `ConfigError`. */
 export async function list(options: ListCommandOptions): Promise<number> {
   const { io, flags, json = false, tree = false } = options;
   const sort = sortOf(options);
@@ -45,6 +45,7 @@ export async function list(options: ListCommandOptions): Promise<number> {
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
   const live = new LiveLines(io);
+  let hasUnread = false;
   const listing: ListingOptions = {
     images: parts.images,
     pattern,
@@ -53,6 +54,10 @@ export async function list(options: ListCommandOptions): Promise<number> {
     sort,
     tellsOwn: json || tree,
     onProgress: (looked) => live.set(live, `${looked} images so far`),
+    onUnread({ path, code }) {
+      hasUnread = true;
+      live.above(() => io.writeError(`ociregistry: ${path} cannot be read (${code}): what lies there is not listed\n`));
+    },
     signal: stopping.signal,
   };
   try {
@@ -65,7 +70,7 @@ export async function list(options: ListCommandOptions): Promise<number> {
   } finally {
     live.end();
   }
-  return exitCodes.done;
+  return hasUnread ? exitCodes.failed : exitCodes.done;
 }
 
 /** How many images there were. */

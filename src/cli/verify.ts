@@ -71,7 +71,7 @@ async function verifyHeld(parts: CommandParts, options: RunOptions): Promise<num
     });
     telling.end();
     if (json) io.writeOut(`${JSON.stringify({ kind: "summary", ...summary })}\n`);
-    else io.writeOut(`${summary.images + summary.blobs === 0 ? `nothing is held in ${parts.config.imagePath}` : summaryText(summary)}\n`);
+    else io.writeOut(`${summary.images + summary.blobs + summary.unread === 0 ? `nothing is held in ${parts.config.imagePath}` : summaryText(summary)}\n`);
     return summary.isGood ? exitCodes.done : exitCodes.failed;
   } finally {
     telling.end();
@@ -153,6 +153,8 @@ function linesOf(finding: VerifyFinding): readonly string[] {
     }
     case "unreadable":
       return [`unreadable  ${finding.digest}: ${finding.reason}`];
+    case "unread":
+      return [`unread      ${finding.path}: it cannot be read (${finding.code}), and what lies there was not looked at`];
     case "owners": {
       const { digest, repositories } = finding;
       return [`${verdictOf(finding)} ${digest} of ${repositories.length === 0 ? "nobody" : repositories.join(", ")}${problemOf(finding)}`];
@@ -179,10 +181,11 @@ function problemOf({ problem }: { readonly problem?: string | undefined }): stri
   return problem === undefined ? "" : `: ${problem}`;
 }
 
-function summaryText({ images, blobs, bytes, incomplete, damaged, unreadable, repaired, durationMs }: VerifySummary): string {
+function summaryText({ images, blobs, bytes, incomplete, damaged, unreadable, unread, repaired, durationMs }: VerifySummary): string {
   const found = [
     ...(damaged > 0 ? [`${damaged} damaged`] : []),
     ...(unreadable > 0 ? [`${unreadable} unreadable`] : []),
+    ...(unread > 0 ? [`${countText(unread, "path")} that cannot be read`] : []),
     ...(incomplete > 0 ? [`${countText(incomplete, "image")} incomplete`] : []),
     ...(repaired > 0 ? [`${repaired} repaired`] : []),
   ];

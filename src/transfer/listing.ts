@@ -2,7 +2,7 @@
  * listHeld: the images that are held, for people and their scripts. In the order of names they come as they are found; any other order,
  * and what an image shares with others, takes a look at all of them first.
  */
-import type { HeldImage, HeldImages, ImageContents } from "../cache/held-images.ts";
+import type { HeldImage, HeldImages, ImageContents, WalkOptions } from "../cache/held-images.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RegistryHost } from "../oci/repository.ts";
 import { summarize, type ImageSummary } from "./image-summary.ts";
@@ -20,6 +20,8 @@ export interface ListingOptions {
   readonly tellsOwn?: boolean | undefined;
   /** How many images were looked at so far, before the first comes. */
   readonly onProgress?: ((looked: number) => void) | undefined;
+  /** Told of what cannot be read, once of each path and walk: what lies there is not listed. */
+  readonly onUnread?: WalkOptions["onUnread"];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -28,9 +30,9 @@ const aheadMax = 16;
 
 /** Gives each image once, whatever tags it has. Rejects with the signal's reason. */
 export async function* listHeld(options: ListingOptions): AsyncGenerator<ImageSummary> {
-  const { images, pattern, registry, isComplete, sort = "name", tellsOwn = false, signal } = options;
+  const { images, pattern, registry, isComplete, sort = "name", tellsOwn = false, onUnread, signal } = options;
   const isShared = tellsOwn ? await countParts(options) : undefined;
-  const walk = images.walk({ pattern, registry, signal });
+  const walk = images.walk({ pattern, registry, onUnread, signal });
   for await (const { image, contents } of withContents(sort === "name" ? walk : await sorted(walk, sort, options), options)) {
     const summary = summarize(image, contents, isShared);
     if (isComplete === undefined || summary.isComplete === isComplete) yield summary;

@@ -27,15 +27,15 @@ export interface StoreReceipt {
 
 const holdReason = "a receipt says that it is held";
 
-/** Throws the signal's reason, and the system's error where a pin cannot be written. */
+/** Throws the signal's reason, and the system's error where a pin cannot be written, or something cannot be read: what is held is said whole, or not at all. */
 export async function takeReceipt({ images, pins, clock, holdMs, digestsOnly, signal }: StoreReceiptOptions): Promise<StoreReceipt> {
   const untilMs = holdMs === undefined ? undefined : clock.now() + holdMs;
   const digests = new Set<Digest>();
   const named: { name: string; digest: Digest }[] = [];
-  for await (const image of images.walk({ signal })) {
+  for await (const image of images.walk({ isStrict: true, signal })) {
     // Pinned before it is looked at: what is listed does not go meanwhile.
     if (untilMs !== undefined) await hold(pins, image.repository, image.digest, untilMs);
-    const { manifests, blobs } = await images.contents(image);
+    const { manifests, blobs } = await images.contents(image, { isStrict: true, signal });
     for (const { digest, isHeld } of [...manifests, ...blobs]) if (isHeld) digests.add(digest);
     // A list of referrers is no image of its own.
     const tags = image.tags.filter(({ tag }) => !isReferrersTag(tag));

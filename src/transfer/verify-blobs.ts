@@ -2,6 +2,7 @@
 import { FileHasher } from "../cache/file-hasher.ts";
 import { isStorageFailure } from "../cache/atomic-write.ts";
 import { Quarantine } from "../cache/quarantine.ts";
+import type { UnreadPath } from "../cache/store-reader.ts";
 import type { Store } from "../cache/store.ts";
 import { walkStoredBlobs } from "../cache/stored-blobs.ts";
 import type { Clock } from "../oci/clock.ts";
@@ -36,6 +37,8 @@ export interface VerifyBlobsOptions {
   readonly signal: AbortSignal;
   /** A blob is right, or was not there any more. */
   readonly onChecked: (sizeBytes: number) => void;
+  /** A folder that cannot be read: its blobs were not looked at. */
+  readonly onUnread: (unread: UnreadPath) => void;
   readonly onFinding: (finding: DamagedBlob | UnreadableBlob) => void;
 }
 
@@ -47,7 +50,7 @@ export async function verifyBlobs(options: VerifyBlobsOptions): Promise<void> {
   const { store, jobs } = options;
   const pace = new Pace(options);
   const quarantine = new Quarantine({ layout: store.layout, clock: options.clock });
-  const digests = walkStoredBlobs(store);
+  const digests = walkStoredBlobs(store, options);
   const runners = Array.from({ length: jobs }, async () => {
     await using hasher = new FileHasher(options);
     for await (const digest of digests) await verifyBlob(digest, { ...options, hasher, pace, quarantine });

@@ -2,6 +2,7 @@
 import type { CachingRegistry } from "../cache/caching-registry.ts";
 import type { Store } from "../cache/store.ts";
 import type { StoredHoldings } from "../cache/stored-holdings.ts";
+import type { UnreadPath } from "../cache/store-reader.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
@@ -12,6 +13,8 @@ import type { DamagedBlob, UnreadableBlob } from "./verify-blobs.ts";
 export type VerifyFinding =
   | DamagedBlob
   | UnreadableBlob
+  /** A folder or a record that the disk does not give: what it would name was not looked at. */
+  | ({ readonly kind: "unread" } & UnreadPath)
   /** Where a blob that was damaged, or cannot be read, belongs, and what became of it. */
   | ({ readonly kind: "owners"; readonly digest: Digest; readonly repositories: readonly string[] } & Repaired)
   | ({ readonly kind: "incomplete" } & Omit<ImageGap, "repository"> & Repaired);
@@ -35,6 +38,8 @@ export interface VerifySummary extends VerifyProgress {
   /** Blobs with wrong bytes, and those that cannot be read. */
   readonly damaged: number;
   readonly unreadable: number;
+  /** Folders and records that cannot be read. */
+  readonly unread: number;
   /** Of these three, how many are right now. */
   readonly repaired: number;
   /** Nothing damaged is left, and no gap that nobody will fill: where registries can be asked, the next pull fills it. */
@@ -65,6 +70,7 @@ export class VerifyRun {
   #incomplete = 0;
   #damaged = 0;
   #unreadable = 0;
+  readonly #unread = new Set<string>();
   #repaired = 0;
   #repairedGaps = 0;
 
@@ -85,6 +91,13 @@ export class VerifyRun {
     else this.#unreadable += 1;
     this.countBlob(finding.kind === "damaged" ? finding.sizeBytes : 0);
     this.#options.onFinding(finding);
+  }
+
+  /** Told once, however often it is met. */
+  tellUnread({ path, code }: UnreadPath): void {
+    if (this.#unread.has(path)) return;
+    this.#unread.add(path);
+    this.#options.onFinding({ kind: "unread", path, code });
   }
 
   tellImage(gaps: readonly (ImageGap & Repaired)[]): void {
@@ -135,8 +148,9 @@ export class VerifyRun {
       incomplete: this.#incomplete,
       damaged: this.#damaged,
       unreadable: this.#unreadable,
+      unread: this.#unread.size,
       repaired: this.#repaired + this.#repairedGaps,
-      isGood: this.#damaged + this.#unreadable === this.#repaired && (isWhole || !gapsCount),
+      isGood: this.#unread.size === 0 && this.#damaged + this.#unreadable === this.#repaired && (isWhole || !gapsCount),
       durationMs: this.#options.clock.elapsed() - this.#startedMs,
     };
   }

@@ -3,6 +3,7 @@
  * whether the images of a list would start with no network. Nobody is asked for anything unless it shall be repaired.
  */
 import { HeldImages, type HeldImage } from "../cache/held-images.ts";
+import { folders } from "../cache/layout.ts";
 import { StoredHoldings } from "../cache/stored-holdings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
@@ -44,15 +45,21 @@ export async function verifyStore(options: VerifyStoreOptions): Promise<VerifySu
   const { store, clock, platforms, isAirGapped, signal } = options;
   const images = new HeldImages({ store, clock });
   const wanted = { store, platforms, isStrict: isAirGapped };
+  // What of these cannot be read is found when they are hashed.
+  const blobs = `${store.layout.root}/${folders.blobs}/`;
   const lookAgain = async (image: HeldImage): Promise<readonly ImageGap[]> =>
     findHeldGaps({ image, contents: await images.contents(image, { signal }) }, wanted);
-  for await (const looked of withContents(images.walk({ signal }), { images, signal })) {
+  for await (const looked of withContents(images.walk({ signal, onUnread: (unread) => unread.path.startsWith(blobs) || run.tellUnread(unread) }), {
+    images,
+    signal,
+  })) {
     const gaps = await findHeldGaps(looked, wanted);
     run.tellImage(await run.repairGaps(gaps, () => lookAgain(looked.image)));
   }
   const spoilt: Digest[] = [];
   await verifyBlobs({
     ...options,
+    onUnread: (unread) => run.tellUnread(unread),
     onChecked: (sizeBytes) => run.countBlob(sizeBytes),
     onFinding(finding) {
       run.tellBlob(finding);

@@ -16,7 +16,7 @@ export interface WantedOptions {
 /** Of an image with several tags, those that match. Throws the signal's reason, and the disk's errors. */
 export async function findWanted({ images, matches, usedAfterMs, signal }: WantedOptions): Promise<readonly WantedImage[]> {
   const wanted: WantedImage[] = [];
-  for await (const { repository, digest, usedAtMs, tags } of images.walk({ pattern: matches, signal })) {
+  for await (const { repository, digest, usedAtMs, tags } of images.walk({ pattern: matches, isStrict: true, signal })) {
     if (usedAtMs < usedAfterMs) continue;
     const names = tags.map(({ tag }) => tag);
     // A list of referrers goes with what they refer to.

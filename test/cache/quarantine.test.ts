@@ -16,7 +16,7 @@ async function damaged(store: TestStore): Promise<{ readonly path: string; reado
 }
 
 async function stored(store: TestStore): Promise<readonly string[]> {
-  return await Array.fromAsync(walkStoredBlobs(store));
+  return await Array.fromAsync(walkStoredBlobs(store, { onUnread: ({ path }) => expect.unreachable(path) }));
 }
 
 test("what is put aside has left its name, and lies in the quarantine under its digest", async () => {
