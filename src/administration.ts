@@ -79,9 +79,11 @@ export class Administration implements AdminActions {
     const rules = this.#rulesOf(query);
     const images: AdminPruned[] = [];
     let freedBytes = 0;
+    let stayingCount = 0;
     try {
-      for await (const event of pruneImages({ store, images: this.#images, clock, rules, dryRun, signal, restFactor })) {
+      for await (const event of pruneImages({ store, images: this.#images, clock, rules, dryRun, signal, restFactor, tellsStaying: true })) {
         if (event.kind === "done") freedBytes = event.freedBytes;
+        else if (event.kind === "stays") stayingCount += 1;
         else images.push(...prunedOf(event));
       }
     } catch (error) {
@@ -89,7 +91,7 @@ export class Administration implements AdminActions {
       throw error;
     }
     log.info({ images: images.length, bytes: freedBytes, dryRun }, dryRun ? "images would be pruned" : "images pruned");
-    return { dryRun, images, sizeBytes: freedBytes };
+    return { dryRun, images, sizeBytes: freedBytes, stayingCount };
   }
 
   stop(): void {

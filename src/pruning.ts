@@ -44,7 +44,7 @@ export function pruneStore(
     return prune({ ...common, rules: compilePruneRules(config.prune, { keep, nowMs: clock.now() }), limits });
   }
   const { matches, heldBeforeMs } = asked;
-  return prune({ ...common, rules: { keep, ...(matches ? { matches } : {}), ...(heldBeforeMs === undefined ? {} : { heldBeforeMs }) } });
+  return prune({ ...common, tellsStaying: true, rules: { keep, ...(matches ? { matches } : {}), ...(heldBeforeMs === undefined ? {} : { heldBeforeMs }) } });
 }
 
 export interface PruningOptions {
@@ -106,6 +106,7 @@ export class Pruning {
     const { dryRun } = config.prune;
     try {
       for await (const event of pruneStore({ config, names, store, clock }, { dryRun, signal, restFactor })) {
+        if (event.kind === "stays") continue;
         if (event.kind === "done") {
           const { images, blobs, freedBytes } = event;
           log.info({ images, files: blobs, bytes: freedBytes, dryRun }, dryRun ? "images would be pruned" : "images pruned");

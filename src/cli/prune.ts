@@ -1,5 +1,6 @@
 /** `ociregistry prune`: removes images, beside whoever serves; with --dry-run says which, why, and what that would free. */
-import type { PruneDone, PrunedImage } from "../cache/eviction/prune.ts";
+import type { PruneDone, PrunedImage, PruneEvent } from "../cache/eviction/prune.ts";
+import type { StayingImage } from "../cache/eviction/staying.ts";
 import { openCommandParts } from "../command-parts.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/config.ts";
@@ -36,11 +37,13 @@ export async function prune(options: PruneCommandOptions): Promise<number> {
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
   const live = new LiveLines(io);
+  let staying = 0;
   live.set(live, "looking through what is held");
   try {
     for await (const event of pruneStore(parts, { asked, dryRun, signal: stopping.signal })) {
       live.end();
-      io.writeOut(json ? `${JSON.stringify(jsonOf(event))}\n` : event.kind === "image" ? lineOf(event, dryRun) : sumOf(event));
+      if (event.kind === "stays") staying += 1;
+      io.writeOut(json ? `${JSON.stringify(jsonOf(event, staying))}\n` : textOf(event, { dryRun, staying, isAsked: asked !== undefined }));
     }
   } finally {
     live.end();
@@ -62,6 +65,18 @@ function askedOf({ pattern, date, timezone }: PruneCommandOptions, { prune: { en
   return { matches: pattern === undefined ? undefined : compileGoPatterns(pattern), heldBeforeMs };
 }
 
+function textOf(event: PruneEvent, { dryRun, staying, isAsked }: { readonly dryRun: boolean; readonly staying: number; readonly isAsked: boolean }): string {
+  if (event.kind === "image") return lineOf(event, dryRun);
+  if (event.kind === "stays") return `stays ${namesOf(event).join(" ")}: ${event.why}\n`;
+  return `${sumOf(event)}${isAsked ? whyNot(event.images, staying) : ""}\n`;
+}
+
+/** A pattern that matches nothing looks like one whose images are all pinned. */
+function whyNot(images: number, staying: number): string {
+  if (staying > 0) return `; ${countText(staying, "image")} ${staying === 1 ? "matches and stays" : "match and stay"}`;
+  return images === 0 ? "; nothing matches" : "";
+}
+
 function lineOf(image: PrunedImage, dryRun: boolean): string {
   const what = image.isWhole ? sizeText(image.sizeBytes) : "only its name: the image has others";
   return `${dryRun ? "would prune" : "pruned"} ${namesOf(image).join(" ")} (${what}): ${image.why}\n`;
@@ -69,16 +84,17 @@ function lineOf(image: PrunedImage, dryRun: boolean): string {
 
 function sumOf({ dryRun, images, blobs, freedBytes }: PruneDone): string {
   const [prunes, frees] = dryRun ? ["would be pruned", "would be freed"] : ["pruned", "freed"];
-  return `${countText(images, "image")} ${prunes}, ${countText(blobs, "file")} of ${sizeText(freedBytes)} ${frees}\n`;
+  return `${countText(images, "image")} ${prunes}, ${countText(blobs, "file")} of ${sizeText(freedBytes)} ${frees}`;
 }
 
-function jsonOf(event: PrunedImage | PruneDone): Readonly<Record<string, unknown>> {
-  if (event.kind === "done") return { images: event.images, files: event.blobs, freedBytes: event.freedBytes, dryRun: event.dryRun };
+function jsonOf(event: PruneEvent, staying: number): Readonly<Record<string, unknown>> {
+  if (event.kind === "done") return { images: event.images, files: event.blobs, freedBytes: event.freedBytes, dryRun: event.dryRun, staying };
+  if (event.kind === "stays") return { names: namesOf(event), digest: event.digest, stays: true, reason: event.why };
   const { digest, isWhole, why, sizeBytes } = event;
   return { names: namesOf(event), digest, whole: isWhole, reason: why, size: sizeBytes };
 }
 
-function namesOf({ repository, tags, digest }: PrunedImage): readonly string[] {
+function namesOf({ repository, tags, digest }: PrunedImage | StayingImage): readonly string[] {
   const name = repositoryName(repository);
   return tags.length === 0 ? [`${name}@${digest}`] : tags.map((tag) => `${name}:${tag}`);
 }

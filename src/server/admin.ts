@@ -54,6 +54,8 @@ export interface AdminPruneResult {
   readonly dryRun: boolean;
   readonly images: readonly AdminPruned[];
   readonly sizeBytes: number;
+  /** Images that were meant, and are pinned or kept. */
+  readonly stayingCount: number;
 }
 
 export interface AdminListQuery {
@@ -138,7 +140,7 @@ async function answerBlobs(exchange: Exchange, actions: AdminActions): Promise<A
 
 async function answerPrune(exchange: Exchange, actions: AdminActions): Promise<Answer> {
   const query = new AdminQuery(exchange.target, ["type", "dur", "expr", "count", "dryRun"]);
-  const { dryRun, images, sizeBytes } = await actions.prune({
+  const { dryRun, images, sizeBytes, stayingCount } = await actions.prune({
     type: query.choice("type", ["accessed", "created", "pattern"]),
     duration: query.text("dur"),
     expression: query.text("expr"),
@@ -146,10 +148,16 @@ async function answerPrune(exchange: Exchange, actions: AdminActions): Promise<A
     dryRun: query.flag("dryRun"),
     signal: exchange.signal,
   });
-  const json = { dryRun, size: sizeBytes, images: images.map(({ name, digest, reason, sizeBytes: size }) => ({ name, digest, reason, size })) };
+  const json = {
+    dryRun,
+    size: sizeBytes,
+    staying: stayingCount,
+    images: images.map(({ name, digest, reason, sizeBytes: size }) => ({ name, digest, reason, size })),
+  };
   const verb = dryRun ? "would prune" : "pruned";
   const lines = images.map(({ name, digest, reason, sizeBytes: size }) => `${verb} ${name} ${digest} ${size} ${reason}`);
-  const text = [...lines, `${verb} ${images.length} ${images.length === 1 ? "image" : "images"}, ${sizeBytes} bytes`];
+  const staying = stayingCount === 0 ? "" : `; ${stayingCount} ${stayingCount === 1 ? "image matches and stays" : "images match and stay"}: pinned or kept`;
+  const text = [...lines, `${verb} ${images.length} ${images.length === 1 ? "image" : "images"}, ${sizeBytes} bytes${staying}`];
   return exchange.accepts("application/json") ? jsonAnswer(200, json) : textAnswer(200, `${text.join("\n")}\n`);
 }
 

@@ -2,7 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/oci/clock.ts";
-import { depositImage, heldNames, missingParts } from "../support/deposited-images.ts";
+import { parseReference } from "../../src/oci/reference.ts";
+import { depositImage, heldNames, missingParts, repositoryNamed } from "../support/deposited-images.ts";
 import { buildImage, buildIndex } from "../support/images.ts";
 import { openTestStore, type TestStore } from "../support/test-store.ts";
 import { runLine } from "./captured-io.ts";
@@ -90,6 +91,28 @@ test("with dryRun in pruneConfig nothing goes, whatever the flags ask for, but -
   expect(await heldNames(store, systemClock)).toEqual(["docker.io/calico/typha:v3.27.0"]);
 });
 
+test("what is pinned or kept is told, with the end and the reason; what matches nothing is told as such", async () => {
+  await using store = await deposited();
+  const file = `${store.layout.root}/config.yaml`;
+  await writeFile(file, "pruneConfig: { keep: [{ pattern: calico/* }] }\n");
+  await store.pins.put(repositoryNamed("docker.io/curlimages/curl"), parseReference("8"), { untilMs: Date.UTC(2099, 0, 2), reason: "the installer" });
+  const prune = (flags: string) => runLine(`prune --config-file ${file} --image-path ${store.layout.root} ${flags}`);
+  for (const [flags, sum] of [
+    ["--dry-run", "0 images would be pruned, 0 files of 0 bytes would be freed"],
+    ["", "0 images pruned, 0 files of 0 bytes freed"],
+  ]) {
+    expect((await prune(`--pattern curl,calico ${flags}`)).out.split("\n")).toEqual([
+      "stays docker.io/calico/typha:v3.27.0: pruneConfig.keep keeps it",
+      "stays docker.io/curlimages/curl:8: it is pinned until 2099-01-02T00:00:00Z (the installer)",
+      `${sum}; 2 images match and stay`,
+      "",
+    ]);
+    expect((await prune(`--pattern postgres ${flags}`)).out).toBe(`${sum}; nothing matches\n`);
+  }
+  expect((await prune("--json --dry-run --pattern curl")).out).toMatch(/"stays":true,"reason":"it is pinned until .*\n.*"staying":1\}\n$/);
+  expect(await heldNames(store, systemClock)).toHaveLength(2);
+});
+
 test("--json prints a line for each image, and the sums", async () => {
   await using store = await deposited();
   const { out } = await runLine(`prune --json --dry-run --image-path ${store.layout.root} --pattern curl`);
@@ -99,7 +122,7 @@ test("--json prints a line for each image, and the sums", async () => {
     .map((line): unknown => JSON.parse(line));
   expect(lines).toEqual([
     { names: ["docker.io/curlimages/curl:8"], digest: image.manifest.descriptor.digest, whole: true, reason: "its name matches", size: expect.any(Number) },
-    { images: 1, files: expect.any(Number), freedBytes: expect.any(Number), dryRun: true },
+    { images: 1, files: expect.any(Number), freedBytes: expect.any(Number), dryRun: true, staying: 0 },
   ]);
 });
 

@@ -245,13 +245,17 @@ describe("pruning", () => {
     actions.pruned = [{ name: "docker.io/library/alpine:3", digest, reason: "not used since 2026-01-02", sizeBytes: 12 }];
     const pruned = await ask("/cmd/prune?type=created&dur=10d&count=50", { method: "DELETE" });
     expect(await pruned.text()).toBe(`pruned docker.io/library/alpine:3 ${digest} 12 not used since 2026-01-02\npruned 1 image, 12 bytes\n`);
+    actions.stayingCount = 1;
     const tried = await ask("/cmd/prune?type=pattern&expr=foo,bar&count=-1&dryRun=true", { method: "DELETE", headers: { accept: "application/json" } });
     expect(await tried.json()).toEqual({
       dryRun: true,
       size: 12,
+      staying: 1,
       images: [{ name: "docker.io/library/alpine:3", digest, reason: "not used since 2026-01-02", size: 12 }],
     });
-    expect(actions.calls.map(([, query]) => query)).toEqual([
+    const text = await (await ask("/cmd/prune?type=pattern&expr=none&dryRun=false", { method: "DELETE" })).text();
+    expect(text).toMatch(/^pruned 1 image, 12 bytes; 1 image matches and stays: pinned or kept$/m);
+    expect(actions.calls.slice(0, 2).map(([, query]) => query)).toEqual([
       { type: "created", duration: "10d", expression: undefined, countMax: 50, dryRun: undefined },
       { type: "pattern", duration: undefined, expression: "foo,bar", countMax: undefined, dryRun: true },
     ]);

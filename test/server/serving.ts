@@ -77,6 +77,7 @@ export interface RecordedActions extends AdminActions {
   manifests: readonly AdminManifest[];
   blobs: readonly AdminBlob[];
   pruned: readonly AdminPruned[];
+  stayingCount: number;
 }
 
 /** Administrative actions that do nothing but remember. */
@@ -91,6 +92,7 @@ export function recordedActions(): RecordedActions {
     manifests: [],
     blobs: [],
     pruned: [],
+    stayingCount: 0,
     async listManifests(query) {
       record("listManifests", query);
       return actions.manifests;
@@ -101,7 +103,12 @@ export function recordedActions(): RecordedActions {
     },
     async prune(query) {
       record("prune", query);
-      return { dryRun: query.dryRun ?? false, images: actions.pruned, sizeBytes: actions.pruned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+      return {
+        dryRun: query.dryRun ?? false,
+        images: actions.pruned,
+        sizeBytes: actions.pruned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        stayingCount: actions.stayingCount,
+      };
     },
     stop: () => void calls.push(["stop"]),
   };
