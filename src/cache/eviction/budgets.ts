@@ -27,6 +27,8 @@ export interface BudgetsOptions {
 
 /** Of the way from the low mark to the limit: from there on evicting begins. */
 const beginAt = 0.5;
+/** Of the limit, or of what the disk can hold: what has been promised and has not come is never given more, at the cost of what is held. */
+const promisedShareMax = 0.5;
 
 export class Budgets {
   readonly #options: BudgetsOptions;
@@ -70,15 +72,28 @@ export class Budgets {
     if (known !== undefined) this.#hostBytes.set(host, known + bytes);
   }
 
-  /** Whether a fill has room now, may have it later, or never. */
-  async judge({ host, sizeBytes = 0 }: Pick<WantedRoom, "host" | "sizeBytes">, limits: SizeLimits | undefined): Promise<"fits" | "later" | "never"> {
+  /** Whether a fill has room now, may have it when something has gone for its sake, or never. */
+  async judge(wanted: WantedRoom, limits: SizeLimits | undefined): Promise<"fits" | "later" | "never"> {
+    const { host, sizeBytes = 0 } = wanted;
     const freeBytes = await this.freeBytes();
-    if (freeBytes < sizeBytes) return limits === undefined ? "never" : "later";
-    if (limits === undefined || !this.#options.census().isSized) return "fits";
+    if (limits === undefined) return freeBytes < sizeBytes ? "never" : "fits";
     const { totalBytes = Infinity } = limits;
     const hostBytes = limits.byHost.get(host) ?? Infinity;
     if (sizeBytes > Math.min(totalBytes, hostBytes)) return "never";
-    return this.takenBytes + sizeBytes <= totalBytes && this.takenBy(host) + sizeBytes <= hostBytes ? "fits" : "later";
+    const { isSized } = this.#options.census();
+    if (!isSized) return freeBytes < sizeBytes ? "later" : "fits";
+    const isWithinAll = freeBytes >= sizeBytes && this.takenBytes + sizeBytes <= totalBytes;
+    if (!isWithinAll && this.#isTooMuch(wanted, { freeBytes, totalBytes })) return "never";
+    return isWithinAll && this.takenBy(host) + sizeBytes <= hostBytes ? "fits" : "later";
+  }
+
+  /** A size is only what an upstream says: together with what else was promised and has not come, it displaces so much and no more. */
+  #isTooMuch(wanted: WantedRoom, { freeBytes, totalBytes }: { readonly freeBytes: number; readonly totalBytes: number }): boolean {
+    const { census, claims } = this.#options;
+    const pendingBytes = claims.pendingBytes();
+    const promisedBytes = pendingBytes + claims.waitingBytes({ except: wanted }) + (wanted.sizeBytes ?? 0);
+    const reachBytes = Math.min(totalBytes, census().takenBytes + freeBytes + pendingBytes);
+    return promisedBytes > reachBytes * promisedShareMax;
   }
 
   /** What the disk has left for fills that have not been given room yet; Infinity where it does not say. */

@@ -1,4 +1,4 @@
-/** Claims: the room that running fills have been given, from before their first byte until they are over. */
+/** Claims: the room that running fills have been given, from before their first byte until they are over, and what others wait for. */
 import type { Digest } from "../../oci/digest.ts";
 import type { RegistryHost } from "../../oci/repository.ts";
 import type { WantedRoom } from "../fill-room.ts";
@@ -6,12 +6,26 @@ import { blockBytes } from "./record-bytes.ts";
 
 export class Claims {
   readonly #claims = new Set<WantedRoom>();
+  readonly #waiting = new Set<WantedRoom>();
 
   /** Room is given; call the result when the fill is over. */
   add(wanted: WantedRoom): () => void {
     const claim = { ...wanted };
     this.#claims.add(claim);
     return () => this.#claims.delete(claim);
+  }
+
+  /** Something may go for its sake; call the result when that is over. */
+  wait(wanted: WantedRoom): () => void {
+    this.#waiting.add(wanted);
+    return () => this.#waiting.delete(wanted);
+  }
+
+  /** What is waited for, by all or for one registry, without `except`. */
+  waitingBytes({ host, except }: { readonly host?: RegistryHost; readonly except?: WantedRoom } = {}): number {
+    let sum = 0;
+    for (const wanted of this.#waiting) if (wanted !== except && (host === undefined || wanted.host === host)) sum += takes(wanted);
+    return sum;
   }
 
   /** What all of them will take, or those of one registry. */

@@ -75,7 +75,6 @@ export class Evictor implements FillRoom {
   readonly #budgets: Budgets;
   #settings: EvictorSettings;
   #evicting: Promise<void> | undefined;
-  #wantedBytes = 0;
   #passes = 0;
   #fruitlessAtMs = -Infinity;
   readonly #evictions = new Map<RegistryHost | undefined, Eviction>();
@@ -107,13 +106,14 @@ export class Evictor implements FillRoom {
   async claim(wanted: WantedRoom): Promise<(() => void) | undefined> {
     const { clock } = this.#options;
     const untilMs = clock.elapsed() + waitMs;
-    this.#wantedBytes += wanted.sizeBytes ?? 0;
+    let stopWaiting: (() => void) | undefined;
     try {
       for (;;) {
         const passes = this.#passes;
         const verdict = await this.#budgets.judge(wanted, this.#settings.limits);
         if (verdict === "fits") return this.#give(wanted);
         if (verdict === "never" || this.#lifetime.signal.aborted) return this.#refuse(wanted);
+        if (this.#keeper.census.isComplete) stopWaiting ??= this.#claims.wait(wanted);
         if (!this.#evict() && !this.#keeper.isTaking) return this.#refuse(wanted);
         const leftMs = untilMs - clock.elapsed();
         if (leftMs <= 0) return this.#refuse(wanted);
@@ -123,7 +123,7 @@ export class Evictor implements FillRoom {
           return this.#refuse(wanted);
       }
     } finally {
-      this.#wantedBytes -= wanted.sizeBytes ?? 0;
+      stopWaiting?.();
     }
   }
 
@@ -250,8 +250,9 @@ export class Evictor implements FillRoom {
       const chosen = needBytes > 0 ? chooseBySize(stock, { needBytes, host, keep, nowMs }) : [];
       if (chosen.length > 0) return chosen;
     }
-    const overBytes = limits.totalBytes === undefined ? 0 : this.#budgets.takenBytes + this.#wantedBytes - lowBytes(limits, limits.totalBytes);
-    const missingBytes = this.#wantedBytes - (await this.#budgets.freeBytes());
+    const waitingBytes = this.#claims.waitingBytes();
+    const overBytes = limits.totalBytes === undefined ? 0 : this.#budgets.takenBytes + waitingBytes - lowBytes(limits, limits.totalBytes);
+    const missingBytes = waitingBytes - (await this.#budgets.freeBytes());
     const needBytes = Math.max(overBytes, missingBytes);
     return needBytes > 0 ? chooseBySize(stock, { needBytes, keep, nowMs }) : [];
   }
