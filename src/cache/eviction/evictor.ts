@@ -246,7 +246,7 @@ export class Evictor implements FillRoom {
     const nowMs = this.#options.clock.now();
     const stock = this.#stock();
     for (const [host, limitBytes] of limits.byHost) {
-      const needBytes = this.#budgets.takenBy(host) - lowBytes(limits, limitBytes);
+      const needBytes = this.#budgets.takenBy(host) + this.#claims.waitingBytes({ host }) - lowBytes(limits, limitBytes);
       const chosen = needBytes > 0 ? chooseBySize(stock, { needBytes, host, keep, nowMs }) : [];
       if (chosen.length > 0) return chosen;
     }

@@ -81,3 +81,13 @@ describe("a size that an upstream says", () => {
     expect((await one.held()).length).toBeGreaterThanOrEqual(names.length / 2 - 1);
   });
 });
+
+test("a large blob has its place within its registry's limit, when the registry's other images can go", async () => {
+  await using one = await arrange((takenBytes) => ({ byHost: new Map([[host, takenBytes]]) }));
+  const room = await one.claim(Math.floor(0.6 * one.takenBytes));
+  expect(room).toBeDefined();
+  room?.();
+  const left = await one.held();
+  expect(left.length).toBeLessThan(names.length);
+  expect(left.length).toBeGreaterThan(0);
+});
