@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { startCanary } from "../support/canary.ts";
 import { writeCredentialProgram } from "../support/credential-programs.ts";
 import { profileOf } from "../upstream/aws-asking.ts";
+import { dialledIn, traceDialling } from "../support/dialling.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { buildArtifact } from "../support/images.ts";
 import { fillsRunning, startOurServer, type OurServerOptions } from "../support/our-server.ts";
@@ -120,7 +121,7 @@ test.runIf(canTrace)(
           pruneConfig: { enabled: true, duration: "1h", schedule: every, maxSize: "1GiB" },
           verifyConfig: { schedule: every, repair: true },
         },
-        through: ["strace", "-D", "-f", "-qq", "-s", "256", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", trace],
+        through: ["strace", ...traceDialling(trace, { isParent: true })],
       });
       const get = (path: string): Promise<Response> => fetch(`${server.url}${path}`);
       for (const path of paths) expect((await get(`/v2/registry.test/team/app/${path}`)).status, path).toBe(200);
@@ -134,17 +135,13 @@ test.runIf(canTrace)(
       expect(await (await get("/cmd/manifest/list")).text()).toContain("registry.test/team/app:1");
       await server.process.waitForOutput(/"msg":"images pruned"/);
       await server.process.waitForOutput(/"msg":"store verified"/);
-      const traced = ["-f", "-qq", "-s", "256", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", `${trace}.verify`];
       const verify = ["verify", "--config-file", server.configFile, "--images", list, "--repair"];
-      const { code, stdout } = await runProcess("strace", [...traced, process.execPath, ourMain, ...verify]);
+      const { code, stdout } = await runProcess("strace", [...traceDialling(`${trace}.verify`), process.execPath, ourMain, ...verify]);
       expect([code, stdout]).toEqual([1, expect.stringContaining("team/app:2")]);
       await server.process.kill("SIGTERM");
     }
     for (const file of [trace, `${trace}.verify`]) {
-      const dialled = (await readFile(file, "utf8"))
-        .split("\n")
-        .filter((line) => line.includes("sa_family=") && !line.includes(`${folder.path}/store/state/admin-`));
-      expect(dialled).toEqual([]);
+      expect(dialledIn(await readFile(file, "utf8"), { ownPath: `${folder.path}/store/state/admin-` })).toEqual([]);
     }
   },
   120_000,
