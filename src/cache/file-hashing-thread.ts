@@ -18,7 +18,7 @@ export type HashingReport =
 
 /** Read in one step. */
 const stepBytes = 1024 * 1024;
-/** Added to the nice value that the process has. */
+/** A tenth of the processor where somebody else wants all of it. */
 const niceness = 10;
 const nicenessMax = 19;
 
@@ -67,7 +67,8 @@ function close(): void {
 
 function stepBack(): void {
   try {
-    setPriority(Math.min(getPriority() + niceness, nicenessMax));
+    // Behind our owner, but no further back if it has stepped back itself: at 19 the start alone takes ten seconds on a machine that is busy.
+    setPriority(Math.min(Math.max(niceness, getPriority() + 1), nicenessMax));
   } catch {
     // A sandbox may forbid it: files are hashed all the same.
   }

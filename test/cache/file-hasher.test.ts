@@ -1,7 +1,10 @@
 /** Files are hashed in a thread, as fast as their owner says, and whatever is wrong with one says so in its own words. */
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { symlink, writeFile } from "node:fs/promises";
 import { stat } from "node:fs/promises";
+import { getPriority } from "node:os";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { FileHasher } from "../../src/cache/file-hasher.ts";
 import { systemClock } from "../../src/oci/clock.ts";
@@ -88,3 +91,33 @@ test("the event loop is free while a large file is hashed", async () => {
   // Hashed here it would be one turn for each of the 64 steps.
   expect(turns).toBeGreaterThan(1_000);
 });
+
+/** A process of its own steps back to `niceness` and hashes a file: what its hashing thread's niceness is then. */
+async function nicenessOfThread(niceness: number): Promise<number> {
+  const source = new URL("../../src/", import.meta.url).href;
+  const script = `
+    import { readFileSync, readdirSync } from "node:fs";
+    import { setPriority } from "node:os";
+    import { FileHasher } from "${source}cache/file-hasher.ts";
+    import { systemClock } from "${source}oci/clock.ts";
+    if (${niceness} > 0) setPriority(${niceness});
+    const hasher = new FileHasher({ clock: systemClock });
+    const signal = new AbortController().signal;
+    await hasher.hash(process.execPath, "sha256:${"0".repeat(64)}", { signal, spend() {
+      for (const thread of readdirSync("/proc/self/task")) {
+        const stat = readFileSync("/proc/self/task/" + thread + "/stat", "utf8");
+        if (stat.includes("(hashing)")) process.stdout.write(stat.split(") ")[1].split(" ")[16]);
+      }
+      process.exit(0);
+    } });
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { timeout: 60_000 });
+  return Number(stdout);
+}
+
+test.runIf(process.platform === "linux" && getPriority() === 0)(
+  "the thread steps back, once: behind one that stepped back before it starves no more",
+  async () => {
+    expect([await nicenessOfThread(0), await nicenessOfThread(10), await nicenessOfThread(19)]).toEqual([10, 11, 19]);
+  },
+);
