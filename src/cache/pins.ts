@@ -87,11 +87,16 @@ export class Pins {
 
   /** Whether just this reference is pinned now: one look. What an image's pins are, `HeldImages` says. */
   async isPinned(repository: Repository, reference: Reference): Promise<boolean> {
+    return (await this.find(repository, reference)) !== undefined;
+  }
+
+  /** The pin of just this reference, if it has not ended. */
+  async find(repository: Repository, reference: Reference): Promise<Pin | undefined> {
     const { layout, reads, clock } = this.#options;
     const path = layout.pin(repository, reference);
     const bytes = (await reads.attempt(path, () => isThere(path))) === true ? await reads.attempt(path, () => readFile(path)) : undefined;
-    const untilMs = bytes && parsePin(reference, bytes).untilMs;
-    return bytes !== undefined && (untilMs === undefined || untilMs > clock.now());
+    const pin = bytes && parsePin(reference, bytes);
+    return pin && (pin.untilMs ?? Infinity) > clock.now() ? pin : undefined;
   }
 }
 

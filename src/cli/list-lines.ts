@@ -44,7 +44,7 @@ export function treeOf(summary: ImageSummary, { isShort, nowMs }: { readonly isS
     `${sizeText(sizeBytes)} (${sizeText(ownBytes)} its own)`,
     wasPulled(image) ? `pulled ${ageText(nowMs - image.usedAtMs)}` : "never pulled",
     `here since ${timeOf(image.heldSinceMs)}`,
-    ...(image.pinned ? [pinText(image.pinned)] : []),
+    ...(image.pinned ? [`${pinText(image.pinned)}${image.pinned.reason === undefined ? "" : ` (${image.pinned.reason.replaceAll(/\s+/g, " ")})`}`] : []),
     ...(isComplete ? [] : [missingCount === 0 ? "nothing to run is held" : `incomplete: lacks ${missingCount}`]),
   ];
   return [names.join(", "), `  ${facts.join(", ")}`, ...branches(image.digest, manifests, "  ", isShort), ""].join("\n");

@@ -29,11 +29,12 @@ export async function pin(options: PinCommandOptions): Promise<number> {
   if (references.length === 0 && imageFile === undefined) throw misuse(`${does} wants to know what: ${does} IMAGE, or --image-file FILES`);
   const lastsMs = options.for === undefined ? undefined : findDurationMs(options.for);
   if (options.for !== undefined && lastsMs === undefined) throw misuse(`--for: "${options.for}" is not a duration, as 30d or 12h is`);
+  if (lastsMs === 0) throw misuse(`--for: a pin of no time keeps nothing; \`ociregistry unpin\` ends one`);
   const { config } = await loadConfig({ environment: io.environment, flags });
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
   const { targets, hasProblems } = await readTargets(options, parts, stopping.signal);
-  const untilMs = lastsMs === undefined || lastsMs === Infinity ? undefined : parts.clock.now() + lastsMs;
+  const untilMs = lastsMs === undefined ? undefined : parts.clock.now() + lastsMs;
   const verdicts = does === "pin" ? pinImages(parts.store, targets, { untilMs, reason }) : unpinImages(parts.store, targets);
   let isGood = !hasProblems;
   for await (const verdict of verdicts) {
@@ -58,11 +59,13 @@ async function readTargets(
 }
 
 function tell(told: PinVerdict, { io, json }: { readonly io: CommandIo; readonly json: boolean }): void {
-  const { name, verdict, isHeld, reason } = told;
-  if (json) return io.writeOut(`${JSON.stringify({ name, verdict, held: isHeld, reason })}\n`);
+  const { name, verdict, isHeld, reason, untilMs, left = [] } = told;
+  const until = untilMs === undefined ? undefined : `${new Date(untilMs).toISOString().slice(0, 19)}Z`;
+  if (json) return io.writeOut(`${JSON.stringify({ name, verdict, held: isHeld, reason, until, left: left.length > 0 ? left : undefined })}\n`);
   if (verdict === "refused") return io.writeError(`ociregistry: ${name}: ${reason ?? "refused"}\n`);
   const more = verdict === "absent" ? ": was not pinned" : isHeld === false ? ": not held yet" : "";
-  io.writeOut(`${verdict === "absent" ? "unpinned" : verdict} ${name}${more}\n`);
+  const stays = left.length > 0 ? `: the image stays pinned as ${left.join(", ")}` : "";
+  io.writeOut(`${verdict === "absent" ? "unpinned" : verdict} ${name}${until === undefined ? "" : ` until ${until}`}${more}${stays}\n`);
 }
 
 function misuse(problem: string): ConfigError {

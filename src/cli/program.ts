@@ -136,7 +136,10 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
       return runPin({ flags: flagsOf(command), io, does, references: command.args, ...command.opts<PinFlags>() });
     });
     pin.argument("[images...]", "by name: a tag, or a digest").option("--image-file <FILES>", "lists of images: files, folders, quoted globs; - is stdin");
-    if (does === "pin") pin.option("--for <DURATION>", "so long, such as 30d; else until it is unpinned").option("--reason <TEXT>", "why: list says it");
+    if (does === "pin")
+      pin
+        .option("--for <DURATION>", "so long, such as 30d, or as it is pinned already; else until it is unpinned")
+        .option("--reason <TEXT>", "why: list --tree and --json say it");
     pin.option("--json", "print JSON, a line for each image");
   }
 

@@ -24,7 +24,7 @@ export interface ReceiptCommandOptions {
 /** Throws `ConfigError`, and the disk's errors. */
 export async function receipt({ flags, io, output, hold, digestsOnly = false }: ReceiptCommandOptions): Promise<number> {
   const holdMs = hold === undefined ? undefined : findDurationMs(hold);
-  if (hold !== undefined && (holdMs === undefined || holdMs === Infinity)) {
+  if (hold !== undefined && (holdMs === undefined || holdMs === 0 || holdMs === Infinity)) {
     throw new ConfigError([`--hold: "${hold}" is not a duration, as 30d is; \`ociregistry pin\` keeps for good`], { isMisuse: true });
   }
   const { config } = await loadConfig({ environment: io.environment, flags });

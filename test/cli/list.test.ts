@@ -207,7 +207,13 @@ describe("pin and unpin", () => {
   test("say what became of each image, held or not, and list shows it", async () => {
     await using all = await arrange();
     const pinned = await runLine(`pin --image-path ${all.root} --for 30d --reason why ${all.app}:1 alpine:3`);
-    expect(pinned).toEqual({ code: 0, out: `pinned ${all.app}:1\npinned docker.io/library/alpine:3: not held yet\n`, errors: "" });
+    const until = /until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g;
+    expect({ ...pinned, out: pinned.out.replaceAll(until, "until T") }).toEqual({
+      code: 0,
+      out: `pinned ${all.app}:1 until T\npinned docker.io/library/alpine:3 until T: not held yet\n`,
+      errors: "",
+    });
+    expect((await all.list("--tree --pattern app:1$")).out).toMatch(/, pinned until [^ ]*Z \(why\)\n/);
     expect((await all.list("--pattern app:1$")).out).toMatch(/ pinned until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n$/);
     expect(JSON.parse((await all.list("--json --pattern app:1$")).out)).toMatchObject({ pinned: { reference: "1", reason: "why" } });
     expect(await runLine(`unpin --image-path ${all.root} ${all.app}:1 quay.io/a/b:1`)).toEqual({
@@ -216,6 +222,31 @@ describe("pin and unpin", () => {
       errors: "",
     });
     expect((await all.list("--pattern app:1$")).out).not.toContain("pinned");
+  });
+
+  test("keep the later end and the reason of what is pinned already, unless another reason is given", async () => {
+    await using all = await arrange();
+    const pin = (more: string) => runLine(`pin --image-path ${all.root} ${all.app}:1 ${more}`);
+    const pinned = async () => (JSON.parse((await all.list("--json --pattern app:1$")).out) as { pinned: { until: string | null; reason: string } }).pinned;
+    await pin("--for 30d --reason why");
+    const first = await pinned();
+    expect(first).toMatchObject({ until: expect.any(String) as string, reason: "why" });
+    expect((await pin("")).out).toBe(`pinned ${all.app}:1 until ${first.until}\n`);
+    expect(await pinned()).toEqual(first);
+    await pin("--for 1d --reason because");
+    expect(await pinned()).toEqual({ ...first, reason: "because" });
+    expect((await pin("--for -1")).out).toBe(`pinned ${all.app}:1\n`);
+    expect(await pinned()).toMatchObject({ until: null, reason: "because" });
+    await pin("--for 1d");
+    expect(await pinned()).toMatchObject({ until: null });
+  });
+
+  test("say which pin is left of an image", async () => {
+    await using all = await arrange();
+    const { digest } = image.manifest.descriptor;
+    await runLine(`pin --image-path ${all.root} ${all.app}:1 ${all.app}@${digest}`);
+    expect((await runLine(`unpin --image-path ${all.root} ${all.app}:1`)).out).toBe(`unpinned ${all.app}:1: the image stays pinned as ${all.app}@${digest}\n`);
+    expect((await runLine(`unpin --image-path ${all.root} ${all.app}@${digest}`)).out).toBe(`unpinned ${all.app}@${digest}\n`);
   });
 
   test("read what a cluster runs from stdin; what cannot be read is told, and the rest is pinned", async () => {
@@ -239,6 +270,8 @@ describe("pin and unpin", () => {
   test.each([
     ["pin", "pin wants to know what"],
     ["unpin", "unpin wants to know what"],
+    ["pin a:1 --for 0", "a pin of no time keeps nothing"],
+    ["receipt --output - --hold 0", '--hold: "0" is not a duration'],
     ["pin a:1 --for ever", '--for: "ever" is not a duration'],
   ])("%s is misuse", async (line, message) => {
     await using folder = await temporaryFolder();
