@@ -34,6 +34,10 @@ const toldMax = 20;
 export async function importImages({ file, fromOciregistry, ...options }: ImportCommandOptions): Promise<number> {
   const { flags, io, verifyKey, keepTags = false, json = false } = options;
   if (file !== undefined && fromOciregistry === undefined) return await importBundleFile({ ...options, file });
+  if (file === undefined && fromOciregistry === undefined)
+    throw new ConfigError(["import wants to know what: import FILE takes a bundle, --from-ociregistry FOLDER the store of a Go ociregistry"], {
+      isMisuse: true,
+    });
   if (file !== undefined || fromOciregistry === undefined || verifyKey !== undefined)
     throw new ConfigError(["import wants a bundle, or --from-ociregistry and a folder: one of them; only a bundle has a --verify-key"], { isMisuse: true });
   return await importOciregistryFolder({ flags, io, folder: fromOciregistry, keepTags, json });

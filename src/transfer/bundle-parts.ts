@@ -25,11 +25,15 @@ export function partName(name: string, number: number): string {
 
 /**
  * The parts of the bundle at `path`: itself, or, where that is `NAME.001`, or only `NAME.001` is there, all that follow.
- * Throws `BundleRefused` naming a part that is missing or too short.
+ * Throws `BundleRefused` naming a part that is missing or too short, or the first where `path` is another.
  */
 export async function findBundleParts(path: string): Promise<BundleParts> {
   const whole = await sizeOf(path);
   const [, name, number] = partPattern.exec(path) ?? [];
+  if (whole !== undefined && name !== undefined && Number(number) > firstNumber) {
+    const first = partName(name, firstNumber);
+    if ((await sizeOf(first)) !== undefined) throw new BundleRefused(`${path} is part ${Number(number)}: give ${first}`);
+  }
   if (whole !== undefined && (name === undefined || Number(number) !== firstNumber)) return { parts: [{ path, sizeBytes: whole }], next: undefined };
   const stem = whole === undefined ? path : (name ?? path);
   const parts = await listParts(stem);

@@ -41,10 +41,10 @@ export class BundleReader {
 
   /** The first entries. With `verifyKey` its signature must be the key's own. Throws `BundleRefused`. */
   async manifest({ verifyKey }: { readonly verifyKey?: KeyObject | undefined } = {}): Promise<ReadBundle> {
-    const first = await this.#header();
+    const first = await this.#first();
     if (first?.name !== bundleEntries.manifest) {
       throw new BundleRefused(
-        `this is not an ociregistry bundle: its first file is ${first ? JSON.stringify(first.name) : "missing"}, not ${bundleEntries.manifest}`,
+        `this is not an ociregistry bundle: its first file is ${first ? JSON.stringify(first.name) : "missing"}, not ${bundleEntries.manifest}; an archive of images is taken by \`ociregistry load --image-file\``,
       );
     }
     const bytes = await this.#bytes(first, bundleManifestBytesMax);
@@ -98,6 +98,18 @@ export class BundleReader {
       if (block.subarray(0, length).some((byte) => byte !== 0) || trailerBytes > trailerBytesMax) throw new BundleRefused("something follows the bundle's end");
     }
     if (trailerBytes < tarBlockBytes) throw this.#endsEarly("its last block");
+  }
+
+  /** Other archives begin with a folder, other files with no header at all. */
+  async #first(): Promise<TarHeader | undefined> {
+    try {
+      return await this.#header();
+    } catch (error) {
+      if (!(error instanceof BundleRefused)) throw error;
+      throw new BundleRefused(`this is no bundle: ${error.message}; archives of images and lists are taken by \`ociregistry load --image-file\``, {
+        cause: error,
+      });
+    }
   }
 
   async #signature(): Promise<Buffer> {

@@ -13,6 +13,9 @@ export function readSigningKey(pem: string): KeyObject {
 
 /** Reads a public key (PEM) as `openssl pkey -pubout` writes it. Throws `BundleRefused`. */
 export function readVerifyingKey(pem: string): KeyObject {
+  // Its public half could be had from it; but whoever verifies is not to have it at all.
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem))
+    throw new BundleRefused("the key to verify with is a private key: give the public one, as `openssl pkey -pubout` writes it");
   return ed25519(() => createPublicKey(pem), "the key to verify with");
 }
 

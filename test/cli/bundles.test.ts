@@ -9,6 +9,7 @@ import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.t
 import { buildImage, buildIndex } from "../support/images.ts";
 import { startOurServer } from "../support/our-server.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
+import { tarOf } from "../support/tar.ts";
 import { CapturedIo } from "./captured-io.ts";
 
 const app = buildIndex([buildImage({ platform: "linux/amd64" }), buildImage({ platform: "linux/arm64" })]);
@@ -212,11 +213,37 @@ test.each([
   ["export --output - --part-size 4GiB", "a pipe has no parts"],
   ["export --output x.tar --platform arm64", '--platform: "arm64" is not'],
   ["export --output x.tar --pattern (", '--pattern: "("'],
-  ["import", "import wants a bundle"],
+  ["import", "import wants to know what: import FILE"],
+  ["import x.tar --from-ociregistry y", "import wants a bundle, or"],
   ["receipt --output r --hold long", '--hold: "long" is not a duration'],
 ])("%s is misuse", async (line, words) => {
   const { code, errors } = await outside(...line.split(" "));
   expect({ code, errors }).toEqual({ code: 2, errors: expect.stringContaining(words) as string });
+});
+
+test("what is no bundle is told, and who takes it", async () => {
+  await writeFile(file("app.tar"), tarOf({ "blobs/x": "" }));
+  for (const name of ["images.txt", "app.tar"])
+    expect(await inside("import", file(name))).toMatchObject({
+      code: 1,
+      errors: expect.stringMatching(/this is no bundle: .*`ociregistry load --image-file`/) as string,
+    });
+});
+
+test("a part that is not the first names the first", async () => {
+  for (const name of ["p.tar.001", "p.tar.002"]) await writeFile(file(name), "");
+  expect(await inside("import", file("p.tar.002"))).toMatchObject({
+    code: 1,
+    errors: `ociregistry: ${file("p.tar.002")} is part 2: give ${file("p.tar.001")}\n`,
+  });
+});
+
+test("a private key verifies nothing", async () => {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  await writeFile(file("key"), privateKey.export({ type: "pkcs8", format: "pem" }));
+  await writeFile(file("1.tar"), "");
+  const { code, errors } = await inside("import", file("1.tar"), "--verify-key", file("key"));
+  expect({ code, errors }).toEqual({ code: 1, errors: expect.stringContaining("the key to verify with is a private key") as string });
 });
 
 test.each(["nothing.tar", "nothing.tar.001"])("a bundle that is not there is told: %s", async (name) => {
