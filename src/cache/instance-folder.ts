@@ -192,6 +192,15 @@ export class InstanceFolder {
     return sized.filter(({ sizeBytes }) => sizeBytes >= 0).sort((a, b) => b.sizeBytes - a.sizeBytes)[0]?.path;
   }
 
+  /** Whether what lies at `path` has had this time for `silenceMs`, in what we have seen of it: its owner is dead. What was seen is kept. */
+  isSilent(path: string, mtimeMs: number): boolean {
+    const nowMs = this.#clock.elapsed();
+    const silence = this.#silences.get(path);
+    if (silence?.mtimeMs === mtimeMs) return nowMs - silence.sinceMs >= silenceMs;
+    this.#silences.set(path, { mtimeMs, sinceMs: nowMs });
+    return false;
+  }
+
   async #sweepOnce(): Promise<void> {
     for (const name of await listFolder(this.#tmp)) {
       if (name === evictionFolder) continue; // Nobody's own: whoever evicts next reads what the last one left there.
@@ -210,14 +219,7 @@ export class InstanceFolder {
   async #isDead(name: string, folder: string): Promise<boolean> {
     const owner = findProcessName(name);
     if (owner?.boot === this.#self.boot && owner.namespace === this.#self.namespace) return (await startTimeOf(owner.pid)) !== owner.startTime;
-    const { mtimeMs } = await stat(folder);
-    const nowMs = this.#clock.elapsed();
-    const silence = this.#silences.get(folder);
-    if (!silence || silence.mtimeMs !== mtimeMs) {
-      this.#silences.set(folder, { mtimeMs, sinceMs: nowMs });
-      return false;
-    }
-    return nowMs - silence.sinceMs >= silenceMs;
+    return this.isSilent(folder, (await stat(folder)).mtimeMs);
   }
 
   async #takeOver(folder: string): Promise<void> {

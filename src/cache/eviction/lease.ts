@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { link, readFile, rename, stat, utimes, writeFile } from "node:fs/promises";
 import { delay, type Clock } from "../../oci/clock.ts";
 import { isErrno, isStorageFailure, makeFolder, removeIfThere } from "../atomic-write.ts";
-import { evictionFolder, heartbeatMs, silenceMs, type InstanceFolder } from "../instance-folder.ts";
+import { evictionFolder, heartbeatMs, type InstanceFolder } from "../instance-folder.ts";
 import { findProcessName, formatProcessName, nameOfThisProcess, startTimeOf } from "../process-name.ts";
 
 export interface LeaseOptions {
@@ -15,6 +15,15 @@ export interface LeaseOptions {
   readonly tmp: string;
   readonly instance: InstanceFolder;
   readonly clock: Clock;
+}
+
+export interface LeaseWaiting {
+  readonly waitMs: number;
+  /** How long to wait for a holder that is not of this machine: whether that one lives is known after `silenceMs`, in this call or several. */
+  readonly foreignWaitMs?: number;
+  /** Such a one holds it: said once. */
+  readonly onForeign?: (() => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Held. Dispose of it. */
@@ -26,20 +35,19 @@ export interface Lease extends AsyncDisposable {
 const lookEveryMs = 250;
 
 /**
- * The lease, as soon as nobody else holds it; undefined when somebody still does after `waitMs`. Throws the signal's reason, or the
+ * The lease, as soon as nobody else holds it; undefined when somebody still does when the wait is over. Throws the signal's reason, or the
  * system's error where nothing can be written.
  */
 export async function takeLease(
-  options: LeaseOptions,
-  { waitMs, signal }: { readonly waitMs: number; readonly signal?: AbortSignal | undefined },
+  { tmp, instance, clock }: LeaseOptions,
+  { waitMs, foreignWaitMs = waitMs, onForeign, signal }: LeaseWaiting,
 ): Promise<Lease | undefined> {
-  const { tmp, instance, clock } = options;
   const folder = `${tmp}/${evictionFolder}`;
   const path = `${folder}/lease`;
-  const untilMs = clock.elapsed() + waitMs;
+  const sinceMs = clock.elapsed();
+  let isTold = false;
   // An inode's number is used again at once: the holder is known by what it has written.
   const self = `${formatProcessName(await nameOfThisProcess())}-${randomBytes(6).toString("hex")}`;
-  const silence = new Silence(clock);
   await makeFolder(folder, { sync: false });
   for (;;) {
     signal?.throwIfAborted();
@@ -53,9 +61,18 @@ export async function takeLease(
     } finally {
       await removeIfThere(own);
     }
-    if (await isLeft(path, silence)) await takeAway(path, await instance.temporaryPath());
-    else if (clock.elapsed() >= untilMs) return undefined;
-    else await delay(clock, Math.min(lookEveryMs, untilMs - clock.elapsed()), signal);
+    const state = await stateOf(path, instance);
+    if (state === "left") {
+      await takeAway(path, await instance.temporaryPath());
+      continue;
+    }
+    if (state === "foreign" && !isTold) {
+      isTold = true;
+      onForeign?.();
+    }
+    const leftMs = sinceMs + (state === "foreign" ? foreignWaitMs : waitMs) - clock.elapsed();
+    if (leftMs <= 0) return undefined;
+    await delay(clock, Math.min(lookEveryMs, leftMs), signal);
   }
 }
 
@@ -114,29 +131,14 @@ class HeldLease implements Lease {
   }
 }
 
-/** How long a file has stood still, as seen from here. */
-class Silence {
-  readonly #clock: Clock;
-  #seen: { readonly mtimeMs: number; readonly sinceMs: number } | undefined;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  isLong(mtimeMs: number): boolean {
-    const nowMs = this.#clock.elapsed();
-    if (this.#seen?.mtimeMs !== mtimeMs) this.#seen = { mtimeMs, sinceMs: nowMs };
-    return nowMs - this.#seen.sinceMs >= silenceMs;
-  }
-}
-
-async function isLeft(path: string, silence: Silence): Promise<boolean> {
+/** Who holds it: nobody any more, a process of this machine that lives, or another whose life only its silence can disprove. */
+async function stateOf(path: string, instance: InstanceFolder): Promise<"left" | "held" | "foreign"> {
   const lease = await readLease(path);
-  if (!lease) return false; // Given back just now.
+  if (!lease) return "held"; // Given back just now.
   const self = await nameOfThisProcess();
   const { owner } = lease;
-  if (owner?.boot === self.boot && owner.namespace === self.namespace) return (await startTimeOf(owner.pid)) !== owner.startTime;
-  return silence.isLong(lease.mtimeMs);
+  if (owner?.boot === self.boot && owner.namespace === self.namespace) return (await startTimeOf(owner.pid)) === owner.startTime ? "held" : "left";
+  return instance.isSilent(path, lease.mtimeMs) ? "left" : "foreign";
 }
 
 /** Of several who try, one succeeds; and should it be another's by now, that one finds out at its next heartbeat. */

@@ -8,6 +8,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { Repository } from "../../oci/repository.ts";
 import type { Tag } from "../../oci/tag.ts";
 import { HeldImages } from "../held-images.ts";
+import { silenceMs } from "../instance-folder.ts";
 import { recordsSettleMs } from "../removal.ts";
 import type { Store } from "../store.ts";
 import { BegunRemovals } from "./begun-removals.ts";
@@ -21,6 +22,13 @@ import { removeChosen, removeUnneeded, repositoriesOf, type Freed } from "./remo
 import { tellStaying, type StayingImage } from "./staying.ts";
 import { keepNothing, type PruneRules, type SizeLimits } from "./rules.ts";
 
+/** How far it is, for who waits. */
+export type PruneProgress =
+  /** A process that is not of this machine, or its container, prunes, or died at it: within a minute its silence tells. */
+  | { readonly kind: "waiting" }
+  /** So many images have been looked through. */
+  | { readonly kind: "looking"; readonly images: number };
+
 export interface PruneOptions {
   readonly store: Store;
   readonly images: HeldImages;
@@ -33,7 +41,9 @@ export interface PruneOptions {
   readonly tellsStaying?: boolean | undefined;
   /** Only say what would go. */
   readonly dryRun?: boolean;
-  /** How long to wait for another process that prunes. */
+  /** Told when it begins to wait or to look, and after each image. */
+  readonly onProgress?: ((progress: PruneProgress) => void) | undefined;
+  /** How long to wait for another process of this machine that prunes. */
   readonly waitMs?: number;
   /** How long other processes may believe what is gone; 0 when none can be serving from this store. */
   readonly settleMs?: number;
@@ -76,6 +86,8 @@ export class PruneBusy extends Error {
   }
 }
 
+/** Beyond the time after which a silent process is known to be dead. */
+const foreignMarginMs = 15_000;
 /** Images that go together: what comes in between two such batches is seen. */
 const batchMax = 1_000;
 /** How often what changed while it was to go is chosen anew. */
@@ -90,7 +102,15 @@ export async function* prune(options: PruneOptions): AsyncGenerator<PruneEvent> 
   if (dryRun) return yield* rehearse(census, options);
   await store.uses.write();
   const tmp = store.layout.temporary();
-  const lease = await takeLease({ tmp, instance: store.instance, clock }, { waitMs: options.waitMs ?? 30_000, signal });
+  const lease = await takeLease(
+    { tmp, instance: store.instance, clock },
+    {
+      waitMs: options.waitMs ?? 30_000,
+      foreignWaitMs: silenceMs + foreignMarginMs,
+      onForeign: () => options.onProgress?.({ kind: "waiting" }),
+      signal,
+    },
+  );
   if (!lease) throw new PruneBusy(await holderOfLease(tmp));
   const forget = store.changes.listen(census);
   try {
@@ -102,13 +122,15 @@ export async function* prune(options: PruneOptions): AsyncGenerator<PruneEvent> 
 }
 
 /** What would go. By rules alone each image is told as soon as it is found; where it depends on the others, at the end. */
-async function* rehearse(census: Census, { store, rules, limits, tellsStaying = false, clock, signal }: PruneOptions): AsyncGenerator<PruneEvent> {
+async function* rehearse(census: Census, { store, rules, limits, tellsStaying = false, clock, onProgress, signal }: PruneOptions): AsyncGenerator<PruneEvent> {
   const stock = (): Stock => census.stock(() => false);
   const told = new Set<CensusImage>();
   const goes = rules && decide(census.table, rules);
   const chosen: Chosen[] = [];
+  onProgress?.({ kind: "looking", images: 0 });
   if (limits) await census.takeBlobs(signal);
   for await (const image of census.takeImages(signal)) {
+    onProgress?.({ kind: "looking", images: census.lookedAtImages });
     const one = goes?.(image);
     if (!one) continue;
     told.add(image);
@@ -173,9 +195,10 @@ class PruneRun {
   }
 
   async *run(): AsyncGenerator<PruneEvent> {
-    const { store, rules, limits, tellsStaying = false, clock } = this.#options;
+    const { store, rules, limits, tellsStaying = false, clock, onProgress } = this.#options;
+    onProgress?.({ kind: "looking", images: 0 });
     await this.#census.takeBlobs(this.#signal);
-    for await (const _image of this.#census.takeImages(this.#signal)) this.#signal.throwIfAborted();
+    for await (const _image of this.#census.takeImages(this.#signal)) onProgress?.({ kind: "looking", images: this.#census.lookedAtImages });
     yield* this.#finishBegun();
     if (rules && tellsStaying) yield* tellStaying(this.#stock(), { rules, pins: store.pins });
     if (rules) yield* this.#remove(() => chooseByRules(this.#stock(), rules), rules.countMax ?? Infinity);

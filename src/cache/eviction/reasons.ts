@@ -21,6 +21,7 @@ export function reasonText(reason: Reason): string {
 }
 
 export const keptText = "pruneConfig.keep keeps it";
+export const tornText = "a manifest of its repository is torn: what that one needs is not known";
 
 /** Undefined: the pin was there when the image was looked at. */
 export function pinText(pin: Pin | undefined): string {

@@ -5,7 +5,7 @@ import type { Tag } from "../../oci/tag.ts";
 import type { Pin, Pins } from "../pins.ts";
 import type { CensusImage } from "./census-image.ts";
 import { stayingByRules, type Stock } from "./choice.ts";
-import { keptText, pinText } from "./reasons.ts";
+import { keptText, pinText, tornText } from "./reasons.ts";
 import type { PruneRules } from "./rules.ts";
 
 /** An image that was meant, and is pinned or kept. */
@@ -27,7 +27,7 @@ export async function* tellStaying(stock: Stock, { rules, pins }: { readonly rul
     const name = repositoryName(repository);
     if (image.isPinned && listed?.name !== name) listed = { name, pins: await pins.list(repository) };
     const pin = image.isPinned ? listed?.pins.find((one) => pinsImage(one, image, stock)) : undefined;
-    const why = image.isPinned ? pinText(pin) : keptText;
+    const why = image.isPinned ? pinText(pin) : image.isUncertain ? tornText : keptText;
     yield { kind: "stays", repository, tags, digest: stock.table.digestOf(image.root), why };
   }
 }

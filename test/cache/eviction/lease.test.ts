@@ -50,6 +50,29 @@ test("a holder of another machine has a minute to show that it lives", async () 
   expect(lease).toBeDefined();
 });
 
+test("what was seen of a silent holder is not forgotten between two who ask briefly", async () => {
+  await using store = await openTestStore();
+  await leave(store, formatProcessName({ ...(await nameOfThisProcess()), namespace: "another" }));
+  const first = take(store, 4_000);
+  await lives(store, 10);
+  expect(await first).toBeUndefined();
+  await lives(store, 62);
+  await using lease = await take(store);
+  expect(lease).toBeDefined();
+});
+
+test("who may ask for longer waits until a holder of another machine has shown itself, and is told so once", async () => {
+  await using store = await openTestStore();
+  await leave(store, formatProcessName({ ...(await nameOfThisProcess()), boot: "another" }));
+  let told = 0;
+  const options = { tmp: store.layout.temporary(), instance: store.instance, clock: store.clock };
+  const waiting = takeLease(options, { waitMs: 0, foreignWaitMs: 75_000, onForeign: () => (told += 1) });
+  await lives(store, 70);
+  await using lease = await waiting;
+  expect(lease).toBeDefined();
+  expect(told).toBe(1);
+});
+
 test("who was silent for too long finds out that it is another's", async () => {
   await using store = await openTestStore();
   await using lease = await take(store);

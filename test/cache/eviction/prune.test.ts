@@ -1,11 +1,12 @@
 /** What a prune takes and what it leaves: whole images, by name, age and use, and every blob that nobody needs any more. */
-import { readdir, stat } from "node:fs/promises";
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { BegunRemovals } from "../../../src/cache/eviction/begun-removals.ts";
 import { Census } from "../../../src/cache/eviction/census.ts";
-import { prune, PruneBusy, type PruneEvent, type PruneOptions } from "../../../src/cache/eviction/prune.ts";
+import { prune, PruneBusy, type PruneEvent, type PruneOptions, type PruneProgress } from "../../../src/cache/eviction/prune.ts";
 import { keepNothing, type PruneRules } from "../../../src/cache/eviction/rules.ts";
 import { takeLease } from "../../../src/cache/eviction/lease.ts";
+import { formatProcessName, nameOfThisProcess } from "../../../src/cache/process-name.ts";
 import { HeldImages } from "../../../src/cache/held-images.ts";
 import { systemClock, type Clock } from "../../../src/oci/clock.ts";
 import { digestOf, type Digest } from "../../../src/oci/digest.ts";
@@ -232,6 +233,23 @@ test("while another process prunes, it waits, and then says who does", async () 
   expect(lease).toBeDefined();
   await expect(run(store, { rules: rules() })).rejects.toThrow(PruneBusy);
   await expect(run(store, { rules: rules() })).rejects.toThrow(`another process (${process.pid}) prunes this store`);
+});
+
+test("a process of another machine that died while it pruned is waited for until that is certain", async () => {
+  await using store = await deposited();
+  const folder = `${store.layout.temporary()}/eviction`;
+  await mkdir(folder, { recursive: true });
+  await writeFile(`${folder}/lease`, `${formatProcessName({ ...(await nameOfThisProcess()), boot: "another" })}\n`);
+  const progress: PruneProgress[] = [];
+  const running = run(store, { clock: store.clock, rules: rules({ matches: named("team/app") }), onProgress: (one) => progress.push(one) });
+  const isAlone = async (): Promise<boolean> => {
+    await store.clock.advance(1_000);
+    return progress.some(({ kind }) => kind === "looking");
+  };
+  expect(await lookUntil(isAlone, Boolean, { waitMs: 20_000 })).toBe(true);
+  expect((await running).names).toEqual(["registry.example.com/team/app:1"]);
+  expect(progress[0]).toEqual({ kind: "waiting" });
+  expect(progress.at(-1)).toEqual({ kind: "looking", images: 3 });
 });
 
 test("a blob that a new image begins to need while it is to go stays", async () => {
