@@ -4,7 +4,7 @@
  */
 import type { FillRoom } from "./cache/fill-room.ts";
 import { Evictor, type EvictionFigures, type EvictorSettings } from "./cache/eviction/evictor.ts";
-import { prune, PruneBusy, type PruneEvent } from "./cache/eviction/prune.ts";
+import { prune, PruneBusy, type PruneEvent, type PruneProgress } from "./cache/eviction/prune.ts";
 import { HeldImages } from "./cache/held-images.ts";
 import type { Store } from "./cache/store.ts";
 import type { Config } from "./config/config.ts";
@@ -34,10 +34,16 @@ export interface PruneParts {
 /** One prune: of what was asked for, or, with nothing asked, of what `pruneConfig` says. See `prune`, for what it throws too. */
 export function pruneStore(
   { config, names, store, clock }: PruneParts,
-  { asked, dryRun, signal, restFactor }: { asked?: AskedPrune | undefined; dryRun: boolean; signal?: AbortSignal; restFactor?: number },
+  {
+    asked,
+    dryRun,
+    signal,
+    restFactor,
+    onProgress,
+  }: { asked?: AskedPrune | undefined; dryRun: boolean; signal?: AbortSignal; restFactor?: number; onProgress?: (progress: PruneProgress) => void },
 ): AsyncGenerator<PruneEvent> {
   const keep = compileKeep(config.prune.keep, names);
-  const common = { store, images: new HeldImages({ store, clock }), clock, dryRun, signal, ...(restFactor === undefined ? {} : { restFactor }) };
+  const common = { store, images: new HeldImages({ store, clock }), clock, dryRun, signal, onProgress, ...(restFactor === undefined ? {} : { restFactor }) };
   if (!asked) {
     // Whether it is done or only told has been decided: a rehearsal of sizes tells of them too.
     const limits = sizeLimitsOf({ ...config, prune: { ...config.prune, dryRun: false } }, names);
@@ -104,8 +110,11 @@ export class Pruning {
     const { rules, store, clock, log } = this.#options;
     const { config, names } = rules();
     const { dryRun } = config.prune;
+    const told = ({ kind }: PruneProgress): void => {
+      if (kind === "waiting") log.info({}, "a process of another machine or container prunes, or died at it: waiting until it is known");
+    };
     try {
-      for await (const event of pruneStore({ config, names, store, clock }, { dryRun, signal, restFactor })) {
+      for await (const event of pruneStore({ config, names, store, clock }, { dryRun, signal, restFactor, onProgress: told })) {
         if (event.kind === "stays") continue;
         if (event.kind === "done") {
           const { images, blobs, freedBytes } = event;

@@ -12,7 +12,7 @@ import { repositoryName } from "../oci/repository.ts";
 import { pruneStore, type AskedPrune } from "../pruning.ts";
 import { countText, sizeText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
-import { LiveLines } from "./live-lines.ts";
+import { PruneProgressLines } from "./prune-progress.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface PruneCommandOptions {
@@ -36,17 +36,12 @@ export async function prune(options: PruneCommandOptions): Promise<number> {
   const asked = askedOf(options, config);
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
-  const live = new LiveLines(io);
+  using progress = new PruneProgressLines({ io, clock: parts.clock });
   let staying = 0;
-  live.set(live, "looking through what is held");
-  try {
-    for await (const event of pruneStore(parts, { asked, dryRun, signal: stopping.signal })) {
-      live.end();
-      if (event.kind === "stays") staying += 1;
-      io.writeOut(json ? `${JSON.stringify(jsonOf(event, staying))}\n` : textOf(event, { dryRun, staying, isAsked: asked !== undefined }));
-    }
-  } finally {
-    live.end();
+  for await (const event of pruneStore(parts, { asked, dryRun, signal: stopping.signal, onProgress: (one) => progress.tell(one) })) {
+    progress.clear();
+    if (event.kind === "stays") staying += 1;
+    io.writeOut(json ? `${JSON.stringify(jsonOf(event, staying))}\n` : textOf(event, { dryRun, staying, isAsked: asked !== undefined }));
   }
   return exitCodes.done;
 }
