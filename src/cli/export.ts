@@ -63,6 +63,7 @@ export async function exportImages(options: ExportCommandOptions): Promise<numbe
   await using parts = await openCommandParts({ config, environment: io.environment, makesStore: canLoad && options.images !== undefined });
   const { images, problems } = await wantedImages(options, asked, parts, signal);
   for (const problem of problems) io.writeError(`ociregistry: ${problem}\n`);
+  if (images.length === 0 && problems.length > 0) return exitCodes.failed;
   if (images.length === 0) throw new Error("there is nothing to export: no image is held that was asked for");
   const live = new LiveLines(io);
   const result = await exportBundle({

@@ -3,7 +3,7 @@ import { openCommandParts } from "../command-parts.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { compileGoPatterns } from "../config/go-patterns.ts";
 import { loadConfig } from "../config/load.ts";
-import { parseRegistryHost, type RegistryHost } from "../oci/repository.ts";
+import { findRegistryHost, type RegistryHost } from "../oci/repository.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { ImageSummary } from "../transfer/image-summary.ts";
 import { listHeld, type ListingOptions } from "../transfer/listing.ts";
@@ -37,6 +37,7 @@ export async function list(options: ListCommandOptions): Promise<number> {
   const { io, flags, json = false, tree = false } = options;
   const sort = sortOf(options);
   if (json && tree) throw misuse("--json and --tree: one of them");
+  if (tree && options.header === true) throw misuse("--header names columns, and --tree has none");
   if (options.complete === true && options.incomplete === true) throw misuse("--complete and --incomplete: neither means both");
   const { config } = await loadConfig({ environment: io.environment, flags });
   const { header = config.list.header, shortDigest: isShort = config.list.shortDigest } = options;
@@ -66,7 +67,7 @@ export async function list(options: ListCommandOptions): Promise<number> {
       : tree
         ? await print(listing, { io, live }, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
         : await printRows(listing, { io, live, isShort, pattern, header });
-    if (count === 0) io.writeError(`ociregistry: nothing that was asked for is held in ${config.imagePath}\n`);
+    if (count === 0) io.writeError(`ociregistry: ${isChosen(listing) ? "nothing that was asked for" : "no image"} is held in ${config.imagePath}\n`);
   } finally {
     live.end();
   }
@@ -136,7 +137,17 @@ function sortOf({ sort }: ListCommandOptions): ListingOptions["sort"] {
 }
 
 function registryOf({ registry }: ListCommandOptions, names: RegistryNames): RegistryHost | undefined {
-  return registry === undefined ? undefined : (names.find(registry) ?? parseRegistryHost(registry));
+  return registry === undefined
+    ? undefined
+    : (names.find(registry) ?? findRegistryHost(registry) ?? refuse(`--registry: "${registry}" is not a registry's host[:port]`));
+}
+
+function isChosen({ pattern, registry, isComplete }: ListingOptions): boolean {
+  return pattern !== undefined || registry !== undefined || isComplete !== undefined;
+}
+
+function refuse(problem: string): never {
+  throw misuse(problem);
 }
 
 function misuse(problem: string): ConfigError {

@@ -3,6 +3,7 @@ import { openCommandParts, type CommandParts } from "../command-parts.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { findDurationMs } from "../config/durations.ts";
 import { loadConfig } from "../config/load.ts";
+import { OciError } from "../oci/errors.ts";
 import { readImageLists } from "../transfer/image-list.ts";
 import { parseImageName } from "../transfer/image-name.ts";
 import { pinImages, unpinImages, type PinTarget, type PinVerdict } from "../transfer/pinning.ts";
@@ -50,12 +51,22 @@ async function readTargets(
   { names }: CommandParts,
   signal: AbortSignal,
 ): Promise<{ readonly targets: readonly PinTarget[]; readonly hasProblems: boolean }> {
-  const named = references.map((written) => parseImageName(written, names));
+  const named = references.map((written) => readName(written, names));
   if (imageFile === undefined) return { targets: named, hasProblems: false };
   const lists = await readImageLists([imageFile], { names, standardInput: () => io.input(), signal });
   for (const { file, line, message } of lists.problems) io.writeError(`ociregistry: ${line === 0 ? file : `${file}:${line}`}: ${message}\n`);
   for (const file of lists.archives) io.writeError(`ociregistry: ${file}: holds images, and is no list of them\n`);
   return { targets: [...named, ...lists.references], hasProblems: lists.problems.length + lists.archives.length > 0 };
+}
+
+/** What somebody typed: a name that is none is misuse. */
+function readName(written: string, names: CommandParts["names"]): PinTarget {
+  try {
+    return parseImageName(written, names);
+  } catch (error) {
+    if (error instanceof OciError) throw misuse(`${written.slice(0, 300)}: ${error.message}`);
+    throw error;
+  }
 }
 
 function tell(told: PinVerdict, { io, json }: { readonly io: CommandIo; readonly json: boolean }): void {
