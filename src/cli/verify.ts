@@ -114,7 +114,8 @@ class Telling {
   readonly #io: CommandIo;
   readonly #json: boolean;
   readonly #live: LiveLines;
-  #toldAtMs = -Infinity;
+  /** Nobody wants to know how far it is before it has taken long. */
+  #toldAtMs = performance.now();
   #isBack = false;
 
   constructor({ io, json = false }: Pick<VerifyCommandOptions, "io" | "json">) {
@@ -129,7 +130,7 @@ class Telling {
   }
 
   progress({ images, blobs, bytes }: VerifyProgress): void {
-    const text = `verified ${countText(images, "image")}${blobs === 0 ? "" : `, ${countText(blobs, "blob")}, ${sizeText(bytes)}`}`;
+    const text = `verified so far: ${countText(images, "image")}${blobs === 0 ? "" : `, ${countText(blobs, "blob")}, ${sizeText(bytes)}`}`;
     this.#live.set("progress", text);
     // A server may run on the same machine: from the first answer on it goes first.
     if (!this.#isBack) this.#io.stepBack();
