@@ -276,10 +276,15 @@ function passwordPaths({ auth }: Config): readonly string[] {
 
 /** What an operator wants to know at the start, in a line or two. */
 function tellStart(config: Config, rules: Rules, environment: NodeJS.ProcessEnv, log: Log): void {
+  const { airGapped } = config;
   const { policy, because } = resolveUnlisted(config, environment);
   log.info(
-    { unlistedRegistries: policy, because, defaultRegistry: rules.names.defaultHost },
-    policy === "deny" ? "only listed registries are served" : "any registry at a public address is served",
+    { ...(airGapped ? { airGapped } : {}), unlistedRegistries: policy, because, defaultRegistry: rules.names.defaultHost },
+    airGapped
+      ? "air-gapped: nobody is asked, only what is held is served"
+      : policy === "deny"
+        ? "only listed registries are served"
+        : "any registry at a public address is served",
   );
   const withCredentials = registriesWithCredentials(config);
   if (withCredentials.length === 0 || config.auth) return;

@@ -65,11 +65,13 @@ function linesOf(config: Config, environment: NodeJS.ProcessEnv, trials: readonl
   const unlisted = `unlisted registries: ${policy === "deny" ? "denied" : "any at a public address"} (${because})`;
   return [
     `${config.configFile ?? "defaults and environment"}: good`,
-    unlisted,
+    config.airGapped ? airGappedText : unlisted,
     ...(trials?.map(lineOf) ?? []),
     ...(trials?.length === 0 ? ["no registries are listed"] : []),
   ];
 }
+
+const airGappedText = "air-gapped: nobody is asked, only what is held is served";
 
 /** `quay.io for team-a/**: ecr, ecr 111122223333 in us-east-1: user AWS: accepted until 2026-01-01T12:00:00.000Z` */
 function lineOf({ host, mirror, match, kind, identity, expiresAtMs, verdict }: CredentialTrial): string {
@@ -82,6 +84,7 @@ function lineOf({ host, mirror, match, kind, identity, expiresAtMs, verdict }: C
 function resultOf(config: Config, environment: NodeJS.ProcessEnv, trials: readonly CredentialTrial[] | undefined): object {
   return {
     configFile: config.configFile,
+    airGapped: config.airGapped,
     unlistedRegistries: resolveUnlisted(config, environment).policy,
     registries: trials?.map(({ host, mirror, match, kind, identity, expiresAtMs, verdict }) => ({
       registry: host,

@@ -83,6 +83,7 @@ describe("config check --online", () => {
     const { code, out } = await check({ registries }, "--online --json");
     expect(JSON.parse(out)).toEqual({
       configFile: "config.yaml",
+      airGapped: false,
       unlistedRegistries: "deny",
       registries: [
         { registry: upstream.host, mirror: `${upstream.url}/m`, kind: "password", identity: "user ann", verdict: "accepted" },

@@ -85,6 +85,10 @@ describe("config check", () => {
     return { code, out: out.replaceAll(`${folder.path}/`, ""), errors: errors.replaceAll(`${folder.path}/`, "") };
   };
 
+  test("on an island says that nobody is asked", async () => {
+    expect((await check("airGapped: true\n")).out).toBe("config.yaml: good\nair-gapped: nobody is asked, only what is held is served\n");
+  });
+
   test("says good, and what holds for unlisted registries", async () => {
     expect(await check("registries: [{ name: quay.io, auth: { user: u, password: p } }]\n")).toEqual({
       code: 0,

@@ -35,6 +35,13 @@ test("with nothing private here any public one is served, and no spelling of a p
   expect(canary.connections).toBe(0);
 });
 
+test("on an island no registry is promised: only what is held is served", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startOurServer({ folder: folder.path, config: { airGapped: true }, env: withoutProxy });
+  expect(lineOf(server.process.output, "air-gapped: nobody is asked, only what is held is served")).toMatchObject({ level: "info", airGapped: true });
+  expect(server.process.output).not.toContain("any registry");
+});
+
 test("with a credential here only listed ones are served, and one loud line says whose content everybody can read", async () => {
   await using folder = await temporaryFolder();
   await using canary = await startCanary();
