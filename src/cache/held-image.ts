@@ -54,3 +54,8 @@ export function imageNames({ repository, tags, digest }: Pick<HeldImage, "reposi
   const name = repositoryName(repository);
   return tags.length === 0 ? [`${name}@${digest}`] : tags.map(({ tag }) => `${name}:${tag}`);
 }
+
+/** Whether somebody pulled it since it came. */
+export function wasPulled({ usedAtMs, heldSinceMs }: Pick<HeldImage, "usedAtMs" | "heldSinceMs">): boolean {
+  return usedAtMs > heldSinceMs;
+}

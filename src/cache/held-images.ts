@@ -13,7 +13,7 @@ import type { Store } from "./store.ts";
 import type { UnreadPath } from "./store-reader.ts";
 
 export type { UnreadPath } from "./store-reader.ts";
-export { imageNames, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
+export { imageNames, wasPulled, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
 
 export interface WalkOptions {
   /** Which images, by any of their names (`imageNames`); absent: all. */

@@ -1,5 +1,5 @@
 /** How `ociregistry list` shows an image: as rows of a table, as a tree, as JSON. */
-import type { HeldImage, HeldPart } from "../cache/held-image.ts";
+import { wasPulled, type HeldPart } from "../cache/held-image.ts";
 import type { Pin } from "../cache/pins.ts";
 import { hexOf, type Digest } from "../oci/digest.ts";
 import { platformName } from "../oci/platform.ts";
@@ -89,10 +89,6 @@ function branches(parent: Digest, manifests: readonly HeldPart[], indent: string
     const line = `${indent}${isLast ? "└─" : "├─"} ${what} ${digestText(part.digest, isShort)}${part.isHeld ? "" : " not held"}`;
     return [line, ...branches(part.digest, manifests, `${indent}${isLast ? "   " : "│  "}`, isShort)];
   });
-}
-
-function wasPulled({ usedAtMs, heldSinceMs }: HeldImage): boolean {
-  return usedAtMs > heldSinceMs;
 }
 
 function digestText(digest: Digest, isShort: boolean): string {

@@ -84,7 +84,7 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
     .requiredOption("--output <FILE>", "the bundle; .zst compresses it; - is stdout")
     .option("--images <LIST>", "what lists name, as load takes them; may be repeated", collect)
     .option("--pattern <RE>", "held images whose host/path:tag matches, in Go's syntax, with commas")
-    .option("--used-since <DURATION>", "held images that were pulled since: 30d")
+    .option("--used-since <DURATION>", "held images that were pulled, or brought here, since: 30d")
     .option("--platform <PLATFORMS>", "for these: os/arch[/variant], with commas; or all (default: what is held)")
     .option("--no-referrers", "leave signatures and bills of material")
     .option("--since <RECEIPT>", "leave out what the other side holds")

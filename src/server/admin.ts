@@ -15,7 +15,8 @@ export interface AdminManifest {
   readonly digest: string;
   /** Milliseconds since 1970. */
   readonly heldSinceMs: number;
-  readonly usedAtMs: number;
+  /** Undefined: nobody has pulled it. */
+  readonly pulledAtMs: number | undefined;
   /** Digests of the config and layers that it names, where they were asked for. */
   readonly blobs: readonly string[];
 }
@@ -183,14 +184,14 @@ function shown(exchange: Exchange, json: readonly object[], { header, none, line
   return textAnswer(200, lines.length === 0 ? `${none}\n` : `${[header, ...lines].join("\n")}\n`);
 }
 
-function manifestJson({ name, digest, heldSinceMs, usedAtMs }: AdminManifest) {
-  return { name, digest, created: new Date(heldSinceMs).toISOString(), pulled: new Date(usedAtMs).toISOString() };
+function manifestJson({ name, digest, heldSinceMs, pulledAtMs }: AdminManifest) {
+  return { name, digest, created: new Date(heldSinceMs).toISOString(), pulled: pulledAtMs === undefined ? null : new Date(pulledAtMs).toISOString() };
 }
 
 /** A digest in a name is cut short, as it follows whole. */
 function manifestLine(manifest: AdminManifest): string {
   const { name, digest, created, pulled } = manifestJson(manifest);
-  return `${name.replace(/(@sha\d+:[0-9a-f]{10})[0-9a-f]+$/, "$1")} ${digest} ${created} ${pulled}`;
+  return `${name.replace(/(@sha\d+:[0-9a-f]{10})[0-9a-f]+$/, "$1")} ${digest} ${created} ${pulled ?? "-"}`;
 }
 
 function wrongMethod(method: string, path: string, { method: allowed }: AdminRoute): Answer {

@@ -13,7 +13,7 @@ import { listening, recordedActions, serving, type RecordedActions } from "./ser
 
 const digest = `sha256:${"a".repeat(64)}`;
 const layer = `sha256:${"b".repeat(64)}`;
-const alpine = { name: "docker.io/library/alpine:3", digest, heldSinceMs: Date.UTC(2026, 0, 1), usedAtMs: Date.UTC(2026, 0, 2, 3, 4, 5), blobs: [layer] };
+const alpine = { name: "docker.io/library/alpine:3", digest, heldSinceMs: Date.UTC(2026, 0, 1), pulledAtMs: Date.UTC(2026, 0, 2, 3, 4, 5), blobs: [layer] };
 const untagged = { ...alpine, name: `docker.io/library/alpine@${digest}`, blobs: [] };
 const names = new RegistryNames({ defaultNs: "docker.io", registries: [] });
 
@@ -233,6 +233,10 @@ describe("what the lists show", () => {
     const json = async (path: string): Promise<unknown> => (await ask(path, { headers: { accept: "text/html;q=0.1, application/json" } })).json();
     const shown = { name: alpine.name, digest, created: "2026-01-01T00:00:00.000Z", pulled: "2026-01-02T03:04:05.000Z" };
     expect(await json("/cmd/manifest/list")).toEqual([shown]);
+    actions.manifests = [{ ...alpine, pulledAtMs: undefined }];
+    expect(await json("/cmd/manifest/list")).toEqual([{ ...shown, pulled: null }]);
+    expect(await (await ask("/cmd/manifest/list")).text()).toContain(`${digest} 2026-01-01T00:00:00.000Z -\n`);
+    actions.manifests = [alpine];
     expect(await json("/cmd/image/list")).toEqual([{ ...shown, blobs: [layer] }]);
     expect(await json("/cmd/blob/list")).toEqual([{ digest: layer, references: 3 }]);
     expect(await json("/cmd/stop")).toEqual({ stopping: true });
