@@ -1,5 +1,5 @@
 /** How `ociregistry list` shows an image: as rows of a table, as a tree, as JSON. */
-import { wasPulled, type HeldPart } from "../cache/held-image.ts";
+import type { HeldPart } from "../cache/held-image.ts";
 import type { Pin } from "../cache/pins.ts";
 import { hexOf, type Digest } from "../oci/digest.ts";
 import { platformName } from "../oci/platform.ts";
@@ -20,14 +20,14 @@ export function headerOf(): Row {
 
 /** One for each tag that matches; one for an image that has none. */
 export function rowsOf(
-  { image, sizeBytes }: ImageSummary,
+  { image, pulledAtMs, sizeBytes }: ImageSummary,
   { isShort, pattern }: { readonly isShort: boolean; readonly pattern: ((name: string) => boolean) | undefined },
 ): readonly Row[] {
   const name = repositoryName(image.repository);
   const rest = [
     image.kind === "index" ? "list" : "image",
     timeOf(image.heldSinceMs),
-    wasPulled(image) ? timeOf(image.usedAtMs) : "-",
+    pulledAtMs === undefined ? "-" : timeOf(pulledAtMs),
     (sizeBytes / 1_000_000).toFixed(2),
     image.pinned ? pinText(image.pinned) : "",
   ];
@@ -37,12 +37,12 @@ export function rowsOf(
 
 /** The image, and below it its children and what refers to them. */
 export function treeOf(summary: ImageSummary, { isShort, nowMs }: { readonly isShort: boolean; readonly nowMs: number }): string {
-  const { image, names, sizeBytes, ownBytes = 0, isComplete, missingCount, manifests } = summary;
+  const { image, names, pulledAtMs, sizeBytes, ownBytes = 0, isComplete, missingCount, manifests } = summary;
   const facts = [
     digestText(image.digest, isShort),
     image.kind,
     `${sizeText(sizeBytes)} (${sizeText(ownBytes)} its own)`,
-    wasPulled(image) ? `pulled ${ageText(nowMs - image.usedAtMs)}` : "never pulled",
+    pulledAtMs === undefined ? "never pulled" : `pulled ${ageText(nowMs - pulledAtMs)}`,
     `here since ${timeOf(image.heldSinceMs)}`,
     ...(image.pinned ? [`${pinText(image.pinned)}${image.pinned.reason === undefined ? "" : ` (${image.pinned.reason.replaceAll(/\s+/g, " ")})`}`] : []),
     ...(isComplete ? [] : [missingCount === 0 ? "nothing to run is held" : `incomplete: lacks ${missingCount}`]),
@@ -50,8 +50,8 @@ export function treeOf(summary: ImageSummary, { isShort, nowMs }: { readonly isS
   return [names.join(", "), `  ${facts.join(", ")}`, ...branches(image.digest, manifests, "  ", isShort), ""].join("\n");
 }
 
-export function jsonOf({ image, sizeBytes, ownBytes = 0, isComplete, missingCount, manifests }: ImageSummary): object {
-  const { repository, tags, digest, kind, mediaType, heldSinceMs, usedAtMs, pinned } = image;
+export function jsonOf({ image, pulledAtMs, sizeBytes, ownBytes = 0, isComplete, missingCount, manifests }: ImageSummary): object {
+  const { repository, tags, digest, kind, mediaType, heldSinceMs, pinned } = image;
   return {
     repository: repositoryName(repository),
     registry: repository.host,
@@ -60,7 +60,7 @@ export function jsonOf({ image, sizeBytes, ownBytes = 0, isComplete, missingCoun
     kind,
     mediaType,
     created: timeOf(heldSinceMs),
-    pulled: wasPulled(image) ? timeOf(usedAtMs) : null,
+    pulled: pulledAtMs === undefined ? null : timeOf(pulledAtMs),
     sizeBytes,
     ownBytes,
     sharedBytes: sizeBytes - ownBytes,

@@ -1,12 +1,14 @@
 /** summarize: what an operator wants to know of an image's parts at a glance. */
 import { isElsewhere } from "../oci/descriptor.ts";
-import { imageNames, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-image.ts";
+import { imageNames, wasPulled, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-image.ts";
 import type { Digest } from "../oci/digest.ts";
 
 export interface ImageSummary {
   readonly image: HeldImage;
   /** What it is called, by each of its tags. */
   readonly names: readonly string[];
+  /** The last pull since it came, in milliseconds since 1970; undefined: nobody has pulled it. */
+  readonly pulledAtMs: number | undefined;
   /** Of what is held of it, each part once. */
   readonly sizeBytes: number;
   /** Of `sizeBytes`, what no other image needs: what its removal would free. Undefined where nobody asked. */
@@ -39,6 +41,7 @@ export function summarize(image: HeldImage, { manifests, blobs }: ImageContents,
   return {
     image,
     names: imageNames(image),
+    pulledAtMs: wasPulled(image) ? image.usedAtMs : undefined,
     sizeBytes: sumOf(held),
     ownBytes: isShared && sumOf(held.filter(({ digest }) => !isShared(digest))),
     missingCount,
