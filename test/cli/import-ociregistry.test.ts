@@ -28,7 +28,7 @@ test("takes over what is whole, names what is not, and ends with 1 for its sake"
 });
 
 test.each([
-  [["import"], 2, /import wants a bundle, or --from-ociregistry and a folder/],
+  [["import"], 2, /import FILE takes a bundle, --from-ociregistry FOLDER/],
   [["import", "a.tar", "--from-ociregistry", "b"], 2, /one of them/],
   [["import", "--from-ociregistry", "b", "--verify-key", "c"], 2, /only a bundle has a --verify-key/],
   [["import", "--from-ociregistry", "/nowhere/at/all"], 1, /\/nowhere\/at\/all is no folder of ociregistry 1/],
