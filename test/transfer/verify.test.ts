@@ -196,10 +196,18 @@ describe("every byte", () => {
     await spoil(bigLayer);
     await spoil(arm64.manifest.descriptor.digest);
     const { findings, ...summary } = await verify({ repairs: true });
-    expect(findings.filter(({ kind }) => kind === "owners")).toEqual(
-      [bigLayer, arm64.manifest.descriptor.digest]
-        .toSorted()
-        .map((digest) => ({ kind: "owners", digest, repositories: [`${upstream.host}/team/app`], isRepaired: true })),
+    const owners = findings.filter(({ kind }) => kind === "owners");
+    // In the order in which they were read to their end.
+    expect(owners).toHaveLength(2);
+    expect(owners).toEqual(
+      expect.arrayContaining(
+        [bigLayer, arm64.manifest.descriptor.digest].map((digest) => ({
+          kind: "owners",
+          digest,
+          repositories: [`${upstream.host}/team/app`],
+          isRepaired: true,
+        })),
+      ),
     );
     expect(summary).toMatchObject({ damaged: 2, isGood: true });
     expect(requests().toSorted()).toEqual([`GET /v2/team/app/blobs/${bigLayer}`, `GET /v2/team/app/manifests/${arm64.manifest.descriptor.digest}`]);
