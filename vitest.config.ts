@@ -7,6 +7,8 @@ export default defineConfig({
     pool: "forks",
     // Most of a test is waiting for other programs: on a small machine one worker would leave it idle.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    // What is looked for until it is so may take its time on a busy machine.
+    expect: { poll: { timeout: 10_000 } },
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
