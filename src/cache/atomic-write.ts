@@ -2,7 +2,7 @@
  * Atomic writes: a name on disk holds either nothing or the whole content. fsync(file), rename, fsync(folder): in this order a
  * power cut leaves garbage under a temporary name at the worst.
  */
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { mkdir, open, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -76,11 +76,20 @@ export async function makeFolder(folder: string, { sync = true }: { sync?: boole
 }
 
 export async function isThere(path: string): Promise<boolean> {
+  return (await statIfThere(path)) !== undefined;
+}
+
+/** What the system says of a file; undefined when there is none. Throws the system's error for anything else. */
+export async function statIfThere(path: string): Promise<Stats | undefined> {
+  return await ifThere(stat(path));
+}
+
+/** What `found` brings, or undefined when the file is not there. Rejects with the system's error for anything else. */
+export async function ifThere<T>(found: Promise<T>): Promise<T | undefined> {
   try {
-    await stat(path);
-    return true;
+    return await found;
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }

@@ -11,13 +11,14 @@ import type { Answered, BlobAtHand, BlobCall, BlobContent, Call } from "../oci/r
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { atMost, untilAborted } from "../oci/waiting.ts";
 import { BlobRights, type BlobRightsOptions } from "./blob-rights.ts";
-import { smallBytesMax, type OpenBlob } from "./blob-store.ts";
+import { smallBytesMax } from "./blob-store.ts";
 import type { Fill } from "./fill.ts";
 import type { FillReader } from "./fill-reader.ts";
 import { answerDeadlineMs } from "./deadline.ts";
 import { heldBlob } from "./held-blob.ts";
 import { HotAnswers } from "./hot-answers.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
+import type { OpenBlob } from "./open-blob.ts";
 import { heldBackBytes } from "./reception.ts";
 import { UnbrokenBlob } from "./unbroken-blob.ts";
 

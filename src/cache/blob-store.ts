@@ -3,17 +3,18 @@
  * provenance's affair. A file of another size than expected, or small bytes with another digest, count as absent.
  */
 import { constants } from "node:fs";
-import { chmod, open, rename, stat, utimes, type FileHandle } from "node:fs/promises";
+import { chmod, open, rename, stat, utimes } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { algorithmOf, digestOf, findDigest, type Digest } from "../oci/digest.ts";
 import { manifestBytesMax } from "../oci/manifest.ts";
 import { giveBack } from "./aside.ts";
-import { isErrno, isStorageFailure, publish, unlinkIfThere, writeAtomic } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, publish, statIfThere, unlinkIfThere, writeAtomic } from "./atomic-write.ts";
 import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
+import { OpenBlob } from "./open-blob.ts";
 import { Ownership } from "./ownership.ts";
 import type { StoreChanges } from "./store-changes.ts";
 import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
@@ -23,8 +24,6 @@ export const smallBytesMax = 64 * 1024;
 
 const memoryBytesMax = 24 * 1024 * 1024;
 const memoryEntriesMax = 8_192;
-/** A file that nobody reads any more stays open for so long: its next reader is often near. */
-const lingerMs = 1_000;
 /** A file that could not be read is tried again after so long: not every disk that fails is lost. */
 const distrustMs = 60_000;
 const distrustedMax = 10_000;
@@ -154,7 +153,7 @@ export class BlobStore {
    */
   async remove(digest: Digest, { mtimeMs }: { readonly mtimeMs: number }): Promise<"removed" | "absent" | "changed"> {
     const path = this.#layout.blob(digest);
-    const foundMs = await timeOf(path);
+    const foundMs = (await statIfThere(path))?.mtimeMs;
     if (foundMs === undefined) return "absent";
     if (foundMs !== mtimeMs) return "changed";
     const aside = await this.#instance.asidePath(digest);
@@ -165,7 +164,7 @@ export class BlobStore {
       throw error;
     }
     // Not there any more: we were taken for dead meanwhile, and somebody gave it back.
-    const isRemoved = (await timeOf(aside)) === mtimeMs && (await unlinkIfThere(aside));
+    const isRemoved = (await statIfThere(aside))?.mtimeMs === mtimeMs && (await unlinkIfThere(aside));
     if (!isRemoved) await giveBack(aside, path);
     this.#bytes.forget(path);
     this.#open.delete(digest); // Its readers keep the file that they have.
@@ -233,79 +232,6 @@ export class BlobStore {
     if (this.#open.get(digest) === opening) this.#open.delete(digest);
     if (error !== undefined) throw error;
     return undefined;
-  }
-}
-
-export interface OpenBlobOptions extends Pick<BlobStoreOptions, "clock" | "background" | "reads"> {
-  readonly handle: FileHandle;
-  readonly sizeBytes: number;
-  readonly inode: number;
-  /** One more, or one fewer. */
-  readonly onReaders: (by: 1 | -1) => void;
-}
-
-/** One open file and how many read it; it closes a little after the last has left. */
-export class OpenBlob {
-  readonly handle: FileHandle;
-  readonly sizeBytes: number;
-  readonly inode: number;
-  readonly #clock: Clock;
-  readonly #background: Background;
-  readonly #reads: DiskReads;
-  readonly #onReaders: (by: 1 | -1) => void;
-  #confirmedAtMs: number;
-  #readers = 0;
-  #closed = false;
-  #cancelClose: () => void;
-
-  constructor({ handle, sizeBytes, inode, clock, background, reads, onReaders }: OpenBlobOptions) {
-    this.#onReaders = onReaders;
-    this.handle = handle;
-    this.sizeBytes = sizeBytes;
-    this.inode = inode;
-    this.#reads = reads;
-    this.#clock = clock;
-    this.#background = background;
-    this.#confirmedAtMs = clock.elapsed();
-    this.#cancelClose = clock.after(lingerMs, () => this.#close());
-  }
-
-  /** Whether its name still leads to it; asked of the disk once a second. */
-  async isCurrent(path: string): Promise<boolean> {
-    if (this.#clock.elapsed() - this.#confirmedAtMs < lingerMs) return true;
-    const file = await this.#reads.attempt(path, () => stat(path));
-    if (file) this.#confirmedAtMs = this.#clock.elapsed();
-    return file?.ino === this.inode && file.size === this.sizeBytes;
-  }
-
-  /** False when it was closed in the meantime. */
-  acquire(): boolean {
-    if (this.#closed) return false;
-    this.#cancelClose();
-    this.#readers += 1;
-    this.#onReaders(1);
-    return true;
-  }
-
-  release(): void {
-    this.#readers -= 1;
-    this.#onReaders(-1);
-    if (this.#readers === 0) this.#cancelClose = this.#clock.after(lingerMs, () => this.#close());
-  }
-
-  #close(): void {
-    this.#closed = true;
-    this.#background.run("close a blob", this.handle.close());
-  }
-}
-
-/** A file's time; undefined when it is not there. Throws the system's error. */
-async function timeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).mtimeMs;
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
   }
 }
 

@@ -4,7 +4,7 @@ import type { Digest } from "../oci/digest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import { resolveRanges, type ByteRange, type RangeSpec } from "../oci/ranges.ts";
 import type { Answered, BlobContent } from "../oci/registry.ts";
-import type { OpenBlob } from "./blob-store.ts";
+import type { OpenBlob } from "./open-blob.ts";
 import { CutShort } from "./unbroken-blob.ts";
 
 /** A whole blob or, with `specs`, parts of it. Throws `RANGE_INVALID`; then `source` has been released. Reading rejects with the system's error, or `CutShort`. */

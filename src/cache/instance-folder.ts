@@ -13,7 +13,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Log } from "../oci/log.ts";
 import { asideName, findAsideDigest, giveBack } from "./aside.ts";
-import { isErrno, isStorageFailure, isThere, makeFolder, removeIfThere } from "./atomic-write.ts";
+import { isErrno, isStorageFailure, isThere, makeFolder, removeIfThere, statIfThere } from "./atomic-write.ts";
 import { findProcessName, formatProcessName, startTimeOf, type ProcessName } from "./process-name.ts";
 import { listFolder } from "./list-folder.ts";
 
@@ -263,12 +263,7 @@ export class InstanceFolder {
 
 /** -1 for what is not there. */
 async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return -1;
-    throw error;
-  }
+  return (await statIfThere(path))?.size ?? -1;
 }
 
 function keyOfPart(name: string): string | undefined {

@@ -2,16 +2,12 @@
  * StoreTotals: how many manifests and blobs are held and how large they are, counted by walking the disk by and by. Nobody waits
  * for a walk: the last one's numbers are given, and the next one begins when they are old and somebody asks.
  */
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import { delay, type Clock } from "../oci/clock.ts";
-import { findDigest } from "../oci/digest.ts";
 import type { Log } from "../oci/log.ts";
-import { isErrno, isStorageFailure } from "./atomic-write.ts";
-import { folders } from "./layout.ts";
-import { listFolder } from "./list-folder.ts";
+import { isStorageFailure, statIfThere } from "./atomic-write.ts";
 import type { Store } from "./store.ts";
+import { walkStoredBlobs } from "./stored-blobs.ts";
 import type { StoredHoldings } from "./stored-holdings.ts";
 
 export interface Totals {
@@ -33,6 +29,8 @@ export interface StoreTotalsOptions {
 const trustMs = 10 * 60_000;
 /** For each millisecond of walking so many of rest: reads go first. */
 const restFactor = 4;
+/** Files that are counted between two rests. */
+const countedAtOnce = 256;
 
 export class StoreTotals {
   readonly #options: StoreTotalsOptions;
@@ -85,20 +83,19 @@ export class StoreTotals {
 
   async #count(manifests: ReadonlySet<number>): Promise<Totals> {
     const totals = { manifests: 0, manifestBytes: 0, blobs: 0, blobBytes: 0 };
-    const blobs = join(this.#options.store.layout.root, folders.blobs);
-    for (const algorithm of ["sha256", "sha512"]) {
-      for (const shard of await listFolder(join(blobs, algorithm))) {
-        const rest = this.#rest();
-        for (const hex of await listFolder(join(blobs, algorithm, shard))) {
-          const digest = findDigest(`${algorithm}:${hex}`);
-          const sizeBytes = digest && (await sizeOf(join(blobs, algorithm, shard, hex)));
-          if (digest === undefined || sizeBytes === undefined) continue;
-          const kind = manifests.has(short(digest)) ? "manifest" : "blob";
-          totals[`${kind}s`] += 1;
-          totals[`${kind}Bytes`] += sizeBytes;
-        }
-        await rest();
-      }
+    const { layout } = this.#options.store;
+    let rest = this.#rest();
+    let counted = 0;
+    for await (const digest of walkStoredBlobs({ layout })) {
+      const file = await statIfThere(layout.blob(digest));
+      if (!file) continue; // Removed meanwhile.
+      const kind = manifests.has(short(digest)) ? "manifest" : "blob";
+      totals[`${kind}s`] += 1;
+      totals[`${kind}Bytes`] += file.size;
+      counted += 1;
+      if (counted % countedAtOnce !== 0) continue;
+      await rest();
+      rest = this.#rest();
     }
     return totals;
   }
@@ -115,14 +112,4 @@ export class StoreTotals {
 function short(digest: string): number {
   const hexAt = digest.indexOf(":") + 1;
   return Number.parseInt(digest.slice(hexAt, hexAt + 12), 16);
-}
-
-/** undefined for what was removed meanwhile. */
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
-  }
 }

@@ -9,16 +9,16 @@ import type { UnreadPath } from "./store-reader.ts";
 
 const algorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
 
-/** Digests of the files under `blobs/`, in their order. What bears another name is nobody's; a folder that cannot be read is told of, and passed over. */
+/** Digests of the files under `blobs/`, in their order. What bears another name is nobody's; a folder that cannot be read is told of, and passed over. Without `onUnread` it is thrown. */
 export async function* walkStoredBlobs(
   { layout }: Pick<Store, "layout">,
-  { onUnread }: { readonly onUnread: (unread: UnreadPath) => void },
+  { onUnread }: { readonly onUnread?: (unread: UnreadPath) => void } = {},
 ): AsyncGenerator<Digest> {
   const list = async (folder: string): Promise<readonly string[]> => {
     try {
       return await listFolder(folder);
     } catch (error) {
-      if (!isStorageFailure(error)) throw error;
+      if (!onUnread || !isStorageFailure(error)) throw error;
       onUnread({ path: folder, code: error.code ?? error.message });
       return [];
     }

@@ -3,19 +3,19 @@
  * process writes and removes; what others do is seen when it is taken again, or when a repository is looked at before something of it
  * goes. Blobs are looked at before what names them: a file that has the same time when it is to go was needed by nobody meanwhile.
  */
-import { findDigest, type Digest } from "../../oci/digest.ts";
+import type { Digest } from "../../oci/digest.ts";
 import type { Clock } from "../../oci/clock.ts";
 import { repositoryName, type RegistryHost, type Repository } from "../../oci/repository.ts";
+import { statIfThere } from "../atomic-write.ts";
 import type { HeldImage, HeldImages } from "../held-images.ts";
-import { folders } from "../layout.ts";
-import { listFolder } from "../list-folder.ts";
 import type { Store } from "../store.ts";
 import { allocatedBytes, type StoreListener } from "../store-changes.ts";
+import { walkStoredBlobs } from "../stored-blobs.ts";
 import { subjectOfTags } from "./about.ts";
 import type { CensusImage } from "./census-image.ts";
 import type { Stock } from "./choice.ts";
 import { Column, DigestTable } from "./digest-table.ts";
-import { readImageParts, statIfThere, type FoundFile } from "./image-parts.ts";
+import { readImageParts } from "./image-parts.ts";
 import { folderBytesOf, newRepositoryBytes, recordBytesOf } from "./record-bytes.ts";
 import { Rests } from "./rests.ts";
 
@@ -145,8 +145,11 @@ export class Census implements StoreListener {
     const rests = this.#rests(signal);
     const seen = new Set<number>();
     const knownCount = this.table.count;
-    for await (const { digest, file } of blobFiles(this.#options.store.layout.root)) {
+    const { layout } = this.#options.store;
+    for await (const digest of walkStoredBlobs({ layout })) {
       await rests.pause();
+      const file = await statIfThere(layout.blob(digest));
+      if (!file) continue;
       const id = this.table.put(digest);
       seen.add(id);
       this.#shards.add(digest.slice(0, shardLength));
@@ -350,18 +353,5 @@ export class Census implements StoreListener {
     this.#repositories.delete(name);
     this.#recordBytes -= known.recordBytes;
     for (const { needs } of known.images) for (const id of needs) this.#needers.add(id, -1);
-  }
-}
-
-async function* blobFiles(root: string): AsyncGenerator<{ readonly digest: Digest; readonly file: FoundFile }> {
-  for (const algorithm of ["sha256", "sha512"]) {
-    const folder = `${root}/${folders.blobs}/${algorithm}`;
-    for (const shard of await listFolder(folder)) {
-      for (const hex of await listFolder(`${folder}/${shard}`)) {
-        const digest = findDigest(`${algorithm}:${hex}`);
-        const file = digest && (await statIfThere(`${folder}/${shard}/${hex}`));
-        if (digest && file) yield { digest, file };
-      }
-    }
   }
 }

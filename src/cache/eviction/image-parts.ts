@@ -2,11 +2,11 @@
  * ImageParts: everything below a manifest, read for who is about to remove what nothing names. What the disk does not give is not taken
  * for absent here: it is thrown. A manifest that is there and is torn leaves open what its image needs.
  */
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { algorithmOf, digestOf, findDigest, type Digest } from "../../oci/digest.ts";
 import { manifestBytesMax, type ManifestContent } from "../../oci/manifest.ts";
 import type { Repository } from "../../oci/repository.ts";
-import { isErrno } from "../atomic-write.ts";
+import { ifThere, statIfThere } from "../atomic-write.ts";
 import { findDashedDigest, type Layout } from "../layout.ts";
 import { listFolder } from "../list-folder.ts";
 import { tryReadContent } from "../repository-images.ts";
@@ -66,25 +66,5 @@ async function* linksOf(layout: Layout, repository: Repository): AsyncGenerator<
       const digest = findDigest(`${algorithm}:${hex}`);
       if (digest) yield digest;
     }
-  }
-}
-
-/** What `stat` says of a file; undefined when there is none. Throws the system's error for anything else. */
-export async function statIfThere(path: string): Promise<FoundFile | undefined> {
-  return await ifThere(stat(path));
-}
-
-export interface FoundFile {
-  readonly size: number;
-  readonly blocks: number;
-  readonly mtimeMs: number;
-}
-
-async function ifThere<T>(found: Promise<T>): Promise<T | undefined> {
-  try {
-    return await found;
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
   }
 }
