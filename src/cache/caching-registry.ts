@@ -12,6 +12,7 @@ import type { Manifest } from "../oci/manifest.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Answered, BlobAtHand, BlobCall, BlobContent, Call, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
+import type { FillCounts } from "../oci/views.ts";
 import { BlobPulls } from "./blob-pulls.ts";
 import type { FillRoom } from "./fill-room.ts";
 import { Fills } from "./fills.ts";
@@ -118,7 +119,7 @@ export class CachingRegistry implements Registry {
   }
 
   /** How many downloads run, wait, and are being read. */
-  fillCounts(): { readonly running: number; readonly waiting: number; readonly readers: number } {
+  fillCounts(): FillCounts {
     return this.#fills.counts();
   }
 

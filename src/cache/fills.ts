@@ -9,6 +9,7 @@ import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { Registry } from "../oci/registry.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
+import type { FillCounts } from "../oci/views.ts";
 import { Fill } from "./fill.ts";
 import { FillQueue } from "./fill-queue.ts";
 import type { FillRoom } from "./fill-room.ts";
@@ -113,12 +114,14 @@ export class Fills {
     await this.#fills.get(keyOf(host, digest))?.ended;
   }
 
-  counts(): { readonly running: number; readonly waiting: number; readonly readers: number } {
+  counts(): FillCounts {
     const queues = [...this.#queues.values()];
+    const fills = [...this.#fills.values()];
     return {
       running: queues.reduce((sum, queue) => sum + queue.running, 0),
       waiting: queues.reduce((sum, queue) => sum + queue.waiting, 0),
-      readers: [...this.#fills.values()].reduce((sum, fill) => sum + fill.readerCount, 0),
+      publishing: fills.filter(({ state }) => state.kind === "verified").length,
+      readers: fills.reduce((sum, fill) => sum + fill.readerCount, 0),
     };
   }
 

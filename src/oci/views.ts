@@ -27,9 +27,17 @@ export interface UpstreamStatus {
   };
 }
 
+/** How many blobs wait to be fetched, are being fetched, and have all their bytes and are being put in their place; and who reads them as they arrive. */
+export interface FillCounts {
+  readonly waiting: number;
+  readonly running: number;
+  readonly publishing: number;
+  readonly readers: number;
+}
+
 /** How the parts stand right now. Cheap: reads memory only. */
 export interface Status {
   upstreams(): readonly UpstreamStatus[];
-  fills(): { readonly running: number; readonly waiting: number; readonly readers: number };
+  fills(): FillCounts;
   store(): { readonly writable: boolean; readonly reason?: string };
 }

@@ -184,11 +184,12 @@ export class Metrics {
 
   #addStatusGauges(): void {
     const { status } = this.#options;
-    this.#gauge("ociregistry_fills", "Blobs being fetched, and waiting to be", ["state"], (gauge) => {
+    this.#gauge("ociregistry_fills", "Blobs waiting to be fetched, being fetched, and being put in their place", ["state"], (gauge) => {
       const fills = status?.()?.fills();
       if (!fills) return;
       gauge.set({ state: "running" }, fills.running);
       gauge.set({ state: "waiting" }, fills.waiting);
+      gauge.set({ state: "publishing" }, fills.publishing);
     });
     this.#gauge("ociregistry_fill_readers", "Clients that read blobs as they arrive", [], (gauge) => {
       gauge.set(status?.()?.fills().readers ?? 0);

@@ -76,7 +76,7 @@ test("requests are counted by what was asked and how it ended", async () => {
 test("how things stand is read when it is asked", async () => {
   const status = {
     upstreams: () => [{ host: alpine.host, state: "failing" as const }],
-    fills: () => ({ running: 2, waiting: 5, readers: 9 }),
+    fills: () => ({ running: 2, waiting: 5, publishing: 3, readers: 9 }),
     store: () => ({ writable: false }),
   };
   const metrics = new Metrics({ version: "1.2.3", status: () => status });
@@ -84,6 +84,7 @@ test("how things stand is read when it is asked", async () => {
     'ociregistry_build_info{version="1.2.3"}': 1,
     'ociregistry_fills{state="running"}': 2,
     'ociregistry_fills{state="waiting"}': 5,
+    'ociregistry_fills{state="publishing"}': 3,
     ociregistry_fill_readers: 9,
     'ociregistry_upstream_state{upstream="docker.io",state="failing"}': 1,
     'ociregistry_upstream_state{upstream="docker.io",state="ready"}': 0,

@@ -13,7 +13,7 @@ describe("probes", () => {
   });
 
   test("an upstream that is away is told and does not make us unready", async () => {
-    const status = { upstreams: () => [failing], fills: () => ({ running: 0, waiting: 0, readers: 0 }), store: () => ({ writable: true }) };
+    const status = { upstreams: () => [failing], fills: () => ({ running: 0, waiting: 0, publishing: 0, readers: 0 }), store: () => ({ writable: true }) };
     const response = await serving({ status }).app.request("/readyz");
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({
@@ -40,7 +40,7 @@ describe("probes", () => {
       onRequest: () => {},
       draining: () => false,
       unready: () => undefined,
-      status: { upstreams: () => [], fills: () => ({ running: 0, waiting: 0, readers: 0 }), store: () => ({ writable: true }) },
+      status: { upstreams: () => [], fills: () => ({ running: 0, waiting: 0, publishing: 0, readers: 0 }), store: () => ({ writable: true }) },
       metrics: async () => ({ contentType: "text/plain; version=0.0.4", text: "a 1\n" }),
     });
     const metrics = await app.request("/metrics");

@@ -61,7 +61,7 @@ export function serving({ registries = [], ...options }: Partial<AppOptions> & {
 /** What every app needs, telling nobody. */
 export function exchangeSettings(): ExchangeSettings {
   return {
-    status: { upstreams: () => [], fills: () => ({ running: 0, waiting: 0, readers: 0 }), store: () => ({ writable: true }) },
+    status: { upstreams: () => [], fills: () => ({ running: 0, waiting: 0, publishing: 0, readers: 0 }), store: () => ({ writable: true }) },
     clock: systemClock,
     log: silentLog,
     onRequest: () => {},

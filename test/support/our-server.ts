@@ -96,9 +96,10 @@ export async function readMetrics({ url }: OurServer): Promise<(sample: string) 
   return (sample) => values.get(sample) ?? NaN;
 }
 
-/** Downloads that it has under way, by its metrics. */
+/** Downloads that it has under way, until their files are where they belong; by its metrics. */
 export async function fillsRunning(server: OurServer): Promise<number> {
-  return (await readMetrics(server))('ociregistry_fills{state="running"}');
+  const metric = await readMetrics(server);
+  return metric('ociregistry_fills{state="running"}') + metric('ociregistry_fills{state="publishing"}');
 }
 
 /** Names of the files that it, or another process, has under the store's `tmp`. */
