@@ -1,7 +1,9 @@
 /** Real programs as children: started, awaited, listened to, and ended by their own id, never by name. */
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
+import { isErrno } from "../../src/cache/atomic-write.ts";
 import { lookUntil } from "./looking.ts";
 import { States } from "./states.ts";
 
@@ -192,12 +194,20 @@ function canConnect(port: number): Promise<boolean> {
   });
 }
 
-/** A port of 127.0.0.1 that was free a moment ago, for programs that cannot choose one themselves. */
+/**
+ * A port of 127.0.0.1 that nobody listens on, for a program that cannot be told to take any. It lies below those that the system gives to
+ * whoever dials out: one of them could be taken by a connection of another test before the program has it.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === "string") throw new Error("a TCP server without a port");
-  return address.port;
+  for (;;) {
+    const port = randomInt(12_000, 32_768);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve, reject) => {
+      server.once("error", (error) => (isErrno(error, "EADDRINUSE") ? resolve(false) : reject(error)));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    return port;
+  }
 }
