@@ -263,7 +263,8 @@ class Loading {
       await registry.headBlob(this.#repository, digest, { ...this.#call, mayFetch: false });
     } catch (error) {
       if (!isUnknown(error)) throw error;
-      throw new StoreUnwritable(digest, store.status().reason ?? error);
+      // The disk may have taken something else meanwhile: then only the log has what it said of this one.
+      throw new StoreUnwritable(digest, store.status().reason ?? new Error("its download could not be kept, and the log says why", { cause: error }));
     }
   }
 

@@ -372,7 +372,7 @@ test.runIf(requireRoot())("a disk without room fails the image and says so; when
   await disk.fill(1_000_000);
   const [failed] = await load(listed("team/large:1"));
   expect(failed).toMatchObject({ verdict: "failed" });
-  expect(String(failed?.error)).toMatch(/cannot be written to the store: .*(ENOSPC|no space|full)|no room/i);
+  expect(String(failed?.error)).toMatch(/cannot be written to the store: .*(ENOSPC|no space|full|the log says why)|no room/i);
   await expect(offline("team/large", "1")).rejects.toMatchObject({ code: "MANIFEST_UNKNOWN" });
   await disk.relieve();
   expect(await load(listed("team/large:1"))).toMatchObject([{ verdict: "loaded" }]);
