@@ -14,8 +14,9 @@ export const systemClock: Clock = {
   elapsed: () => performance.now(),
   after(delayMs, wake) {
     let immediate: NodeJS.Immediate | undefined;
-    // A process that stood still finds its timers due and its sockets full: what has arrived is read before anybody is judged late.
-    const timer = setTimeout(() => (immediate = setImmediate(wake).unref()), Math.min(delayMs, 2_147_483_647)).unref();
+    // A process that stood still finds its timers due and its sockets full: what has arrived is read before anybody is judged late. That
+    // turn is not put off: one that is unreferenced would wait for the next event, whenever that comes.
+    const timer = setTimeout(() => (immediate = setImmediate(wake)), Math.min(delayMs, 2_147_483_647)).unref();
     return () => {
       clearTimeout(timer);
       clearImmediate(immediate);

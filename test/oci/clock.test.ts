@@ -2,6 +2,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/oci/clock.ts";
+import { runProcess } from "../support/processes.ts";
 
 test("a process that stood still reads what has arrived before its deadlines are heard", async () => {
   await using server = createServer();
@@ -20,4 +21,17 @@ test("a process that stood still reads what has arrived before its deadlines are
   await Promise.all([read, late]);
   for (const socket of [client, accepted]) socket.destroy();
   expect(heard).toEqual(["data", "deadline"]);
+});
+
+test("a process that has nothing else to do is woken in time", async () => {
+  const clock = new URL("../../src/oci/clock.ts", import.meta.url).href;
+  const script = `
+    import { systemClock } from ${JSON.stringify(clock)};
+    const keepsAlive = setTimeout(() => {}, 20_000);
+    systemClock.after(20, () => {
+      console.log(Math.round(systemClock.elapsed()));
+      clearTimeout(keepsAlive);
+    });`;
+  const { stdout } = await runProcess(process.execPath, ["--input-type=module", "--eval", script]);
+  expect(Number(stdout)).toBeLessThan(5_000);
 });

@@ -25,6 +25,8 @@ export interface CensusOptions {
   readonly clock: Clock;
   /** For each millisecond of work so many of rest. */
   readonly restFactor: number;
+  /** Told how many images have been looked at since the beginning, after each. */
+  readonly onLookedAt?: (images: number) => void;
 }
 
 /** `sha256:ab`: the folder that a digest's blob lies in. */
@@ -102,11 +104,6 @@ export class Census implements StoreListener {
 
   get imageCount(): number {
     return [...this.#repositories.values()].reduce((sum, { images }) => sum + images.length, 0);
-  }
-
-  /** Images that were looked at since the beginning: of a count that goes on, how far it is. */
-  get lookedAtImages(): number {
-    return this.#lookedAtImages;
   }
 
   /** What may be chosen from, as it is known now. */
@@ -317,7 +314,7 @@ export class Census implements StoreListener {
     const about = subjectOfTags(names);
     const { manifests, needs, isTorn } = await readImageParts(this.#options.store.layout, repository, digest);
     const idOf = (one: Digest): number => this.table.put(one);
-    this.#lookedAtImages += 1;
+    this.#options.onLookedAt?.(++this.#lookedAtImages);
     return {
       repository,
       root: this.table.put(digest),

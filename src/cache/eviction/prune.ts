@@ -97,8 +97,9 @@ export const unneededGraceMs = 3_600_000;
 
 /** See above. Throws `PruneBusy`, the signal's reason, or the system's error where the store cannot be read or written. */
 export async function* prune(options: PruneOptions): AsyncGenerator<PruneEvent> {
-  const { store, images, clock, dryRun = false, restFactor = 1, signal } = options;
-  const census = new Census({ store, images, clock, restFactor });
+  const { store, images, clock, dryRun = false, restFactor = 1, onProgress, signal } = options;
+  const onLookedAt = (looked: number): void => onProgress?.({ kind: "looking", images: looked });
+  const census = new Census({ store, images, clock, restFactor, onLookedAt });
   if (dryRun) return yield* rehearse(census, options);
   await store.uses.write();
   const tmp = store.layout.temporary();
@@ -107,7 +108,7 @@ export async function* prune(options: PruneOptions): AsyncGenerator<PruneEvent> 
     {
       waitMs: options.waitMs ?? 30_000,
       foreignWaitMs: silenceMs + foreignMarginMs,
-      onForeign: () => options.onProgress?.({ kind: "waiting" }),
+      onForeign: () => onProgress?.({ kind: "waiting" }),
       signal,
     },
   );
@@ -130,7 +131,6 @@ async function* rehearse(census: Census, { store, rules, limits, tellsStaying = 
   onProgress?.({ kind: "looking", images: 0 });
   if (limits) await census.takeBlobs(signal);
   for await (const image of census.takeImages(signal)) {
-    onProgress?.({ kind: "looking", images: census.lookedAtImages });
     const one = goes?.(image);
     if (!one) continue;
     told.add(image);
@@ -198,7 +198,7 @@ class PruneRun {
     const { store, rules, limits, tellsStaying = false, clock, onProgress } = this.#options;
     onProgress?.({ kind: "looking", images: 0 });
     await this.#census.takeBlobs(this.#signal);
-    for await (const _image of this.#census.takeImages(this.#signal)) onProgress?.({ kind: "looking", images: this.#census.lookedAtImages });
+    for await (const _image of this.#census.takeImages(this.#signal)); // What it finds it keeps.
     yield* this.#finishBegun();
     if (rules && tellsStaying) yield* tellStaying(this.#stock(), { rules, pins: store.pins });
     if (rules) yield* this.#remove(() => chooseByRules(this.#stock(), rules), rules.countMax ?? Infinity);
