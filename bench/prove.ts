@@ -242,7 +242,7 @@ function firstAndWorstOf([first, ...later]: readonly { readonly ms: number }[]):
 }
 
 async function proveHostile(): Promise<readonly Claim[]> {
-  const crowd = await runCrowd({ halfRequests: 500, stalledReaders: 500, headerFloods: 200, clients: 16, pulls: 4_800 });
+  const crowd = await runCrowd({ halfRequests: 500, stalledReaders: 500, headerFloods: 200, clients: 16, pulls: 19_200 });
   const fills = await abandonHugeFills({ registries: 7 });
   const ratio = crowd.meanwhileMs / crowd.calmMs;
   const [crowdMebibytes, fillsMebibytes] = [crowd, fills].map(({ idle, most }) => Math.round((most.residentBytes - idle.residentBytes) / mebibyte));

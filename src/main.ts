@@ -70,7 +70,8 @@ process.exit(code);
 function goOnWithSmallHeap(args: readonly string[]): void {
   const flag = "--max-semi-space-size";
   const isTold = process.execArgv.some((arg) => arg.startsWith(flag)) || process.env["NODE_OPTIONS"]?.includes(flag) === true;
-  if (isTold || !["serve", "list", "verify"].some((command) => args.includes(command)) || process.platform === "win32" || process.execve === undefined) return;
+  if (isTold || !["serve", "list", "prune", "verify"].some((command) => args.includes(command)) || process.platform === "win32" || process.execve === undefined)
+    return;
   process.execve(process.execPath, [process.execPath, `${flag}=4`, "--heap-growing-percent=40", ...process.execArgv, ...process.argv.slice(1)], {
     MALLOC_ARENA_MAX: "2",
     ...process.env,

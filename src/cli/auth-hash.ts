@@ -1,7 +1,7 @@
 /** `ociregistry auth hash` */
 import { hash } from "bcryptjs";
-import { ConfigError } from "../config/config-error.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
+import { misuse } from "./misuse.ts";
 
 export interface AuthHashOptions {
   readonly io: CommandIo;
@@ -31,7 +31,7 @@ export async function authHash({ io, user }: AuthHashOptions): Promise<number> {
 
 function checkUser(user: string): void {
   const isHeld = user.trim() !== "" && !user.startsWith("#") && !/[:\p{Cc}]/u.test(user);
-  if (!isHeld) throw new ConfigError([`--user: ${JSON.stringify(user)} cannot stand in a password file`], { isMisuse: true });
+  if (!isHeld) throw misuse(`--user: ${JSON.stringify(user)} cannot stand in a password file`);
 }
 
 function problemOf(password: string): string | undefined {

@@ -34,3 +34,9 @@ export interface CommandIo {
 
 /** What the exit code says. */
 export const exitCodes = { done: 0, failed: 1, misuse: 2 } as const;
+
+/** What a slow reader has not taken waits in his pipe, not here: to be awaited after each line of a long result. */
+export async function taken(io: CommandIo): Promise<void> {
+  const output = io.output();
+  if (output.writableNeedDrain) await new Promise((resolve) => output.once("drain", resolve));
+}

@@ -2,13 +2,12 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { openCommandParts, type CommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import { findDurationMs } from "../config/durations.ts";
 import { compileGoPatterns } from "../config/go-patterns.ts";
 import { loadConfig } from "../config/load.ts";
 import { findSizeBytes } from "../config/sizes.ts";
 import { digestOf } from "../oci/digest.ts";
-import { findPlatform, type Platform } from "../oci/platform.ts";
+import type { Platform } from "../oci/platform.ts";
 import { repositoryName } from "../oci/repository.ts";
 import { BundleRefused } from "../transfer/bundle-refused.ts";
 import { readSigningKey } from "../transfer/bundle-signature.ts";
@@ -23,6 +22,8 @@ import { findWanted } from "../transfer/wanted-images.ts";
 import { countText, sizeText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { LiveLines } from "./live-lines.ts";
+import { misuse } from "./misuse.ts";
+import { platformsOf } from "./platform-flag.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface ExportCommandOptions {
@@ -105,19 +106,10 @@ function readFlags({ images, pattern, usedSince, platform, partSize, output }: E
   if (partSize !== undefined && (partBytes === undefined || partBytes < partBytesMin))
     throw misuse(`--part-size: "${partSize}" is not a size, as 4GiB is, of at least 64KiB`);
   if (partBytes !== undefined && output === "-") throw misuse("--part-size: a pipe has no parts");
-  return { usedSinceMs, partBytes, platforms: readPlatforms(platform), matches: pattern === undefined ? undefined : compileGoPatterns(pattern) };
+  return { usedSinceMs, partBytes, platforms: platformsOf(platform), matches: pattern === undefined ? undefined : compileGoPatterns(pattern) };
 }
 
 const partBytesMin = 64 * 1024;
-
-function readPlatforms(written: string | undefined): readonly Platform[] | "all" | undefined {
-  if (written === undefined || written === "all") return written;
-  return written.split(",").map((word) => {
-    const platform = findPlatform(word);
-    if (!platform) throw misuse(`--platform: "${word}" is not a platform, as linux/amd64 or linux/arm/v7 is`);
-    return platform;
-  });
-}
 
 async function wantedImages(
   { images, io }: ExportCommandOptions,
@@ -208,8 +200,4 @@ function resultOf(result: ExportResult): object {
     files: parts.map(({ path, sizeBytes }) => ({ path, size: sizeBytes })),
     receipt: receiptId,
   };
-}
-
-function misuse(problem: string): ConfigError {
-  return new ConfigError([problem], { isMisuse: true });
 }

@@ -6,6 +6,7 @@ import type { Config } from "../config/config.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { loadConfig } from "../config/load.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
+import { misuse } from "./misuse.ts";
 
 export interface HealthOptions {
   readonly flags: ReadonlyMap<string, string>;
@@ -47,7 +48,7 @@ function targetOf({ host, port, healthPort, serverTls, proxyProtocol }: Config):
 function parseUrl(url: string): URL {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol === "http:" || parsed?.protocol === "https:") return parsed;
-  throw new ConfigError([`--url: "${url}" is not an http or https url`], { isMisuse: true });
+  throw misuse(`--url: "${url}" is not an http or https url`);
 }
 
 function ask(target: Target, signal: AbortSignal): Promise<number> {

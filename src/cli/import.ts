@@ -1,7 +1,6 @@
 /** `ociregistry import` */
 import { readFile } from "node:fs/promises";
 import { openCommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import { loadConfig } from "../config/load.ts";
 import { findBundleParts } from "../transfer/bundle-parts.ts";
 import { BundleReader } from "../transfer/bundle-reader.ts";
@@ -12,6 +11,7 @@ import { countText, sizeText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { importOciregistryFolder } from "./import-ociregistry.ts";
 import { LiveLines } from "./live-lines.ts";
+import { misuse } from "./misuse.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface ImportCommandOptions {
@@ -35,11 +35,9 @@ export async function importImages({ file, fromOciregistry, ...options }: Import
   const { flags, io, verifyKey, keepTags = false, json = false } = options;
   if (file !== undefined && fromOciregistry === undefined) return await importBundleFile({ ...options, file });
   if (file === undefined && fromOciregistry === undefined)
-    throw new ConfigError(["import wants to know what: import FILE takes a bundle, --from-ociregistry FOLDER the store of a Go ociregistry"], {
-      isMisuse: true,
-    });
+    throw misuse("import wants to know what: import FILE takes a bundle, --from-ociregistry FOLDER the store of a Go ociregistry");
   if (file !== undefined || fromOciregistry === undefined || verifyKey !== undefined)
-    throw new ConfigError(["import wants a bundle, or --from-ociregistry and a folder: one of them; only a bundle has a --verify-key"], { isMisuse: true });
+    throw misuse("import wants a bundle, or --from-ociregistry and a folder: one of them; only a bundle has a --verify-key");
   return await importOciregistryFolder({ flags, io, folder: fromOciregistry, keepTags, json });
 }
 

@@ -1,16 +1,17 @@
 /** `ociregistry list`: what is held. */
 import { openCommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import { compileGoPatterns } from "../config/go-patterns.ts";
 import { loadConfig } from "../config/load.ts";
 import { findRegistryHost, type RegistryHost } from "../oci/repository.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { ImageSummary } from "../transfer/image-summary.ts";
 import { listHeld, type ListingOptions } from "../transfer/listing.ts";
-import { exitCodes, type CommandIo } from "./command-io.ts";
+import { countText } from "./amounts.ts";
+import { exitCodes, taken, type CommandIo } from "./command-io.ts";
 import { headerOf, jsonOf, rowsOf, treeOf, type Row } from "./list-lines.ts";
-import { LiveLines } from "./live-lines.ts";
+import { misuse } from "./misuse.ts";
 import { untilStopped } from "./until-stopped.ts";
+import { WaitingLines } from "./waiting-lines.ts";
 
 export interface ListCommandOptions {
   readonly flags: ReadonlyMap<string, string>;
@@ -31,6 +32,9 @@ export interface ListCommandOptions {
 /** Rows that are aligned with each other: written when there are so many, or when the first has waited so long. */
 const rowsAtOnce = 200;
 const rowWaitMsMax = 300;
+/** Whoever waits until so many have been looked through is told how far it is, or after so long. */
+const quietImagesMax = 1_000;
+const quietMsMax = 5_000;
 
 /** Prints what is held: 0, also when it is nothing; 1 when something cannot be read, which is told and passed over. Throws `ConfigError`. */
 export async function list(options: ListCommandOptions): Promise<number> {
@@ -45,7 +49,7 @@ export async function list(options: ListCommandOptions): Promise<number> {
   const pattern = expression === undefined ? undefined : compileGoPatterns(expression, options.pattern === undefined ? { what: "listConfig.expr" } : {});
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
-  const live = new LiveLines(io);
+  using live = new WaitingLines({ io, clock: parts.clock, text: lookingText(0), afterMs: quietMsMax });
   let hasUnread = false;
   const listing: ListingOptions = {
     images: parts.images,
@@ -54,24 +58,24 @@ export async function list(options: ListCommandOptions): Promise<number> {
     isComplete: options.complete === true ? true : options.incomplete === true ? false : undefined,
     sort,
     tellsOwn: json || tree,
-    onProgress: (looked) => live.set(live, `${looked} images so far`),
+    onProgress: (looked) => live.tell(lookingText(looked), { isNews: looked === quietImagesMax }),
     onUnread({ path, code }) {
       hasUnread = true;
       live.above(() => io.writeError(`ociregistry: ${path} cannot be read (${code}): what lies there is not listed\n`));
     },
     signal: stopping.signal,
   };
-  try {
-    const count = json
-      ? await print(listing, { io, live }, (summary) => io.writeOut(`${JSON.stringify(jsonOf(summary))}\n`))
-      : tree
-        ? await print(listing, { io, live }, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
-        : await printRows(listing, { io, live, isShort, pattern, header });
-    if (count === 0) io.writeError(`ociregistry: ${isChosen(listing) ? "nothing that was asked for" : "no image"} is held in ${config.imagePath}\n`);
-  } finally {
-    live.end();
-  }
+  const count = json
+    ? await print(listing, { io, live }, (summary) => io.writeOut(`${JSON.stringify(jsonOf(summary))}\n`))
+    : tree
+      ? await print(listing, { io, live }, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
+      : await printRows(listing, { io, live, isShort, pattern, header });
+  if (count === 0) io.writeError(`ociregistry: ${isChosen(listing) ? "nothing that was asked for" : "no image"} is held in ${config.imagePath}\n`);
   return hasUnread ? exitCodes.failed : exitCodes.done;
+}
+
+function lookingText(images: number): string {
+  return `looking through what is held: ${countText(images, "image")} so far`;
 }
 
 /** How many images there were. */
@@ -88,7 +92,7 @@ async function print(listing: ListingOptions, { io, live }: Pick<RowPrinting, "i
 
 interface RowPrinting {
   readonly io: CommandIo;
-  readonly live: LiveLines;
+  readonly live: WaitingLines;
   readonly isShort: boolean;
   readonly pattern: ListingOptions["pattern"];
   readonly header: boolean;
@@ -125,12 +129,6 @@ async function printRows(listing: ListingOptions, { io, live, isShort, pattern, 
   return count;
 }
 
-/** What a slow reader has not taken waits in his pipe, not here. */
-async function taken(io: CommandIo): Promise<void> {
-  const output = io.output();
-  if (output.writableNeedDrain) await new Promise((resolve) => output.once("drain", resolve));
-}
-
 function sortOf({ sort }: ListCommandOptions): ListingOptions["sort"] {
   if (sort === undefined || sort === "name" || sort === "used" || sort === "size") return sort;
   throw misuse(`--sort: "${sort}" is not name, used or size`);
@@ -148,8 +146,4 @@ function isChosen({ pattern, registry, isComplete }: ListingOptions): boolean {
 
 function refuse(problem: string): never {
   throw misuse(problem);
-}
-
-function misuse(problem: string): ConfigError {
-  return new ConfigError([problem], { isMisuse: true });
 }

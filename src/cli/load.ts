@@ -1,9 +1,8 @@
 /** `ociregistry load`: brings here what lists name and archives hold. */
 import { openCommandParts, type CommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
-import { findPlatform, platformName, type Platform } from "../oci/platform.ts";
+import type { Platform } from "../oci/platform.ts";
 import { repositoryName } from "../oci/repository.ts";
 import { loadArchive, type LoadedArchive } from "../transfer/archive-load.ts";
 import { readImageLists, type ImageLists, type ListedReference } from "../transfer/image-list.ts";
@@ -11,6 +10,8 @@ import { jobsMax, loadImages, loadPartsOf, type LoadedImage, type LoadParts } fr
 import { countText, sizeText, timeText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { LiveLines } from "./live-lines.ts";
+import { misuse } from "./misuse.ts";
+import { platformsOf } from "./platform-flag.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface LoadCommandOptions {
@@ -45,8 +46,8 @@ const jobsDefault = 4;
 export async function load(options: LoadCommandOptions): Promise<number> {
   const { flags, io } = options;
   const { config } = await loadConfig({ environment: io.environment, flags });
-  if (config.imageFile === undefined) throw new ConfigError(["load wants to know what: --image-file images.txt"], { isMisuse: true });
-  const wanted = { platforms: platformsOf(options, config), jobs: jobsOf(options) };
+  if (config.imageFile === undefined) throw misuse("load wants to know what: --image-file images.txt");
+  const wanted = { platforms: wantedPlatforms(options, config), jobs: jobsOf(options) };
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment, makesStore: true });
   const outcome = await run(config.imageFile, parts, { ...options, ...wanted, resolveRef: config.resolveRef, signal: stopping.signal });
@@ -66,7 +67,7 @@ async function run(sources: string, parts: CommandParts, options: RunOptions): P
   const startedAtMs = parts.clock.elapsed();
   const lists = await readImageLists([sources], { names: parts.names, standardInput: () => io.input(), signal });
   if (options.resolveRef !== undefined && lists.archives.length > 1)
-    throw new ConfigError([`--resolve-ref says what one archive's image is called, and these are ${lists.archives.length}`], { isMisuse: true });
+    throw misuse(`--resolve-ref says what one archive's image is called, and these are ${lists.archives.length}`);
   for (const { file, line, message } of lists.problems) io.writeError(`ociregistry: ${place({ file, line })}: ${message}\n`);
   const loadParts = loadPartsOf(parts);
   const live = new LiveLines(io);
@@ -188,24 +189,14 @@ function isGood({ lists, images, archives }: Outcome): boolean {
   return !isEmpty && !isBad && lists.problems.length === 0;
 }
 
-function platformsOf({ platform, flags }: LoadCommandOptions, config: Config): readonly Platform[] | "all" {
-  if (platform === undefined) return flags.has("os") || flags.has("arch") ? [config.ownPlatform] : config.platforms;
-  const words = platform.split(",").map((word) => word.trim());
-  if (words.includes("all")) return "all";
-  return words.map((word) => {
-    const found = findPlatform(word);
-    if (!found)
-      throw new ConfigError([`--platform: "${word}" is not os/arch or os/arch/variant, such as ${platformName(config.ownPlatform)}, or all`], {
-        isMisuse: true,
-      });
-    return found;
-  });
+function wantedPlatforms({ platform, flags }: LoadCommandOptions, config: Config): readonly Platform[] | "all" {
+  return platformsOf(platform) ?? (flags.has("os") || flags.has("arch") ? [config.ownPlatform] : config.platforms);
 }
 
 function jobsOf({ jobs }: LoadCommandOptions): number {
   if (jobs === undefined) return jobsDefault;
   const count = /^\d{1,3}$/.test(jobs) ? Number(jobs) : 0;
-  if (count < 1 || count > jobsMax) throw new ConfigError([`--jobs: "${jobs}" is not a whole number from 1 to ${jobsMax}`], { isMisuse: true });
+  if (count < 1 || count > jobsMax) throw misuse(`--jobs: "${jobs}" is not a whole number from 1 to ${jobsMax}`);
   return count;
 }
 

@@ -1,6 +1,5 @@
 /** `ociregistry pin`, `ociregistry unpin`: what must stay, whatever is pruned or evicted. */
 import { openCommandParts, type CommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import { findDurationMs } from "../config/durations.ts";
 import { loadConfig } from "../config/load.ts";
 import { OciError } from "../oci/errors.ts";
@@ -8,6 +7,7 @@ import { readImageLists } from "../transfer/image-list.ts";
 import { parseImageName } from "../transfer/image-name.ts";
 import { pinImages, unpinImages, type PinTarget, type PinVerdict } from "../transfer/pinning.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
+import { misuse } from "./misuse.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface PinCommandOptions {
@@ -77,8 +77,4 @@ function tell(told: PinVerdict, { io, json }: { readonly io: CommandIo; readonly
   const more = verdict === "absent" ? ": was not pinned" : isHeld === false ? ": not held yet" : "";
   const stays = left.length > 0 ? `: the image stays pinned as ${left.join(", ")}` : "";
   io.writeOut(`${verdict === "absent" ? "unpinned" : verdict} ${name}${until === undefined ? "" : ` until ${until}`}${more}${stays}\n`);
-}
-
-function misuse(problem: string): ConfigError {
-  return new ConfigError([problem], { isMisuse: true });
 }

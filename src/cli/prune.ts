@@ -1,8 +1,7 @@
 /** `ociregistry prune`: removes images, beside whoever serves; with --dry-run says which, why, and what that would free. */
-import type { PruneDone, PrunedImage, PruneEvent } from "../cache/eviction/prune.ts";
+import type { PruneDone, PrunedImage, PruneEvent, PruneProgress } from "../cache/eviction/prune.ts";
 import type { StayingImage } from "../cache/eviction/staying.ts";
 import { openCommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/config.ts";
 import { compileGoPatterns } from "../config/go-patterns.ts";
 import { loadConfig } from "../config/load.ts";
@@ -11,9 +10,10 @@ import { findZonedTimeMs } from "../config/zoned-time.ts";
 import { repositoryName } from "../oci/repository.ts";
 import { pruneStore, type AskedPrune } from "../pruning.ts";
 import { countText, sizeText } from "./amounts.ts";
-import { exitCodes, type CommandIo } from "./command-io.ts";
-import { PruneProgressLines } from "./prune-progress.ts";
+import { exitCodes, taken, type CommandIo } from "./command-io.ts";
+import { misuse } from "./misuse.ts";
 import { untilStopped } from "./until-stopped.ts";
+import { WaitingLines } from "./waiting-lines.ts";
 
 export interface PruneCommandOptions {
   readonly flags: ReadonlyMap<string, string>;
@@ -36,12 +36,14 @@ export async function prune(options: PruneCommandOptions): Promise<number> {
   const asked = askedOf(options, config);
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
-  using progress = new PruneProgressLines({ io, clock: parts.clock });
+  using waiting = new WaitingLines({ io, clock: parts.clock, text: "looking through what is held" });
+  const onProgress = (progress: PruneProgress): void => waiting.tell(progressText(progress), { isNews: progress.kind === "waiting" });
   let staying = 0;
-  for await (const event of pruneStore(parts, { asked, dryRun, signal: stopping.signal, onProgress: (one) => progress.tell(one) })) {
-    progress.clear();
+  for await (const event of pruneStore(parts, { asked, dryRun, signal: stopping.signal, onProgress })) {
+    waiting.clear();
     if (event.kind === "stays") staying += 1;
     io.writeOut(json ? `${JSON.stringify(jsonOf(event, staying))}\n` : textOf(event, { dryRun, staying, isAsked: asked !== undefined }));
+    await taken(io);
   }
   return exitCodes.done;
 }
@@ -58,6 +60,11 @@ function askedOf({ pattern, date, timezone }: PruneCommandOptions, { prune: { en
     throw misuse("prune wants to know what: --pattern, --date, or a configuration with pruneConfig.enabled");
   }
   return { matches: pattern === undefined ? undefined : compileGoPatterns(pattern), heldBeforeMs };
+}
+
+function progressText(progress: PruneProgress): string {
+  if (progress.kind === "looking") return `looking through what is held: ${countText(progress.images, "image")} so far`;
+  return "a process of another machine or container removes images, or died at it: waiting up to 75 s until it is done or known to be dead";
 }
 
 function textOf(event: PruneEvent, { dryRun, staying, isAsked }: { readonly dryRun: boolean; readonly staying: number; readonly isAsked: boolean }): string {
@@ -92,8 +99,4 @@ function jsonOf(event: PruneEvent, staying: number): Readonly<Record<string, unk
 function namesOf({ repository, tags, digest }: PrunedImage | StayingImage): readonly string[] {
   const name = repositoryName(repository);
   return tags.length === 0 ? [`${name}@${digest}`] : tags.map((tag) => `${name}:${tag}`);
-}
-
-function misuse(problem: string): ConfigError {
-  return new ConfigError([problem], { isMisuse: true });
 }

@@ -1,7 +1,6 @@
 /** `ociregistry receipt` */
 import { rename, writeFile } from "node:fs/promises";
 import { openCommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import { findDurationMs } from "../config/durations.ts";
 import { loadConfig } from "../config/load.ts";
 import { digestOf } from "../oci/digest.ts";
@@ -9,6 +8,7 @@ import { formatReceipt } from "../transfer/receipt.ts";
 import { takeReceipt } from "../transfer/store-receipt.ts";
 import { countText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
+import { misuse } from "./misuse.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface ReceiptCommandOptions {
@@ -25,7 +25,7 @@ export interface ReceiptCommandOptions {
 export async function receipt({ flags, io, output, hold, digestsOnly = false }: ReceiptCommandOptions): Promise<number> {
   const holdMs = hold === undefined ? undefined : findDurationMs(hold);
   if (hold !== undefined && (holdMs === undefined || holdMs === 0 || holdMs === Infinity)) {
-    throw new ConfigError([`--hold: "${hold}" is not a duration, as 30d is; \`ociregistry pin\` keeps for good`], { isMisuse: true });
+    throw misuse(`--hold: "${hold}" is not a duration, as 30d is; \`ociregistry pin\` keeps for good`);
   }
   const { config } = await loadConfig({ environment: io.environment, flags });
   using stopping = untilStopped(io);

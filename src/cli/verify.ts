@@ -1,14 +1,15 @@
 /** `ociregistry verify`: whether what is held is right and whole, and whether what a list names would start with no network. */
 import { openCommandParts, type CommandParts } from "../command-parts.ts";
-import { ConfigError } from "../config/config-error.ts";
 import { loadConfig } from "../config/load.ts";
 import { findSizeBytes } from "../config/sizes.ts";
-import { findPlatform, platformName, type Platform } from "../oci/platform.ts";
+import { platformName, type Platform } from "../oci/platform.ts";
 import { readImageLists, type ListedReference } from "../transfer/image-list.ts";
 import { verifyListed, verifyStore, type VerifyFinding, type VerifyProgress, type VerifySummary } from "../transfer/verify.ts";
 import { countText, sizeText, timeText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { LiveLines } from "./live-lines.ts";
+import { misuse } from "./misuse.ts";
+import { platformsOf } from "./platform-flag.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export interface VerifyCommandOptions {
@@ -41,7 +42,7 @@ const tellEveryMs = 10_000;
 export async function verify(options: VerifyCommandOptions): Promise<number> {
   const { flags, io, images } = options;
   const { config } = await loadConfig({ environment: io.environment, flags });
-  const wanted: Wanted = { platforms: platformsOf(options), bytesPerSecond: rateOf(options) ?? config.verify.bytesPerSecond, jobs: jobsOf(options) };
+  const wanted: Wanted = { platforms: platformsOf(options.platform), bytesPerSecond: rateOf(options) ?? config.verify.bytesPerSecond, jobs: jobsOf(options) };
   using stopping = untilStopped(io);
   await using parts = await openCommandParts({ config, environment: io.environment });
   const { signal } = stopping;
@@ -201,25 +202,16 @@ function listText({ images, incomplete, isGood, repaired }: VerifySummary, platf
   return `${countText(images, "image")}: ${incomplete - repaired} could not be pulled with no network, for ${where}`;
 }
 
-function platformsOf({ platform }: VerifyCommandOptions): readonly Platform[] | "all" | undefined {
-  if (platform === undefined) return undefined;
-  const words = platform.split(",").map((word) => word.trim());
-  if (words.includes("all")) return "all";
-  return words.map((word) => findPlatform(word) ?? misuse(`--platform: "${word}" is not os/arch or os/arch/variant, such as linux/arm64, or all`));
-}
-
 function rateOf({ rate }: VerifyCommandOptions): number | undefined {
   if (rate === undefined) return undefined;
-  const bytes = findSizeBytes(rate) ?? misuse(`--rate: "${rate}" is not a size such as 50MiB, for each second, or 0 for no bound`);
+  const bytes = findSizeBytes(rate);
+  if (bytes === undefined) throw misuse(`--rate: "${rate}" is not a size such as 50MiB, for each second, or 0 for no bound`);
   return bytes === 0 ? Infinity : bytes;
 }
 
 function jobsOf({ jobs }: VerifyCommandOptions): number {
   if (jobs === undefined) return jobsDefault;
   const count = /^\d{1,3}$/.test(jobs) ? Number(jobs) : 0;
-  return count >= 1 && count <= jobsMax ? count : misuse(`--jobs: "${jobs}" is not a whole number from 1 to ${jobsMax}`);
-}
-
-function misuse(problem: string): never {
-  throw new ConfigError([problem], { isMisuse: true });
+  if (count >= 1 && count <= jobsMax) return count;
+  throw misuse(`--jobs: "${jobs}" is not a whole number from 1 to ${jobsMax}`);
 }

@@ -6,9 +6,7 @@ import { parseReference } from "../../src/oci/reference.ts";
 import { depositImage, heldNames, missingParts, repositoryNamed } from "../support/deposited-images.ts";
 import { buildImage, buildIndex } from "../support/images.ts";
 import { openTestStore, type TestStore } from "../support/test-store.ts";
-import { PruneProgressLines } from "../../src/cli/prune-progress.ts";
-import { TestClock } from "../support/test-clock.ts";
-import { CapturedIo, runLine } from "./captured-io.ts";
+import { runLine } from "./captured-io.ts";
 
 const image = buildImage();
 const index = buildIndex([buildImage({ platform: "linux/amd64" }), buildImage({ platform: "linux/arm64" })]);
@@ -146,21 +144,4 @@ test("says on stderr what it does, and nothing of it in its result", async () =>
   const { out, errors } = await runLine(`prune --dry-run --image-path ${store.layout.root} --pattern curl`);
   expect(errors).toBe("looking through what is held\n");
   expect(out).not.toContain("looking");
-});
-
-test("says every few seconds through how many images it has looked, until it ends", async () => {
-  const io = new CapturedIo();
-  const clock = new TestClock();
-  const progress = new PruneProgressLines({ io, clock });
-  progress.tell({ kind: "looking", images: 3 });
-  await clock.advance(5_000);
-  progress.tell({ kind: "waiting" });
-  progress[Symbol.dispose]();
-  await clock.advance(60_000);
-  expect(io.errors.split("\n")).toEqual([
-    "looking through what is held",
-    "looking through what is held: 3 images so far",
-    expect.stringMatching(/^a process of another machine or container removes images/),
-    "",
-  ]);
 });
