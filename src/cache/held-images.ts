@@ -2,15 +2,14 @@
  * HeldImages: the images that are here, as an operator counts them: what a tag means, or a manifest that nothing else held names.
  * The disk is read as it is walked, in a thread of its own that steps back behind whoever serves; nothing of it is kept.
  */
-import { Worker } from "node:worker_threads";
 import { systemClock, type Clock } from "../oci/clock.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
-import { untilAborted } from "../oci/waiting.ts";
 import { HeldImageMemory } from "./held-image-memory.ts";
 import { imageNames, type HeldImage, type ImageContents } from "./held-image.ts";
 import type { HoldingsOrder, HoldingsReport } from "./holdings-thread.ts";
 import type { Store } from "./store.ts";
 import type { UnreadPath } from "./store-reader.ts";
+import { StoreThread } from "./store-thread.ts";
 
 export type { UnreadPath } from "./store-reader.ts";
 export { imageNames, wasPulled, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
@@ -34,30 +33,16 @@ export interface HeldImagesOptions {
   readonly clock?: Clock;
 }
 
-/** A disk that gives nothing for so long is not waited for. */
-const reportMsMax = 60_000;
-/** What it reads is garbage at once: without a bound it would keep tens of megabytes of it. */
-const threadLimits = { maxYoungGenerationSizeMb: 4 };
-/** A thread that nobody asks for so long is ended: it is some megabytes. */
-const idleMsMax = 10_000;
-
-interface Waiting {
-  readonly settle: (report: HoldingsReport) => void;
-}
-
 export class HeldImages {
   readonly #store: Store;
   readonly #clock: Clock;
-  #thread: Worker | undefined;
-  /** Who waits for a report, in the order of their orders. */
-  #waiting: Waiting[] = [];
-  #cancelEnd: (() => void) | undefined;
+  readonly #thread: StoreThread<HoldingsOrder, HoldingsReport>;
   #walks = 0;
-  #walking = 0;
 
   constructor({ store, clock = systemClock }: HeldImagesOptions) {
     this.#store = store;
     this.#clock = clock;
+    this.#thread = new StoreThread({ script: new URL("./holdings-thread.ts", import.meta.url), name: "holdings", clock });
   }
 
   /**
@@ -68,12 +53,12 @@ export class HeldImages {
     // What this process has noted belongs to it.
     await this.#store.uses.write();
     const walk = ++this.#walks;
-    this.#walking += 1;
+    const letGo = this.#thread.hold();
     const memory = new HeldImageMemory();
     try {
-      await this.#ask({ kind: "walk", walk, root: this.#store.layout.root, registry, repository, isStrict, nowMs: this.#clock.now() }, signal);
+      await this.#thread.ask({ kind: "walk", walk, root: this.#store.layout.root, registry, repository, isStrict, nowMs: this.#clock.now() }, signal);
       for (let isEnd = false; !isEnd;) {
-        const report = await this.#ask({ kind: "next", walk }, signal);
+        const report = await this.#thread.ask({ kind: "next", walk }, signal);
         if (report.kind !== "images") throw new Error(`the store's walk answers "${report.kind}"`);
         for (const one of report.unread) onUnread?.(one);
         for (const image of report.images) {
@@ -83,9 +68,8 @@ export class HeldImages {
         isEnd = report.isEnd;
       }
     } finally {
-      this.#walking -= 1;
-      this.#thread?.postMessage({ kind: "end", walk } satisfies HoldingsOrder);
-      this.#endWhenIdle();
+      this.#thread.tell({ kind: "end", walk });
+      letGo();
     }
   }
 
@@ -95,60 +79,8 @@ export class HeldImages {
     { isStrict = false, signal }: Pick<WalkOptions, "isStrict" | "signal"> = {},
   ): Promise<ImageContents> {
     const { repository, digest } = image;
-    const report = await this.#ask({ kind: "contents", root: this.#store.layout.root, repository, digest, isStrict }, signal);
+    const report = await this.#thread.ask({ kind: "contents", root: this.#store.layout.root, repository, digest, isStrict }, signal);
     if (report.kind !== "contents") throw new Error(`the store's walk answers "${report.kind}"`);
     return report.contents;
-  }
-
-  async #ask(order: HoldingsOrder, signal: AbortSignal | undefined): Promise<HoldingsReport> {
-    signal?.throwIfAborted();
-    this.#cancelEnd?.();
-    const { promise, resolve } = Promise.withResolvers<HoldingsReport>();
-    const cancel = this.#clock.after(reportMsMax, () => this.#giveUp("the disk gave nothing for a minute"));
-    const thread = (this.#thread ??= this.#start());
-    this.#waiting.push({
-      settle: (report) => {
-        cancel();
-        resolve(report);
-      },
-    });
-    // Only while it is waited for: an idle one keeps no process.
-    thread.ref();
-    thread.postMessage(order);
-    const report = await (signal ? untilAborted(promise, signal) : promise);
-    if (report.kind === "failure")
-      throw Object.assign(new Error(report.message), report.code === undefined ? {} : { code: report.code, syscall: report.syscall });
-    return report;
-  }
-
-  #start(): Worker {
-    const thread = new Worker(new URL("./holdings-thread.ts", import.meta.url), { name: "holdings", execArgv: [], resourceLimits: threadLimits });
-    // What one says that was given up is not the answer of the next.
-    const isOurs = (): boolean => this.#thread === thread;
-    thread.on("message", (report: HoldingsReport) => isOurs() && this.#settle(report));
-    thread.on("error", (error) => isOurs() && this.#giveUp(error.message));
-    return thread;
-  }
-
-  #settle(report: HoldingsReport): void {
-    this.#waiting.shift()?.settle(report);
-    if (this.#waiting.length > 0) return;
-    this.#thread?.unref();
-    this.#endWhenIdle();
-  }
-
-  #endWhenIdle(): void {
-    this.#cancelEnd?.();
-    if (this.#thread && this.#walking === 0 && this.#waiting.length === 0) this.#cancelEnd = this.#clock.after(idleMsMax, () => this.#giveUp("nobody asks"));
-  }
-
-  /** The thread is of no use any more: who asks next finds a new one. */
-  #giveUp(message: string): void {
-    // What it waits for may never come: nobody waits for its end.
-    void this.#thread?.terminate();
-    this.#thread = undefined;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { settle } of waiting) settle({ kind: "failure", message });
   }
 }

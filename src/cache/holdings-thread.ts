@@ -2,7 +2,6 @@
  * The thread that walks through the store: it is given one order at a time, and answers each once. Whoever serves meanwhile is not kept
  * by a disk that is slow, nor by what there is to parse. Started by `HeldImages`.
  */
-import { getPriority, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { Digest } from "../oci/digest.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
@@ -11,7 +10,9 @@ import { readContents } from "./image-contents.ts";
 import { Layout } from "./layout.ts";
 import { walkRepositories } from "./repository-folders.ts";
 import { RepositoryImages } from "./repository-images.ts";
+import { stepBack } from "./step-back.ts";
 import { StoreReader, type UnreadPath } from "./store-reader.ts";
+import type { ThreadFailure } from "./store-thread.ts";
 
 export interface WalkOrder {
   readonly kind: "walk";
@@ -38,31 +39,25 @@ export type HoldingsOrder = WalkOrder | ContentsOrder | { readonly kind: "next";
 export type HoldingsReport =
   | { readonly kind: "images"; readonly images: readonly HeldImage[]; readonly unread: readonly UnreadPath[]; readonly isEnd: boolean }
   | { readonly kind: "contents"; readonly contents: ImageContents }
-  | { readonly kind: "done" }
-  /** The system's error has a code. */
-  | { readonly kind: "failure"; readonly message: string; readonly code?: string | undefined; readonly syscall?: string | undefined };
+  | { readonly kind: "done" };
 
 /** Images in one report: few, so that the first are out at once and none waits long for another order. */
 const imagesMax = 64;
 const reportAfterMs = 50;
-/** Added to the nice value that the process has: readers go first. */
-const niceness = 10;
-const nicenessMax = 19;
 
 /** What could not be read is told of so often in a walk. */
 const unreadMax = 1_000;
 
 const walks = new Map<number, Walk>();
 
-// Linux knows it by thread; elsewhere it would slow all of us.
-if (process.platform === "linux") stepBack();
+stepBack();
 
 parentPort?.on("message", (order: HoldingsOrder) => {
   if (order.kind === "end") walks.delete(order.walk);
   else parentPort?.postMessage(follow(order));
 });
 
-function follow(order: Exclude<HoldingsOrder, { kind: "end" }>): HoldingsReport {
+function follow(order: Exclude<HoldingsOrder, { kind: "end" }>): HoldingsReport | ThreadFailure {
   try {
     switch (order.kind) {
       case "walk":
@@ -120,12 +115,4 @@ function next(walk: number): HoldingsReport {
     images.push(step.value);
   }
   return { kind: "images", images, unread: left.takeUnread(), isEnd: false };
-}
-
-function stepBack(): void {
-  try {
-    setPriority(Math.min(getPriority() + niceness, nicenessMax));
-  } catch {
-    // A sandbox may forbid it: the store is walked all the same.
-  }
 }

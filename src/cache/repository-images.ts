@@ -7,6 +7,7 @@ import { findDigest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import { manifestBytesMax, readManifestContent, type ManifestContent } from "../oci/manifest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
+import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag } from "../oci/tag.ts";
 import type { HeldImage } from "./held-image.ts";
@@ -54,7 +55,7 @@ export class RepositoryImages {
     const times = this.#layout.holdings(this.#repository).map((folder) => this.#reader.stat(folder)?.mtimeMs ?? 0);
     this.#folderTimes = times.join(" ");
     this.#readPins();
-    const tagged = this.#readTags();
+    const tagged = this.#readTags(this.#reader.names(this.#layout.tags(this.#repository)));
     for (const [digest, tags] of tagged) yield this.#image(digest, tags, this.#manifest(digest));
     const others = new Map<Digest, Found>();
     for (const digest of this.#digests()) {
@@ -65,6 +66,18 @@ export class RepositoryImages {
       if (isIndex(found.record.mediaType)) for (const child of this.#children(digest)) this.#named.add(child);
     }
     for (const [digest, found] of others) if (!this.#named.has(digest)) yield this.#image(digest, [], found);
+  }
+
+  /** Only what these mean, with no other tags than these; what is not held is left out. */
+  *named(references: readonly Reference[]): Generator<HeldImage> {
+    this.#readPins();
+    const tagged = this.#readTags(references.flatMap((reference) => (reference.kind === "tag" ? [reference.tag] : [])));
+    for (const [digest, tags] of tagged) yield this.#image(digest, tags, this.#manifest(digest));
+    for (const reference of references) {
+      if (reference.kind === "tag" || tagged.has(reference.digest)) continue;
+      const found = this.#manifest(reference.digest);
+      if (found) yield this.#image(reference.digest, [], found);
+    }
   }
 
   #readPins(): void {
@@ -78,9 +91,9 @@ export class RepositoryImages {
     }
   }
 
-  #readTags(): ReadonlyMap<Digest, HeldImage["tags"]> {
+  #readTags(names: readonly string[]): ReadonlyMap<Digest, HeldImage["tags"]> {
     const tagged = new Map<Digest, HeldImage["tags"][number][]>();
-    for (const name of this.#reader.names(this.#layout.tags(this.#repository))) {
+    for (const name of names) {
       const tag = findTag(name);
       const read = tag && this.#reader.file(this.#layout.tag(this.#repository, tag), recordBytesMax);
       const record = read && parseTagRecord(read.bytes, read.file);
