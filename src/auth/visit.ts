@@ -6,8 +6,8 @@ import type { Evidence } from "./authenticator.ts";
 
 /** What is asked for. */
 export type Wanted =
-  /** To be here at all. "ping" is `/v2/`, where clients learn how to log in; "admin" is to administrate. */
-  | { readonly kind: "ping" | "presence" | "catalog" | "metrics" | "admin" }
+  /** To be here at all. "ping" is `/v2/`, where clients learn how to log in; "admin" is to administrate; "page" is what browsers show. */
+  | { readonly kind: "ping" | "presence" | "catalog" | "metrics" | "admin" | "page" }
   | {
       readonly kind: "repository";
       readonly action: Extract<Action, "read" | "create" | "delete">;
@@ -28,4 +28,12 @@ export interface Visit extends Evidence {
   readonly tlsVersion: string | undefined;
   /** `https://registry.example.com`: how the client reached us. */
   readonly origin: string;
+  /** Cookies, as they came. */
+  readonly cookie: string | undefined;
+  /** `X-ZOT-API-CLIENT`: by which a page says that it means its cookie to count. No page of another origin can send it unasked. */
+  readonly apiClient: string | undefined;
+  /** `Origin`: whose page made a browser ask. */
+  readonly pageOrigin: string | undefined;
+  /** `Sec-Fetch-Site`: how that page stands to us. */
+  readonly fetchSite: string | undefined;
 }

@@ -76,6 +76,22 @@ export class ExchangeVisit implements Visit {
     const host = forwarded("x-forwarded-host") ?? this.#exchange.header("host") ?? "";
     return `${scheme === "https" ? "https" : "http"}://${hostPattern.test(host) ? host : "localhost"}`;
   }
+
+  get cookie(): string | undefined {
+    return this.#exchange.header("cookie");
+  }
+
+  get apiClient(): string | undefined {
+    return this.#exchange.header("x-zot-api-client");
+  }
+
+  get pageOrigin(): string | undefined {
+    return this.#exchange.header("origin");
+  }
+
+  get fetchSite(): string | undefined {
+    return this.#exchange.header("sec-fetch-site");
+  }
 }
 
 const hostPattern = /^[A-Za-z0-9.:[\]_-]{1,255}$/;
