@@ -65,6 +65,7 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   bcryptjs: ["auth", "cli"],
   ldapts: ["auth"],
   jose: ["auth"],
+  redis: ["auth"],
   "@marcbachmann/cel-js": ["auth"],
   minimatch: ["config"],
   zod: ["config"],
