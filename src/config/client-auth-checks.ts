@@ -3,12 +3,20 @@ import { clientAuthOf, ldapTransportOf, realmOf } from "./client-auth-of.ts";
 import type { ParsedClientAuth } from "./client-auth-schema.ts";
 import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
+import { checkOpenid, noticesOfOpenid } from "./openid-checks.ts";
 import type { ParsedConfig } from "./schema.ts";
 
 /** Everything because of which it cannot be used. */
 export function checkClientAuth(parsed: ParsedConfig): readonly Finding[] {
   const { auth } = parsed;
-  return [...checkBearer(auth.bearer), ...checkLdap(auth.ldap), ...checkMtls(parsed), ...checkTokenService(parsed), ...checkExternalUrl(parsed)];
+  return [
+    ...checkBearer(auth.bearer),
+    ...checkLdap(auth.ldap),
+    ...checkOpenid(auth.openid),
+    ...checkMtls(parsed),
+    ...checkTokenService(parsed),
+    ...checkExternalUrl(parsed),
+  ];
 }
 
 /** What is allowed and yet perhaps not meant. */
@@ -18,6 +26,7 @@ export function noticesOfClientAuth(parsed: ParsedConfig): readonly Finding[] {
   return [
     ...ldapNotices(auth.ldap),
     ...bearerNotices(auth),
+    ...noticesOfOpenid(parsed),
     ...(accessControl && !method
       ? [notice(["accessControl"], "accessControl without a method of authentication: nobody has a name, so only anonymousPolicy can match")]
       : []),
@@ -104,7 +113,8 @@ function checkTokenService({ auth }: ParsedConfig): readonly Finding[] {
   if (auth.tokenService !== "builtin") return [];
   const path = ["auth", "tokenService"];
   if (auth.bearer?.realm !== undefined) return [{ path, message: "auth.tokenService and auth.bearer.realm name two places for tokens: one is enough" }];
-  return auth.htpasswd || auth.ldap ? [] : [{ path, message: "auth.tokenService has nobody to give tokens to: it takes logins by htpasswd or ldap" }];
+  if (auth.htpasswd || auth.ldap || auth.openid) return [];
+  return [{ path, message: "auth.tokenService has nobody to give tokens to: it takes logins by htpasswd, ldap or openid" }];
 }
 
 function checkExternalUrl({ externalUrl }: ParsedConfig): readonly Finding[] {

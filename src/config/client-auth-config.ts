@@ -1,5 +1,6 @@
 /** ClientAuthConfig and AccessControlConfig: who our clients are and what they may do, as the program is told. zot's words, read. */
 import type { SecretSource } from "./credential-config.ts";
+import type { OpenidConfig } from "./openid-config.ts";
 
 /** How clients are known. At least one method is there. */
 export interface ClientAuthConfig {
@@ -10,7 +11,8 @@ export interface ClientAuthConfig {
   /** Set whenever client certificates are asked for. */
   readonly mtls: MtlsConfig | undefined;
   readonly bearer: BearerConfig | undefined;
-  /** "builtin": we hand out tokens ourselves to those who log in by htpasswd or LDAP. */
+  readonly openid: OpenidConfig | undefined;
+  /** "builtin": we hand out tokens ourselves to those who log in. */
   readonly tokenService: "off" | "builtin";
   /** How long an answer to a wrong credential waits. */
   readonly failDelayMs: number;

@@ -3,6 +3,7 @@ import { Secret } from "../oci/secret.ts";
 import type { AccessControlConfig, BearerConfig, ClientAuthConfig, LdapConfig, MtlsConfig } from "./client-auth-config.ts";
 import type { ParsedAccessControl, ParsedClientAuth } from "./client-auth-schema.ts";
 import type { SecretSource } from "./credential-config.ts";
+import { openidOf } from "./openid-of.ts";
 import type { ParsedConfig } from "./schema.ts";
 
 type ParsedLdap = NonNullable<ParsedClientAuth["ldap"]>;
@@ -13,13 +14,15 @@ const defaultRealm = "Authorization Required";
 /** Undefined while no method is configured: then nobody is asked who he is. */
 export function clientAuthOf({ auth, http, serverTlsConfig }: ParsedConfig): ClientAuthConfig | undefined {
   const mtls = serverTlsConfig.clientAuth === "none" ? undefined : mtlsOf(auth.mtls);
-  if (!auth.htpasswd && !auth.ldap && !auth.bearer && !mtls) return undefined;
+  const openid = openidOf(auth.openid);
+  if (!auth.htpasswd && !auth.ldap && !auth.bearer && !openid && !mtls) return undefined;
   return {
     realm: http.realm ?? defaultRealm,
     htpasswd: auth.htpasswd,
     ldap: auth.ldap && ldapOf(auth.ldap),
     mtls,
     bearer: auth.bearer && bearerOf(auth.bearer),
+    openid,
     tokenService: auth.tokenService ?? "off",
     failDelayMs: auth.failDelay,
     failBudget: auth.failBudget,

@@ -1,5 +1,6 @@
 /** The vocabulary of `auth`, `accessControl` and `http`: zot's words for who is asking and who may pull what, and a few of our own. */
 import { z } from "zod";
+import { openid } from "./openid-schema.ts";
 import { choice, duration, flag, optionalChoice, port, serviceUrl, text, wholeNumber, word } from "./scalars.ts";
 
 const anything = z.record(z.string(), z.unknown(), { error: "must hold keys and values" });
@@ -106,7 +107,7 @@ export const clientAuth = z.strictObject({
   tokenService: optionalChoice(["off", "builtin"]).prefault("off").describe("Whether we hand out tokens ourselves."),
   failDelay: duration.prefault(0).describe("How long the answer to a wrong credential waits."),
   failBudget: failBudget.prefault({}).describe("Wrong passwords a minute, beyond which none is looked at."),
-  openid: anything.prefault({}).describe("Logging in by a browser."),
+  openid: openid.optional().describe("People whom a provider of identities knows."),
   apikey: flag.prefault(false).describe("Keys that users make for themselves."),
   sessionKeysFile: text.optional().describe("What browser sessions are signed with."),
   sessionDriver: anything.prefault({}).describe("Where browser sessions are kept."),

@@ -9,6 +9,7 @@ import type { Finding } from "./finding.ts";
 import { flagOf } from "./flags.ts";
 import type { KeyPath } from "./key-path.ts";
 import { withKeycloakVariables } from "./keycloak-variables.ts";
+import { withOpenidVariables } from "./openid-variables.ts";
 import { findKeysNotYet, notYetFinding } from "./not-yet.ts";
 import { reasonOf } from "./named-file.ts";
 import { namedSecrets } from "./named-secrets.ts";
@@ -59,7 +60,7 @@ export function readConfig(
   const adopted = adoptZotKeys(source.tree, vocabulary);
   const file: YamlSource = {
     ...source,
-    tree: withKeycloakVariables(adopted.tree, environment),
+    tree: withOpenidVariables(withKeycloakVariables(adopted.tree, environment), environment),
     lineOf: (path) => source.lineOf(adopted.writtenAt(path)),
   };
   const variables = readEnvironment(environment, vocabulary.scalarKeys());

@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import type { Config, UpstreamTlsConfig } from "./config.ts";
 import type { CredentialConfig } from "./credential-config.ts";
+import type { IdentityProviderConfig } from "./openid-config.ts";
 import { readNamedFile, reasonOf } from "./named-file.ts";
 import { namedAuths, namedSecrets } from "./named-secrets.ts";
 
@@ -79,11 +80,13 @@ function filesOf(credential: CredentialConfig): Readonly<Record<string, string |
   }
 }
 
+type PerhapsNamed = readonly [key: string, path: string | undefined, isSecret: boolean];
+
 /** What clients are known by. */
 function clientAuthFiles(auth: Config["auth"]): readonly NamedFile[] {
   if (!auth) return [];
   const { htpasswd, ldap, mtls, bearer } = auth;
-  const files: readonly (readonly [key: string, path: string | undefined, isSecret: boolean])[] = [
+  const files: readonly PerhapsNamed[] = [
     ["htpasswd.path", htpasswd?.path, true],
     ["ldap.caCert", ldap?.caCertPath, false],
     ["ldap.credentialsFile", ldap?.bind?.kind === "file" ? ldap.bind.path : undefined, true],
@@ -91,8 +94,19 @@ function clientAuthFiles(auth: Config["auth"]): readonly NamedFile[] {
     ["bearer.cert", bearer?.traditional?.certPath, false],
     ...(bearer?.oidc.map(({ certificateAuthorityPath }, at) => [`bearer.oidc[${at}].certificateAuthorityFile`, certificateAuthorityPath, false] as const) ??
       []),
+    ...(auth.openid?.providers.flatMap(openidFiles) ?? []),
   ];
   return files.flatMap(([key, path, isSecret]) => (path === undefined ? [] : [{ key: `auth.${key}`, path, isSecret }]));
+}
+
+function openidFiles(provider: IdentityProviderConfig): readonly PerhapsNamed[] {
+  const { name, client, certificateAuthorityPath } = provider;
+  const key = `openid.providers.${name}`;
+  return [
+    [`${key}.credentialsFile`, client.kind === "file" ? client.path : undefined, true],
+    [`${key}.keypath`, provider.name === "github" ? undefined : provider.keyPath, true],
+    [`${key}.certificateAuthorityFile`, certificateAuthorityPath, false],
+  ];
 }
 
 function upstreamPemFiles({ registries }: Pick<Config, "registries">): readonly NamedFile[] {

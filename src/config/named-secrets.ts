@@ -34,7 +34,12 @@ export function namedSecrets(config: Pick<Config, "registries"> & Partial<Pick<C
     const { name, source } = secretOf(auth) ?? {};
     return source ? [{ key: `${key}.${name}${endings[source.kind]}`, source }] : [];
   });
-  return [...credentials, ...bindPassword];
+  const clients = config.auth?.openid?.providers.flatMap(({ name, client }) =>
+    client.kind === "given" && client.secret
+      ? [{ key: `auth.openid.providers.${name}.clientsecret${endings[client.secret.kind]}`, source: client.secret }]
+      : [],
+  );
+  return [...credentials, ...bindPassword, ...(clients ?? [])];
 }
 
 /** A credential has one at most. */

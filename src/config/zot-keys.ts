@@ -27,6 +27,15 @@ const ourKeys: ReadonlySet<string> = new Set([
   "bindPasswordFromEnv",
   "bindPasswordFile",
   "fetch",
+  "metadataUrl",
+  "clientsecretFromEnv",
+  "clientsecretFile",
+  "requireVerifiedEmail",
+  "hostedDomain",
+  "apiurl",
+  "userinfoCheck",
+  "redirectUri",
+  "groupsTtl",
 ]);
 /** From inside `http` to the top, for the whole of what stands there. */
 const moves: readonly (readonly [from: string, to: string])[] = [

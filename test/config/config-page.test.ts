@@ -10,8 +10,9 @@ import { Vocabulary } from "../../src/config/vocabulary.ts";
 import { loadText } from "./load-text.ts";
 
 const vocabulary = new Vocabulary();
-/** Mirrors and credentials by repository have the `auth` and `tls` of registries: the page describes them once; so it does what zot has under `http`. */
-const describedElsewhere = /^registries\[\]\.(endpoints|credentials)\[\]\.(auth|tls)\.|^http\.(auth|accessControl)\./;
+/** Mirrors and credentials by repository have the `auth` and `tls` of registries: the page describes them once; so it does what zot has under `http`, and providers. */
+const describedElsewhere =
+  /^registries\[\]\.(endpoints|credentials)\[\]\.(auth|tls)\.|^http\.(auth|accessControl)\.|^auth\.openid\.providers\.(google|gitlab|github)\./;
 const keys = vocabulary.keys().filter(({ name }) => !describedElsewhere.test(name));
 let page = "";
 

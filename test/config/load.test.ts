@@ -348,7 +348,10 @@ describe("keys of what is not built yet", () => {
       "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n  secureSession: true\n",
       ["config.yaml:4: not supported yet: auth.apikey (line 4)", "config.yaml:5: not supported yet: auth.secureSession (line 5)"],
     ],
-    ['{\n  "http": {\n    "auth": { "openid": { "providers": {} } }\n  }\n}\n', ["config.yaml:3: not supported yet: http.auth.openid (line 3)"]],
+    [
+      '{\n  "http": {\n    "auth": { "htpasswd": { "path": "a" }, "bearer": { "awsSecretsManager": { "region": "eu" }, "oidc": [] } }\n  }\n}\n',
+      ["config.yaml:3: not supported yet: http.auth.bearer.awsSecretsManager (line 3)", expect.stringContaining("auth.bearer has no realm")],
+    ],
   ])("%j", async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems);
   });
