@@ -2,9 +2,9 @@
  * SIGKILL while images are being pruned, again and again, beside a server that serves from the same store with no network: whatever can be
  * seen is whole, what was to stay is served all the time, and the next prune finishes the job.
  */
+import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isErrno } from "../../src/cache/atomic-write.ts";
 import { delay, systemClock } from "../../src/oci/clock.ts";
 import { readManifestContent } from "../../src/oci/manifest.ts";
 import { digestOf, type Digest } from "../../src/oci/digest.ts";
@@ -18,7 +18,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 export interface KilledPrunesOptions {
   readonly rounds: number;
-  /** Between 0 and 1: how far each prune gets. */
+  /** Between 0 and 1: which of the files that go is the last to go, each time. */
   readonly random: () => number;
 }
 
@@ -57,17 +57,21 @@ export async function killPrunes({ rounds, random }: KilledPrunesOptions): Promi
   for (let round = 0; round < rounds; round += 1) {
     const going = Array.from({ length: prunedPerRound }, (_, at) => ({ name: `quay.io/round-${round}/app-${at}`, image: build(`round ${round}`, at) }));
     await using store = await openTestStore({ root: server.imagePath, systemClock: true });
+    const before = new Set(await filesUnder(server.imagePath));
     for (const { name, image } of going) {
       await depositImage(store, systemClock, `${name}:1`, image);
       await depositImage(store, systemClock, name, buildArtifact(image.manifest));
     }
     const stop = watch(server, staying, seen);
     const args = [join(root, "src", "main.ts"), "prune", "--image-path", server.imagePath, "--pattern", `/round-${round}/`];
-    const before = await filesUnder(server.imagePath);
+    const files = (await filesUnder(server.imagePath)).filter((path) => !before.has(path) && !path.startsWith(`${server.imagePath}/tmp/`));
+    const last = files[Math.floor(random() * files.length)] ?? "";
     const pruning = await startProcess({ command, args, env: withoutOurVariables() });
-    const target = before - 1 - Math.floor(random() * filesOf(going));
-    const isThere = async (): Promise<boolean> => (await filesUnder(server.imagePath)) <= target;
-    await lookUntil(isThere, (isSo) => isSo || pruning.hasEnded, { waitMs: 60_000, everyMs: 10 });
+    await lookUntil(
+      () => Promise.resolve(existsSync(last)),
+      (isThere) => !isThere || pruning.hasEnded,
+      { waitMs: 60_000, everyMs: 1 },
+    );
     if (!pruning.hasEnded) seen.killed += 1;
     await pruning.kill("SIGKILL");
     seen.halves.push(...(await missingParts(store, systemClock)));
@@ -103,11 +107,6 @@ function build(group: string, at: number): BuiltIndex {
 function partsOf({ image }: Named): readonly Digest[] {
   const parts: readonly (BuiltImage | BuiltIndex)[] = [image, ...image.images, buildArtifact(image.manifest)];
   return parts.flatMap((part) => [part.manifest.descriptor.digest, ...part.blobs.keys()]);
-}
-
-/** What a prune takes away, roughly: where it is killed is told by how many files are left. */
-function filesOf(going: readonly Named[]): number {
-  return going.length * 60;
 }
 
 async function goingNames(store: TestStore, round: number): Promise<readonly string[]> {
@@ -158,11 +157,7 @@ async function lookAt({ url }: OurServer, { name, image }: Named): Promise<reado
   return wrong;
 }
 
-async function filesUnder(folder: string): Promise<number> {
-  try {
-    return (await readdir(folder, { recursive: true })).length;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return Infinity; // Something went while it was looked through.
-    throw error;
-  }
+async function filesUnder(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
 }
