@@ -7,6 +7,7 @@ import type { ChallengeOptions } from "./auth/challenges.ts";
 import type { FailDelay } from "./auth/fail-delay.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { Passwords } from "./auth/passwords.ts";
+import { scopePermits } from "./auth/key-scope.ts";
 import type { Principal } from "./auth/principal.ts";
 import type { RefreshTokens } from "./auth/refresh-tokens.ts";
 import type { Grants } from "./auth/token-service.ts";
@@ -68,7 +69,7 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
     ownTokens: new OwnTokens({ issuer: service, service, keys, groupsThatCount: (principal) => groupsThatCount(principal, access()) }),
     checkPassword: (login, client, signal) => passwords.check(login, client, signal),
     refresh: accounts && { tokens: await openRefreshTokens({ statePath, clock }), accounts: htpasswdAccounts(accounts) },
-    grants: grantsOf(access, clock),
+    grants: grantsOf(access, clock, names),
     names,
     failDelay,
     clock,
@@ -93,7 +94,7 @@ async function openRefreshTokens({ statePath, clock }: { readonly statePath: str
 }
 
 /** What policies say of names; what hangs on a request the gate decides with it. */
-function grantsOf(access: () => Access | undefined, clock: Clock): Grants {
+function grantsOf(access: () => Access | undefined, clock: Clock, names: () => RegistryNames): Grants {
   const hasAnonymous = (): boolean => (access()?.policy.anonymousReach() ?? "none") !== "none";
   const facts = () => ({
     timeMs: clock.now(),
@@ -107,6 +108,7 @@ function grantsOf(access: () => Access | undefined, clock: Clock): Grants {
   return {
     allows(principal, action, repository) {
       const rules = access();
+      if (!scopePermits(principal?.scope, action, repository, names().defaultHost)) return false;
       if (!rules) return principal !== undefined;
       if (principal && rules.hasConditions) return true;
       return rules.policy.decide({ principal, action, repository, facts }).isAllowed;

@@ -109,6 +109,11 @@ export class AccessPolicy {
     this.#anonymousReach = anonymousReachOf(rules);
   }
 
+  /** Which action it takes to cause a first fetch. */
+  get fetchingTakes(): Action {
+    return this.#rules.fetch === "readers" ? "read" : "fetch";
+  }
+
   /** Decides. Never throws: a condition that fails grants nothing. */
   decide(question: AccessQuestion): Decision {
     return this.#decide(question, { isListing: false });
@@ -159,7 +164,7 @@ export class AccessPolicy {
 
   #decide(question: AccessQuestion, { isListing }: Pick<Case, "isListing">): Decision {
     const { principal, repository } = question;
-    const action = question.action === "fetch" && this.#rules.fetch === "readers" ? "read" : question.action;
+    const action = question.action === "fetch" ? this.fetchingTakes : question.action;
     const conditionFacts = (): ConditionFacts =>
       this.#conditionFacts({ principal, facts: question.facts }, { action, repository: policyName(repository, this.#defaultHost) });
     const asked: Case = { ...question, action, groups: this.groupsOf(principal), isListing, conditionFacts };

@@ -8,7 +8,7 @@ import { keyName, type AccessFinding, type AccessPath } from "./access-finding.t
 import { noticesOfRules } from "./access-rule-notices.ts";
 import { loadConditions, type Condition, type WrittenCondition } from "./conditions.ts";
 import { parseGlob, type Glob } from "./glob.ts";
-import { namesHost } from "./policy-names.ts";
+import { canonicalPattern } from "./policy-names.ts";
 
 /** Its keys in their one spelling, its values unread. */
 export interface WrittenAccessControl {
@@ -100,7 +100,7 @@ class RulesReader {
   #readPattern(pattern: string, path: AccessPath): Glob | undefined {
     try {
       const glob = parseGlob(pattern);
-      const other = glob.alternatives.map(({ text }) => this.#canonicalOf(text)).find((canonical) => canonical !== undefined);
+      const other = glob.alternatives.map(({ text }) => canonicalPattern(text, this.#names)).find((canonical) => canonical !== undefined);
       if (other === undefined) return glob;
       const isWhole = glob.alternatives.length === 1;
       this.#refuse(
@@ -111,14 +111,6 @@ class RulesReader {
       this.#refuse(path, error instanceof Error ? error.message : String(error));
     }
     return undefined;
-  }
-
-  /** How a pattern must be written whose first component is an alias, or a host in another spelling; undefined when it is as it must be. */
-  #canonicalOf(text: string): string | undefined {
-    const [first = "", ...others] = text.split("/");
-    if (others.length === 0 || /[*?[\\]/.test(first) || (!namesHost(text) && !this.#names.names(first))) return undefined;
-    const host = this.#names.find(first);
-    return host === undefined || host === first ? undefined : [host, ...others].join("/");
   }
 
   #readPolicy({ users, groups, actions: allowed, conditions }: WrittenPolicy, path: AccessPath): Policy {

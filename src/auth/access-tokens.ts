@@ -2,6 +2,8 @@
 import type { Clock } from "../oci/clock.ts";
 import type { Verdict } from "./authenticator.ts";
 import type { TokenIssuer } from "./bearer.ts";
+import { readKeyScope } from "./key-scope.ts";
+import { keyScopeClaim } from "./own-tokens.ts";
 import type { Principal } from "./principal.ts";
 import { endsEarly, readAccess } from "./token-access.ts";
 import type { Claims, TokenVerifier } from "./token-verifier.ts";
@@ -39,7 +41,9 @@ export class AccessTokens implements TokenIssuer {
     if (!isUserName(name)) return refused("a subject that is no name (sub)");
     const known = this.#principals.get(claims);
     if (known) return { kind: "admitted", principal: known };
-    const principal: Principal = { name, groups: method === "token" ? groupsOf(claims) : [], method, access };
+    const own = method === "token" ? ownWord(claims) : { groups: [] };
+    if (!own) return refused(`a ${keyScopeClaim} that is none`);
+    const principal: Principal = { name, method, access, ...own };
     // What ends before the token does is read anew each time.
     if (!endsEarly(claims["access"])) this.#principals.set(claims, principal);
     return { kind: "admitted", principal };
@@ -53,8 +57,14 @@ export function isUserName(name: unknown): name is string {
 
 const userNameLengthMax = 1_024;
 
-function groupsOf({ groups }: Claims): readonly string[] {
-  return Array.isArray(groups) ? groups.filter((group) => typeof group === "string") : [];
+/** What our own service says of its users beside what they may. Undefined where a scope cannot be read: it must not become wider. */
+function ownWord({ groups, [keyScopeClaim]: written }: Claims): Pick<Principal, "groups" | "scope"> | undefined {
+  try {
+    const scope = readKeyScope(written);
+    return { groups: Array.isArray(groups) ? groups.filter((group) => typeof group === "string") : [], ...(scope ? { scope } : {}) };
+  } catch {
+    return undefined; // As above.
+  }
 }
 
 function refused(reason: string): Verdict {

@@ -45,6 +45,13 @@ export interface PasswordBackend {
   verify(login: Login, signal: AbortSignal): Promise<PasswordVerdict>;
 }
 
+/** A backend that knows its own passwords by their look: it alone is shown them. */
+export interface TellingPasswords extends PasswordBackend {
+  isOwn(password: string): boolean;
+  /** How long who was right is remembered, from the question on. */
+  readonly rememberedMs: number;
+}
+
 export interface Login {
   readonly user: string;
   readonly password: string;

@@ -5,11 +5,12 @@
 import type { Reference } from "../oci/reference.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { Repository } from "../oci/repository.ts";
-import type { AccessPolicy, RequestFacts } from "./access-policy.ts";
+import type { AccessPolicy, Action, RequestFacts } from "./access-policy.ts";
 import type { Verdict } from "./authenticator.ts";
 import { showsSomething } from "./basic.ts";
 import { Challenges, type ChallengeOptions } from "./challenges.ts";
 import type { FailDelay } from "./fail-delay.ts";
+import { scopePermits } from "./key-scope.ts";
 import { identify, nobody, recall, type Identity, type Methods } from "./identification.ts";
 import { policyName } from "./policy-names.ts";
 import type { Principal } from "./principal.ts";
@@ -57,6 +58,9 @@ export interface Refused {
 
 export type Admission = Admitted | Refused;
 
+/** A key with a scope is for images only, and for those it names. */
+const outOfScope = { rule: "the key's scope", reason: "the key is not for this" } as const;
+
 export class Gate {
   readonly #options: GateOptions;
   readonly #challenges: Challenges;
@@ -83,7 +87,8 @@ export class Gate {
 
   /** Whether the one who was let in may know that the repository is there. */
   sees({ principal }: Admitted, repository: Repository, visit: Visit): boolean {
-    const { access } = this.#options;
+    const { access, names } = this.#options;
+    if (!scopePermits(principal?.scope, "read", repository, names().defaultHost)) return false;
     return !access || access.policy.isListed({ principal, repository, facts: () => this.#facts(undefined, visit) });
   }
 
@@ -152,14 +157,18 @@ export class Gate {
       reason: undefined,
     };
     if (!own.isAllowed) return this.#deny({ principal, access }, wanted, visit, own);
+    const isLeft = (needed: Action): boolean => scopePermits(principal?.scope, needed, repository, names().defaultHost);
+    if (!isLeft(action)) return this.#deny({ principal, access }, wanted, visit, outOfScope);
     if (access && !tokenAllows(access, repository, action, names())) return this.#lacksScope(principal, wanted, visit);
     const mayFetch = !rules || rules.policy.decide({ principal, action: "fetch", repository, facts }).isAllowed;
-    return { kind: "admitted", principal, mayFetch, rule: own.rule, challenge: undefined };
+    return { kind: "admitted", principal, mayFetch: mayFetch && isLeft(rules?.policy.fetchingTakes ?? "read"), rule: own.rule, challenge: undefined };
   }
 
   #decideGeneral({ principal, access }: Identity, wanted: Exclude<Wanted, WantedRepository>, visit: Visit): Admission {
     const challenge = wanted.kind === "ping" && this.#takesHeaders ? this.#challenges.write(wanted, visit) : undefined;
     const admitted = (rule: string): Admitted => ({ kind: "admitted", principal, mayFetch: true, rule, challenge });
+    if (wanted.kind === "account" && !principal) return this.#deny({ principal, access }, wanted, visit, { rule: "authentication", reason: undefined });
+    if (principal?.scope && (wanted.kind === "metrics" || wanted.kind === "admin")) return this.#deny({ principal, access }, wanted, visit, outOfScope);
     if (wanted.kind === "metrics") return this.#decideMetrics({ principal, access }, visit, admitted);
     if (wanted.kind === "admin") return this.#decideAdmin({ principal, access }, visit, admitted);
     if (wanted.kind === "catalog" && access && !tokenAllowsCatalog(access)) return this.#lacksScope(principal, wanted, visit);

@@ -1,10 +1,14 @@
 /** OwnTokens: the tokens that our own service gives, in the form that every registry of Docker's kind can check. */
 import { randomUUID } from "node:crypto";
+import { writeKeyScope } from "./key-scope.ts";
 import type { Principal, TokenAccess } from "./principal.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 
 /** How long a token counts: longer than any client takes to use it, and not much longer than somebody's permission may. */
 export const tokenLifeSeconds = 300;
+
+/** The claim that says what an API key, for which the token was given, leaves of its owner's rights. */
+export const keyScopeClaim = "key_scope";
 
 export interface OwnTokensOptions {
   /** `iss`. */
@@ -50,6 +54,7 @@ export class OwnTokens {
       jti: randomUUID(),
       access,
       ...(groups.length > 0 ? { groups } : {}),
+      ...(principal?.scope ? { [keyScopeClaim]: writeKeyScope(principal.scope) } : {}),
     })
       .setProtectedHeader({ alg: "ES256", typ: "JWT", kid: id })
       .sign(privateKey);

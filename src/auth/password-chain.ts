@@ -113,6 +113,7 @@ export class PasswordChain {
   }
 }
 
-function answered(verdict: PasswordVerdict): ChainVerdict {
+/** The verdict of one who was asked alone. */
+export function answered(verdict: PasswordVerdict): ChainVerdict {
   return verdict.kind === "unavailable" ? { ...verdict, isGuess: false } : verdict;
 }

@@ -1,17 +1,17 @@
 /**
  * Passwords: Basic authentication against a password file and a directory, with a memory in front, so that a request costs no hash, and
- * budgets, so that guessing ends.
+ * budgets, so that guessing ends. What is written as an API key is a question for those alone.
  */
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
-import type { Authenticator, Evidence, Login, PasswordBackend, Verdict } from "./authenticator.ts";
+import type { Authenticator, Evidence, Login, PasswordBackend, TellingPasswords, Verdict } from "./authenticator.ts";
 import { basicHeader, readBasic } from "./basic.ts";
 import type { Htpasswd } from "./htpasswd.ts";
 import { KeyedDigest } from "./keyed-digest.ts";
 import { budgetAddress, LoginBudgets, type Attempt } from "./login-budgets.ts";
-import { PasswordChain, type ChainVerdict } from "./password-chain.ts";
+import { answered, PasswordChain, type ChainQuestion, type ChainVerdict } from "./password-chain.ts";
 import type { Principal } from "./principal.ts";
-import { RememberedLogins } from "./remembered-logins.ts";
+import { RememberedLogins, rememberedMs } from "./remembered-logins.ts";
 import { untilAborted } from "../oci/waiting.ts";
 
 const flightsMax = 4_096;
@@ -19,6 +19,10 @@ const flightsMax = 4_096;
 export interface PasswordsOptions {
   readonly htpasswd: Htpasswd | undefined;
   readonly directory: PasswordBackend | undefined;
+  /** Those that know their own passwords: of them the first that does is asked, and nobody else. */
+  readonly telling?: readonly TellingPasswords[];
+  /** Told of whoever was right by the file or the directory, when somebody looked. Must not throw. */
+  readonly onLogin?: (principal: Principal) => void;
   /** `auth.failBudget`. */
   readonly budget: { readonly perUser: number; readonly perAddress: number };
   readonly clock: Clock;
@@ -33,7 +37,8 @@ export type LoginVerdict =
   | { readonly kind: "unavailable"; readonly reason: string };
 
 export class Passwords implements Authenticator {
-  readonly method;
+  readonly method: Principal["method"];
+  readonly #options: PasswordsOptions;
   readonly #budgets: LoginBudgets;
   /** What the file said is wrong while the directory was away: that counts nobody out, but it must end too. */
   readonly #guesses: LoginBudgets;
@@ -45,8 +50,10 @@ export class Passwords implements Authenticator {
   readonly #verifications = new Map<string, Promise<ChainVerdict>>();
   readonly #closing = new AbortController();
 
-  constructor({ htpasswd, directory, budget, clock, background }: PasswordsOptions) {
-    this.method = htpasswd ? ("htpasswd" as const) : ("ldap" as const);
+  constructor(options: PasswordsOptions) {
+    const { htpasswd, directory, budget, clock, background } = options;
+    this.#options = options;
+    this.method = htpasswd ? "htpasswd" : directory ? "ldap" : "apikey";
     this.#budgets = new LoginBudgets({ ...budget, clock });
     this.#guesses = new LoginBudgets({ ...budget, clock });
     this.#chain = new PasswordChain({ htpasswd, directory, clock, background });
@@ -98,16 +105,22 @@ export class Passwords implements Authenticator {
     if ("retryAfterMs" in attempt) return { kind: "throttled", reason: `too many wrong passwords for ${JSON.stringify(user)} from ${client}`, ...attempt };
     const guess = this.#guesses.enter({ client, user, digest });
     const slot = this.#remembered.begin();
+    const telling = this.#options.telling?.find((backend) => backend.isOwn(login.password));
     const verdict = await this.#verify(login, digest, {
+      telling,
       rank: attempt.rank,
       skipsFile: !isAttempt(guess),
-      onLate: (principal) => slot.renew(digest, principal),
+      onLate: (principal) => {
+        slot.renew(digest, principal);
+        this.#options.onLogin?.(principal);
+      },
     });
     if (isAttempt(guess)) settleGuess(guess, verdict);
     switch (verdict.kind) {
       case "right":
         attempt.right();
-        slot.remember(digest, user, verdict.principal);
+        slot.remember(digest, user, verdict.principal, telling?.rememberedMs ?? rememberedMs);
+        if (!telling) this.#options.onLogin?.(verdict.principal);
         return { kind: "admitted", principal: verdict.principal };
       case "wrong":
         attempt.wrong();
@@ -121,14 +134,20 @@ export class Passwords implements Authenticator {
   }
 
   /** Never rejects. */
-  async #verify(login: Login, digest: string, how: { rank: number; skipsFile: boolean; onLate: (principal: Principal) => void }): Promise<ChainVerdict> {
+  async #verify(login: Login, digest: string, { telling, ...how }: VerifyOptions): Promise<ChainVerdict> {
     const { signal } = this.#closing;
     try {
-      return await shared(this.#verifications, `${digest} ${how.skipsFile}`, () => this.#chain.verify({ login, signal, ...how }));
+      return await shared(this.#verifications, `${digest} ${how.skipsFile}`, async () =>
+        telling ? answered(await telling.verify(login, signal)) : await this.#chain.verify({ login, signal, ...how }),
+      );
     } catch (error) {
       return { kind: "unavailable", reason: error instanceof Error ? error.message : String(error), isGuess: false };
     }
   }
+}
+
+interface VerifyOptions extends Pick<ChainQuestion, "rank" | "skipsFile" | "onLate"> {
+  readonly telling: TellingPasswords | undefined;
 }
 
 function isAttempt(entered: Attempt | { readonly retryAfterMs: number }): entered is Attempt {

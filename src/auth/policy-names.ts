@@ -2,6 +2,7 @@
  * Policy names: what a pattern of the access rules means. A repository of the default upstream is called by its bare path, as a zot
  * user writes it, and also by `host/path` in patterns whose first component is written as a host; any other is called `host/path`.
  */
+import type { RegistryNames } from "../oci/registry-names.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { repositoryName } from "../oci/repository.ts";
 import type { Glob } from "./glob.ts";
@@ -22,4 +23,12 @@ export function policyName(repository: Repository, defaultHost: RegistryHost): s
 export function namesHost(text: string): boolean {
   const [first = "", ...others] = text.split("/", 2);
   return others.length > 0 && (first === "localhost" || /[.:]/.test(first));
+}
+
+/** How a pattern must be written whose first component is an alias, or a host in another spelling; undefined when it is as it must be. */
+export function canonicalPattern(text: string, names: RegistryNames): string | undefined {
+  const [first = "", ...others] = text.split("/");
+  if (others.length === 0 || /[*?[\\]/.test(first) || (!namesHost(text) && !names.names(first))) return undefined;
+  const host = names.find(first);
+  return host === undefined || host === first ? undefined : [host, ...others].join("/");
 }

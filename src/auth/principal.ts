@@ -1,4 +1,5 @@
 /** Principal: who asks, once that is certain. */
+import type { Glob } from "./glob.ts";
 
 export interface Principal {
   /** Exactly as the method that admitted it knows it; never empty. */
@@ -8,6 +9,8 @@ export interface Principal {
   readonly method: "htpasswd" | "ldap" | "mtls" | "bearer" | "oidc" | "token" | "apikey" | "session";
   /** What a token permits, when one was shown: policies can only narrow it. */
   readonly access?: readonly TokenAccess[];
+  /** What an API key leaves of its owner's rights, when one was shown that has a scope: policies can only narrow it too. */
+  readonly scope?: KeyScope;
   /** The claims of a workload's token, for conditions. */
   readonly claims?: Readonly<Record<string, unknown>>;
 }
@@ -17,4 +20,12 @@ export interface TokenAccess {
   readonly type: string;
   readonly name: string;
   readonly actions: readonly string[];
+}
+
+/** What of its owner's rights an API key has. */
+export interface KeyScope {
+  /** Patterns as policies have them. Undefined: all. */
+  readonly repositories: readonly Glob[] | undefined;
+  /** In the words of policies. Undefined: all. */
+  readonly actions: ReadonlySet<string> | undefined;
 }

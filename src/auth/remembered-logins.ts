@@ -8,7 +8,7 @@ import type { Principal } from "./principal.ts";
 
 const loginsMax = 10_000;
 /** Also how long a directory's refusal may take to be noticed. */
-const lifeMs = 60_000;
+export const rememberedMs = 60_000;
 
 interface Remembered {
   readonly principal: Principal;
@@ -37,10 +37,10 @@ export class RememberedLogins {
 
   /** To be taken before a login is verified: what has been forgotten since is not remembered after all. */
   begin(): RememberedSlot {
-    const changes = this.#changes;
+    const [changes, beganMs] = [this.#changes, this.#clock.elapsed()];
     return {
-      remember: (digest, user, principal) => {
-        if (changes === this.#changes) this.#logins.set(digest, { user, principal, untilMs: this.#clock.elapsed() + lifeMs });
+      remember: (digest, user, principal, lifeMs) => {
+        if (changes === this.#changes) this.#logins.set(digest, { user, principal, untilMs: beganMs + lifeMs });
       },
       renew: (digest, principal) => {
         const login = this.#logins.get(digest);
@@ -57,7 +57,8 @@ export class RememberedLogins {
 }
 
 export interface RememberedSlot {
-  remember(digest: string, user: string, principal: Principal): void;
+  /** For `lifeMs` from its beginning. */
+  remember(digest: string, user: string, principal: Principal, lifeMs: number): void;
   /** More is known of somebody who is remembered: for no longer than before. */
   renew(digest: string, principal: Principal): void;
 }

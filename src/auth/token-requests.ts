@@ -5,6 +5,7 @@
 import type { Clock } from "../oci/clock.ts";
 import type { Evidence, Login } from "./authenticator.ts";
 import { readBasic } from "./basic.ts";
+import { readBody } from "./request-body.ts";
 import { parseScopes, type Scope } from "./token-scopes.ts";
 
 export interface TokenRequest {
@@ -85,26 +86,16 @@ function finish(parameters: URLSearchParams, rest: Pick<TokenRequest, "proof" | 
 export async function readForm(request: Request, clock: Clock): Promise<string | UnreadRequest> {
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
     return invalid("the form is to be application/x-www-form-urlencoded");
-  const tooLarge: UnreadRequest = { status: 413, error: "invalid_request", message: `a form of more than ${formBytesMax} bytes` };
-  if (Number(request.headers.get("content-length") ?? 0) > formBytesMax) return tooLarge;
-  if (!request.body) return "";
-  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
-  const { promise: late, resolve } = Promise.withResolvers<"late">();
-  const cancel = clock.after(formTimeoutMs, () => resolve("late"));
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  try {
-    for (;;) {
-      const piece = await Promise.race([reader.read(), late]);
-      if (piece === "late") return { status: 408, error: "invalid_request", message: `the form was not there within ${formTimeoutMs} ms` };
-      if (piece.done) return Buffer.concat(pieces).toString("utf8");
-      bytes += piece.value.byteLength;
-      if (bytes > formBytesMax) return tooLarge;
-      pieces.push(piece.value);
-    }
-  } finally {
-    cancel();
-    await reader.cancel().catch(() => {}); // Read to its end, or given up.
+  const body = await readBody(request, { bytesMax: formBytesMax, timeoutMs: formTimeoutMs, clock });
+  switch (body.kind) {
+    case "read":
+      return body.text;
+    case "too large":
+      return { status: 413, error: "invalid_request", message: `a form of more than ${formBytesMax} bytes` };
+    case "late":
+      return { status: 408, error: "invalid_request", message: `the form was not there within ${formTimeoutMs} ms` };
+    default:
+      return body satisfies never;
   }
 }
 

@@ -145,9 +145,10 @@ export class TokenService {
   }
 
   /** Undefined when none can be given: the client goes on with its password. */
-  async #refreshToken({ name }: Principal, signal: AbortSignal): Promise<string | undefined> {
+  async #refreshToken({ name, method }: Principal, signal: AbortSignal): Promise<string | undefined> {
     const { refresh, log } = this.#options;
-    if (!refresh) return undefined;
+    // A key is what such a token is: it would outlive the key, and know of no scope.
+    if (!refresh || method === "apikey") return undefined;
     const account = await refresh.accounts.find(name, signal);
     if (account.kind !== "known") return undefined;
     try {

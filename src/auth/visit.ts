@@ -6,8 +6,11 @@ import type { Evidence } from "./authenticator.ts";
 
 /** What is asked for. */
 export type Wanted =
-  /** To be here at all. "ping" is `/v2/`, where clients learn how to log in; "admin" is to administrate; "page" is what browsers show. */
-  | { readonly kind: "ping" | "presence" | "catalog" | "metrics" | "admin" | "page" }
+  /**
+   * To be here at all. "ping" is `/v2/`, where clients learn how to log in; "admin" is to administrate; "page" is what browsers show;
+   * "account" is what belongs to somebody, and to nobody without a name.
+   */
+  | { readonly kind: "ping" | "presence" | "catalog" | "metrics" | "admin" | "page" | "account" }
   | {
       readonly kind: "repository";
       readonly action: Extract<Action, "read" | "create" | "delete">;

@@ -1,0 +1,46 @@
+/** API key records: what is kept of a key, and reading it: one that is torn, or says something else, is a key that is over. */
+import { objectOf, textOf } from "./json-object.ts";
+import { readKeyScope, writeKeyScope } from "./key-scope.ts";
+import type { KeyScope } from "./principal.ts";
+
+export interface StoredKey {
+  /** In whose name it acts. */
+  readonly owner: string;
+  readonly account: KeyAccount;
+  /** What its owner calls it. */
+  readonly label: string;
+  readonly createdAtMs: number;
+  /** Undefined: it is good until it is revoked. */
+  readonly expiresAtMs: number | undefined;
+  /** Undefined: all that its owner may do. */
+  readonly scope: KeyScope | undefined;
+  /** What made it: a browser, `ociregistry apikey create`. */
+  readonly creator: string;
+}
+
+/**
+ * What the owner must be for the key to count. "htpasswd": in the password file. "person": somebody who logged in, by whatever knows its people itself.
+ * "service": nobody; an operator made it.
+ */
+export type KeyAccount = "htpasswd" | "person" | "service";
+
+const accounts: readonly KeyAccount[] = ["htpasswd", "person", "service"];
+
+export function writeStoredKey({ scope, ...key }: StoredKey): string {
+  return JSON.stringify({ ...key, ...(scope ? { scope: writeKeyScope(scope) } : {}) });
+}
+
+/** Undefined for a text that is none. A scope that cannot be read makes it none: it must not become wider. */
+export function readStoredKey(text: string): StoredKey | undefined {
+  try {
+    const read = objectOf(JSON.parse(text));
+    const [owner, label, creator] = [textOf(read?.["owner"]), textOf(read?.["label"]), textOf(read?.["creator"])];
+    const [createdAtMs, expiresAtMs] = [read?.["createdAtMs"], read?.["expiresAtMs"]];
+    const account = accounts.find((one) => one === read?.["account"]);
+    if (owner === undefined || label === undefined || creator === undefined || !account || typeof createdAtMs !== "number") return undefined;
+    if (expiresAtMs !== undefined && typeof expiresAtMs !== "number") return undefined;
+    return { owner, account, label, creator, createdAtMs, expiresAtMs, scope: readKeyScope(read?.["scope"]) };
+  } catch {
+    return undefined; // As above.
+  }
+}

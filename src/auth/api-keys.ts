@@ -1,0 +1,157 @@
+/**
+ * ApiKeys: keys that stand in for a password, `zak_` and 32 hexadecimal digits as zot's. A key is told once, when it is made; what is kept
+ * is its SHA-256, below its owner's name, so that neither the records nor a backup of them give any away.
+ */
+import { hash, randomBytes } from "node:crypto";
+import type { Background } from "../oci/background.ts";
+import type { Clock } from "../oci/clock.ts";
+import { readStoredKey, writeStoredKey, type StoredKey } from "./api-key-records.ts";
+import { unendingMs, type Records } from "./records.ts";
+
+export interface ApiKeysOptions {
+  readonly records: Records;
+  readonly clock: Clock;
+  /** Owns noting that a key was used. */
+  readonly background: Background;
+}
+
+export interface ApiKey extends StoredKey {
+  /** Names it, and is no secret: it comes from the hash. A UUID in form, as zot's are. */
+  readonly id: string;
+  readonly isExpired: boolean;
+  /** To the minute. Undefined: never. */
+  readonly usedAtMs: number | undefined;
+}
+
+/** Keys of one owner; whoever wants more gives some up first. */
+export const keysMax = 100;
+/** A use is noted this often. */
+const noteMs = 60_000;
+/** How long a key that is over is still listed. */
+const listedExpiredMs = 30 * 86_400_000;
+
+/** Thrown for one key too many. */
+export class TooManyKeys extends Error {
+  constructor(owner: string) {
+    super(`${owner} has ${keysMax} keys already: revoke one that is not used`);
+    this.name = "TooManyKeys";
+  }
+}
+
+/** Whether a password is written as a key is: no other backend is shown it. */
+export function looksLikeKey(password: string): boolean {
+  return /^zak_[0-9a-f]{32}$/.test(password);
+}
+
+export class ApiKeys {
+  readonly #options: ApiKeysOptions;
+  /** When this process noted a key's use, by hash. Those of one owner are few, and owners are people. */
+  readonly #notedAtMs = new Map<string, number>();
+
+  constructor(options: ApiKeysOptions) {
+    this.#options = options;
+  }
+
+  /** Makes a key. It is nowhere else from now on. Throws `TooManyKeys`, `RecordsUnavailable`. */
+  async create(wanted: Omit<StoredKey, "createdAtMs">): Promise<{ readonly secret: string; readonly key: ApiKey }> {
+    const { records, clock } = this.#options;
+    const { owner, expiresAtMs } = wanted;
+    const ownerKey = ownerKeyOf(owner);
+    if ((await records.list(["api-keys", ownerKey])).length >= keysMax) throw new TooManyKeys(owner);
+    if ((await records.read(["api-key-owners", ownerKey])) === undefined) await records.write(["api-key-owners", ownerKey], owner, { lifeMs: unendingMs });
+    const secret = `zak_${randomBytes(16).toString("hex")}`;
+    const hashed = hashOf(secret);
+    const stored: StoredKey = { ...wanted, createdAtMs: clock.now() };
+    const lifeMs = expiresAtMs === undefined ? unendingMs : Math.max(0, expiresAtMs - clock.now()) + listedExpiredMs;
+    await records.write(["api-keys", ownerKey, hashed], writeStoredKey(stored), { lifeMs });
+    return { secret, key: this.#described(hashed, stored, undefined) };
+  }
+
+  /** The key behind `secret`, when it is `owner`'s and is good now; its use is noted. Throws `RecordsUnavailable`. */
+  async find(owner: string, secret: string): Promise<ApiKey | undefined> {
+    if (!looksLikeKey(secret)) return undefined;
+    const hashed = hashOf(secret);
+    const stored = await this.#read(owner, hashed);
+    if (!stored || this.#isOver(stored)) return undefined;
+    this.#noteUse(owner, hashed);
+    return this.#described(hashed, stored, undefined);
+  }
+
+  /** Those of `owner`, or of everybody: by owner, the newest first. Throws `RecordsUnavailable`. */
+  async list(owner: string | undefined): Promise<readonly ApiKey[]> {
+    const owners = owner === undefined ? await this.#owners() : [owner];
+    const keys: ApiKey[] = [];
+    for (const one of owners.toSorted()) keys.push(...(await this.#listOf(one)));
+    return keys;
+  }
+
+  /** Ends the key of `owner` that `id` names: whether there was one. Everybody's next look finds none. Throws `RecordsUnavailable`. */
+  async revoke(owner: string, id: string): Promise<boolean> {
+    const ownerKey = ownerKeyOf(owner);
+    const hashed = (await this.#options.records.list(["api-keys", ownerKey])).find((name) => idOf(name) === id.toLowerCase());
+    if (hashed === undefined) return false;
+    const wasThere = await this.#options.records.remove(["api-keys", ownerKey, hashed]);
+    await this.#options.records.remove(["api-key-uses", ownerKey, hashed]);
+    return wasThere;
+  }
+
+  async #owners(): Promise<readonly string[]> {
+    const { records } = this.#options;
+    const names = await Promise.all((await records.list(["api-key-owners"])).map((name) => records.read(["api-key-owners", name])));
+    return names.filter((name) => name !== undefined);
+  }
+
+  async #listOf(owner: string): Promise<readonly ApiKey[]> {
+    const { records } = this.#options;
+    const ownerKey = ownerKeyOf(owner);
+    const keys = await Promise.all(
+      (await records.list(["api-keys", ownerKey])).map(async (hashed) => {
+        const stored = await this.#read(owner, hashed);
+        const used = await records.read(["api-key-uses", ownerKey, hashed]);
+        return stored && this.#described(hashed, stored, used === undefined ? undefined : Number(used));
+      }),
+    );
+    return keys.filter((key) => key !== undefined).toSorted((one, other) => other.createdAtMs - one.createdAtMs || one.id.localeCompare(other.id));
+  }
+
+  async #read(owner: string, hashed: string): Promise<StoredKey | undefined> {
+    const text = await this.#options.records.read(["api-keys", ownerKeyOf(owner), hashed]);
+    const stored = text === undefined ? undefined : readStoredKey(text);
+    return stored?.owner === owner ? stored : undefined;
+  }
+
+  /** Beside the key, not in it: noting a use must not bring back what is revoked meanwhile. */
+  #noteUse(owner: string, hashed: string): void {
+    const { records, clock, background } = this.#options;
+    const nowMs = clock.now();
+    if (nowMs - (this.#notedAtMs.get(hashed) ?? -Infinity) < noteMs) return;
+    if (this.#notedAtMs.size >= notedMax) this.#notedAtMs.clear();
+    this.#notedAtMs.set(hashed, nowMs);
+    background.run("noting that a key is used", records.write(["api-key-uses", ownerKeyOf(owner), hashed], String(nowMs), { lifeMs: usesLifeMs }));
+  }
+
+  #described(hashed: string, stored: StoredKey, usedAtMs: number | undefined): ApiKey {
+    return { ...stored, id: idOf(hashed), isExpired: this.#isOver(stored), usedAtMs };
+  }
+
+  #isOver({ expiresAtMs }: StoredKey): boolean {
+    return expiresAtMs !== undefined && this.#options.clock.now() >= expiresAtMs;
+  }
+}
+
+const notedMax = 100_000;
+const usesLifeMs = 400 * 86_400_000;
+
+/** 128 random bits need no salt, and no slow hash. */
+function hashOf(secret: string): string {
+  return hash("sha256", secret, "hex");
+}
+
+function idOf(hashed: string): string {
+  return hashed.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+/** Names hold anything; records do not. */
+function ownerKeyOf(owner: string): string {
+  return hash("sha256", owner, "hex").slice(0, 32);
+}

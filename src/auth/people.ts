@@ -1,0 +1,82 @@
+/**
+ * People: who has logged in, and which groups they had then: an API key acts for its owner long after, when nobody is there to ask. Kept for
+ * 400 days from the last login.
+ */
+import { hash } from "node:crypto";
+import type { Clock } from "../oci/clock.ts";
+import { objectOf, textOf } from "./json-object.ts";
+import type { Principal } from "./principal.ts";
+import type { Records } from "./records.ts";
+
+export interface PeopleOptions {
+  readonly records: Records;
+  readonly clock: Clock;
+}
+
+export interface Person {
+  readonly name: string;
+  readonly groups: readonly string[];
+  /** How they logged in, when it was a session: how that began. */
+  readonly method: Principal["method"];
+  /** Of identities, when there was one. */
+  readonly provider?: string | undefined;
+  readonly email?: string | undefined;
+  readonly seenAtMs: number;
+}
+
+export const personLifeMs = 400 * 86_400_000;
+/** Who says nothing new is noted this often. */
+const noteMs = 3_600_000;
+
+export class People {
+  readonly #options: PeopleOptions;
+
+  constructor(options: PeopleOptions) {
+    this.#options = options;
+  }
+
+  /** This one has logged in just now. Throws `RecordsUnavailable`. */
+  async note(person: Omit<Person, "seenAtMs">): Promise<void> {
+    const { records, clock } = this.#options;
+    const seenAtMs = clock.now();
+    const known = await this.find(person.name);
+    if (known && seenAtMs - known.seenAtMs < noteMs && isSame(known, person)) return;
+    const { name, groups, method, provider, email } = person;
+    await records.write(pathOf(name), JSON.stringify({ name, groups, method, provider, email, seenAtMs }), { lifeMs: personLifeMs });
+  }
+
+  /** Undefined: nobody of that name has logged in for 400 days. Throws `RecordsUnavailable`. */
+  async find(name: string): Promise<Person | undefined> {
+    const text = await this.#options.records.read(pathOf(name));
+    const person = text === undefined ? undefined : readPerson(text);
+    return person?.name === name ? person : undefined;
+  }
+}
+
+function pathOf(name: string): readonly [string, string] {
+  return ["people", hash("sha256", name, "hex").slice(0, 32)];
+}
+
+function isSame(one: Omit<Person, "seenAtMs">, other: Omit<Person, "seenAtMs">): boolean {
+  const said = ({ groups, method, provider, email }: Omit<Person, "seenAtMs">): string => JSON.stringify([groups, method, provider ?? "", email ?? ""]);
+  return said(one) === said(other);
+}
+
+/** Undefined for a text that was torn. */
+function readPerson(text: string): Person | undefined {
+  try {
+    const read = objectOf(JSON.parse(text));
+    const [name, method, seenAtMs, groups] = [textOf(read?.["name"]), methodOf(read?.["method"]), read?.["seenAtMs"], read?.["groups"]];
+    if (name === undefined || method === undefined || typeof seenAtMs !== "number" || !Array.isArray(groups)) return undefined;
+    const [provider, email] = [textOf(read?.["provider"]), textOf(read?.["email"])];
+    return { name, method, seenAtMs, groups: groups.filter((group) => typeof group === "string"), provider, email };
+  } catch {
+    return undefined; // Whoever it was is noted again at the next login.
+  }
+}
+
+const methods: readonly Principal["method"][] = ["htpasswd", "ldap", "mtls", "bearer", "oidc", "token", "apikey", "session"];
+
+function methodOf(value: unknown): Principal["method"] | undefined {
+  return methods.find((method) => method === value);
+}
