@@ -17,6 +17,8 @@ export interface UpstreamStatus {
   readonly reason?: string;
   /** When it will be tried again, in milliseconds from now. */
   readonly retryInMs?: number;
+  /** When it last stopped answering, in milliseconds since 1970, and why; absent: it always has. */
+  readonly lastFailure?: { readonly atMs: number; readonly reason: string };
   /** How its credential stands, where one has to be fetched. */
   readonly credential?: {
     readonly state: "none" | "fetching" | "held" | "refreshing" | "failing";

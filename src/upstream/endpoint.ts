@@ -18,7 +18,7 @@ import type { Lane } from "./exchange.ts";
 import { HttpClient } from "./http-client.ts";
 import { logIn, type Login } from "./login.ts";
 import type { NameLookup } from "./name-lookup.ts";
-import { Origins, type Reply } from "./origins.ts";
+import { Origins, type OriginFailure, type Reply } from "./origins.ts";
 import type { Proxies } from "./proxies.ts";
 import { sendFollowing } from "./redirects.ts";
 import { RefusedCredentials } from "./refused-credentials.ts";
@@ -136,6 +136,11 @@ export class Endpoint {
 
   status(): BreakerStatus {
     return this.#origins.status();
+  }
+
+  /** When it last stopped answering; undefined: it always has. */
+  get lastFailure(): OriginFailure | undefined {
+    return this.#origins.lastFailure;
   }
 
   /** How its credential stands; undefined where none has to be fetched. */

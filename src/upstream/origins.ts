@@ -21,6 +21,12 @@ export interface Reply extends HttpResponse {
   readonly passage: Passage;
 }
 
+export interface OriginFailure {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly reason: string;
+}
+
 export interface OriginsOptions {
   readonly client: HttpClient;
   /** The endpoint's own origin. */
@@ -33,6 +39,7 @@ export interface OriginsOptions {
 
 export class Origins {
   readonly #options: OriginsOptions;
+  #lastFailure: OriginFailure | undefined;
   readonly #breakers = new LRUCache<string, Breaker>({ max: originsMax, dispose: (breaker) => breaker.close() });
 
   constructor(options: OriginsOptions) {
@@ -59,6 +66,11 @@ export class Origins {
     return all.find(({ state }) => state === "failing") ?? all.find(({ state }) => state === "throttled") ?? { state: "ready" };
   }
 
+  /** When one of them last stopped answering; undefined: none has. */
+  get lastFailure(): OriginFailure | undefined {
+    return this.#lastFailure;
+  }
+
   /** Stops probing. */
   close(): void {
     this.#breakers.clear();
@@ -73,9 +85,11 @@ export class Origins {
       clock,
       background,
       probe: () => this.#probe(origin),
-      onChange(change) {
-        if (change.kind === "closed") log.info({ upstream: origin.host }, "upstream answers again");
-        else log.warn({ upstream: origin.host, state: change.kind, reason: change.error.message }, "upstream does not answer");
+      onChange: (change) => {
+        if (change.kind === "closed") return log.info({ upstream: origin.host }, "upstream answers again");
+        const reason = change.error.message;
+        this.#lastFailure = { atMs: clock.now(), reason };
+        log.warn({ upstream: origin.host, state: change.kind, reason }, "upstream does not answer");
       },
     });
     this.#breakers.set(url.origin, breaker);

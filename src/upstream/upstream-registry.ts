@@ -84,7 +84,8 @@ export class UpstreamRegistry implements Registry {
     const all = endpoints.map((endpoint) => endpoint.status());
     const worst = all.find(({ state }) => state === "throttled") ?? all.at(-1);
     const credential = endpoints.map((endpoint) => endpoint.credentialStatus()).find((status) => status !== undefined);
-    const common = { host, ...(credential ? { credential } : {}) };
+    const lastFailure = endpoints.flatMap((endpoint) => endpoint.lastFailure ?? []).toSorted((one, other) => other.atMs - one.atMs)[0];
+    const common = { host, ...(lastFailure ? { lastFailure } : {}), ...(credential ? { credential } : {}) };
     if (!worst || worst.state === "ready" || all.some(({ state }) => state === "ready")) return { ...common, state: "ready" };
     return { ...common, ...worst };
   }

@@ -172,3 +172,18 @@ test("registries that are listed are known before anybody asks, and nobody is di
   expect(upstreams.status()).toEqual([{ host: fake.host, state: "ready" }]);
   expect(fake.connections.accepted).toBe(0);
 });
+
+test("a registry that answers again is ready, and when it last did not is still known", async () => {
+  await using fake = await startFakeUpstream();
+  fake.putImage("team/app", "latest");
+  await using upstreams = startUpstreams([listedAs(fake)]);
+  const get = () => upstreams.getManifest(repositoryAt(fake.host), reference(), call());
+  const beforeMs = Date.now();
+  const heal = fake.when({}, { status: 503 });
+  for (let failure = 0; failure < 3; failure++) await failureOf(get(), "UPSTREAM_UNAVAILABLE");
+  const reason = `${fake.host} answered 503`;
+  expect(upstreams.status()).toMatchObject([{ host: fake.host, state: "failing", reason, lastFailure: { reason } }]);
+  heal();
+  await expect.poll(() => upstreams.status()).toMatchObject([{ state: "ready", lastFailure: { reason } }]);
+  expect(upstreams.status()[0]?.lastFailure?.atMs).toBeGreaterThanOrEqual(beforeMs);
+});
