@@ -4,7 +4,9 @@
  */
 import { basename } from "node:path";
 import { Administration } from "./administration.ts";
+import { findDiskSpace } from "./cache/disk-space.ts";
 import { Store } from "./cache/store.ts";
+import { StoredBrowsing } from "./cache/stored-browsing.ts";
 import { StoreTotals } from "./cache/store-totals.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
 import type { Config } from "./config/config.ts";
@@ -12,6 +14,7 @@ import { namedFiles } from "./config/named-files.ts";
 import { packageVersion } from "./config/package-version.ts";
 import { registriesWithCredentials, resolveUnlisted } from "./config/unlisted-registries.ts";
 import { Background } from "./oci/background.ts";
+import type { Overview } from "./oci/overview.ts";
 import { systemClock, type Clock } from "./oci/clock.ts";
 import { Guards, tellGuards, type PreparedGuards } from "./guards.ts";
 import { silentLog, type Log } from "./oci/log.ts";
@@ -34,6 +37,8 @@ import type { Preload, PreloadParts } from "./transfer/preload.ts";
 import type { VerifySummary } from "./transfer/verify.ts";
 import { Upstreams } from "./upstream/upstreams.ts";
 import { scheduleVerification } from "./verification.ts";
+import { loadAssets } from "./web/assets.ts";
+import { Pages } from "./web/pages.ts";
 
 export type { CredentialTrial };
 
@@ -113,6 +118,17 @@ export async function startProgram({ config, reload, environment, clock = system
   };
   parts.status = status;
 
+  const browsing = new StoredBrowsing({ store, clock, log, background });
+  const overview: Overview = {
+    served: () => metrics.served(),
+    downloads: () => cache.downloads(),
+    upstreams: () => status.upstreams(),
+    store: () => status.store(),
+    totals: () => totals.latest(),
+    budgets: () => pruning.figures().budgets,
+    disk: () => findDiskSpace(config.imagePath),
+  };
+
   const preload = await preloadOf(config, rules, { registry: cache, upstream: pullPath.upstream, store, clock, log });
   const draining = new Draining();
   const stopAsked = Promise.withResolvers<string>();
@@ -135,6 +151,7 @@ export async function startProgram({ config, reload, environment, clock = system
     trustedProxies: config.trustedProxies,
     stallTimeoutMs: config.pullTimeoutMs,
     version: packageVersion(),
+    ...(config.pages ? { pages: await pagesOf(config, { rules: () => rules, browsing, overview, clock }) } : {}),
     gate: () => guards.gate,
     tokens: () => guards.answerTokenRequest,
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
@@ -185,6 +202,7 @@ export async function startProgram({ config, reload, environment, clock = system
       files.close();
       passwords.close();
       totals.close();
+      browsing.close();
       preload?.stop();
       await verification?.close();
       await draining.drain({
@@ -203,6 +221,14 @@ export async function startProgram({ config, reload, environment, clock = system
       await logging.flush();
     },
   };
+}
+
+async function pagesOf(
+  { airGapped }: Config,
+  { rules, ...parts }: { readonly rules: () => Rules; readonly browsing: StoredBrowsing; readonly overview: Overview; readonly clock: Clock },
+): Promise<Pages> {
+  const externalUrl = (): string | undefined => rules().config.externalUrl;
+  return new Pages({ ...parts, assets: await loadAssets(), version: packageVersion(), isAirGapped: airGapped, externalUrl });
 }
 
 /** Imported when it is needed: most servers preload nothing. */

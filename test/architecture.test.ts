@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, "..");
 /** For each folder (or file) of src: the others that it may import. `types:` allows `import type` only. */
 const allowedImports: Readonly<Record<string, readonly string[]>> = {
   oci: [],
-  server: ["oci", "types:auth"],
+  server: ["oci", "types:auth", "types:web"],
   cache: ["oci"],
   upstream: ["oci"],
   auth: ["oci"],

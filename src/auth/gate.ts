@@ -92,6 +92,13 @@ export class Gate {
     return !access || access.policy.isListed({ principal, repository, facts: () => this.#facts(undefined, visit) });
   }
 
+  /** Why the one who was let in may not read something; undefined: he may. Conditions are asked about this very reference. */
+  refusalOf({ principal }: Admitted, what: Pick<WantedRepository, "repository" | "reference">, visit: Visit): Refused | undefined {
+    const wanted = { kind: "repository", action: "read", writtenName: what.repository.path, ...what } as const;
+    const admission = this.#decideRepository({ principal, access: principal?.access }, wanted, visit);
+    return admission.kind === "refused" ? admission : undefined;
+  }
+
   async #ask(wanted: Wanted, visit: Visit): Promise<Admission> {
     const verdict = await identify(this.#options, visit);
     const admission = this.#judge(verdict, wanted, visit);
@@ -171,7 +178,7 @@ export class Gate {
     if (principal?.scope && (wanted.kind === "metrics" || wanted.kind === "admin")) return this.#deny({ principal, access }, wanted, visit, outOfScope);
     if (wanted.kind === "metrics") return this.#decideMetrics({ principal, access }, visit, admitted);
     if (wanted.kind === "admin") return this.#decideAdmin({ principal, access }, visit, admitted);
-    if (wanted.kind === "catalog" && access && !tokenAllowsCatalog(access)) return this.#lacksScope(principal, wanted, visit);
+    if ((wanted.kind === "catalog" || wanted.kind === "page") && access && !tokenAllowsCatalog(access)) return this.#lacksScope(principal, wanted, visit);
     if (principal || access) return admitted("authentication");
     if (this.#letsStrangersIn(wanted, visit)) return admitted(this.#hasAnonymous ? "anonymousPolicy" : "no method of authentication");
     return this.#deny({ principal, access }, wanted, visit, { rule: "authentication", reason: undefined });

@@ -9,6 +9,7 @@ import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { Manifest } from "../oci/manifest.ts";
+import type { DownloadView } from "../oci/overview.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Answered, BlobAtHand, BlobCall, BlobContent, Call, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
@@ -121,6 +122,11 @@ export class CachingRegistry implements Registry {
   /** How many downloads run, wait, and are being read. */
   fillCounts(): FillCounts {
     return this.#fills.counts();
+  }
+
+  /** Each of them, the longest under way first. */
+  downloads(): readonly DownloadView[] {
+    return this.#fills.list();
   }
 
   /** The rules changed. */

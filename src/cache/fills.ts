@@ -7,6 +7,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
+import type { DownloadView } from "../oci/overview.ts";
 import type { Registry } from "../oci/registry.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import type { FillCounts } from "../oci/views.ts";
@@ -123,6 +124,17 @@ export class Fills {
       publishing: fills.filter(({ state }) => state.kind === "verified").length,
       readers: fills.reduce((sum, fill) => sum + fill.readerCount, 0),
     };
+  }
+
+  /** Each of them, the longest under way first. */
+  list(): readonly DownloadView[] {
+    const nowMs = this.#options.clock.elapsed();
+    return [...this.#fills.values()].flatMap((fill) => {
+      const { repository, digest, state, isQueued, receivedBytes, sizeBytes, readerCount: readers } = fill;
+      if (state.kind === "failed") return [];
+      const stage = state.kind === "verified" ? "publishing" : isQueued ? "waiting" : "arriving";
+      return [{ repository, digest, state: stage, receivedBytes, sizeBytes, readers, runningMs: nowMs - fill.startedAtMs }] satisfies DownloadView[];
+    });
   }
 
   /** Stops all fills; what has come stays for the next process. */

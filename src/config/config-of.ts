@@ -47,6 +47,7 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     trustedProxies: parsed.trustedProxies,
     proxyProtocol: parsed.proxyProtocol,
     adminApi: parsed.adminApi,
+    pages: parsed.pages,
     prune: pruneConfigOf(parsed.pruneConfig),
     verify: verifyOf(parsed.verifyConfig),
     list: parsed.listConfig,

@@ -59,6 +59,8 @@ export interface Config {
   readonly proxyProtocol: boolean;
   /** Who may use the administrative routes over TCP without a name. */
   readonly adminApi: "off" | "loopback";
+  /** Whether there are pages for browsers. */
+  readonly pages: boolean;
   readonly prune: PruneConfig;
   readonly verify: VerifyConfig;
   readonly list: ListConfig;

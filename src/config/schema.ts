@@ -137,6 +137,7 @@ export const configSchema = z
     verifyConfig: verifyConfig.prefault({}).describe("When the store is verified."),
     externalUrl: text.prefault("").describe("How clients reach this server."),
     adminApi: choice(["off", "loopback"]).prefault("off").describe("Who may use the administrative routes."),
+    pages: flag.prefault(true).describe("Pages for browsers at /home."),
     auth: clientAuth.prefault({}).describe("Who is asking."),
     accessControl: accessControl.optional().describe("Who may pull what."),
     http: http.prefault({}).describe("zot's own place for some of this."),

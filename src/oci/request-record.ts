@@ -5,8 +5,8 @@
 import type { Answered } from "./registry.ts";
 import type { Repository } from "./repository.ts";
 
-/** What was asked for. "probe" is health and metrics; "other" is everything that is no part of the API. */
-export type RequestKind = "ping" | "manifest" | "blob" | "tags" | "referrers" | "catalog" | "probe" | "other";
+/** What was asked for. "probe" is health and metrics; "page" is what browsers show; "other" is everything that is no part of the API. */
+export type RequestKind = "ping" | "manifest" | "blob" | "tags" | "referrers" | "catalog" | "probe" | "page" | "other";
 
 export interface RequestRecord {
   readonly requestId: string;

@@ -3,6 +3,7 @@
  * format. The first ten names are the Go ociregistry's, with what its dashboards expect of them.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as Page } from "prom-client";
+import type { ServedFigures } from "../oci/overview.ts";
 import type { Answered } from "../oci/registry.ts";
 import type { RegistryHost } from "../oci/repository.ts";
 import type { RequestRecord } from "../oci/request-record.ts";
@@ -85,6 +86,7 @@ export class Metrics {
 
   readonly #verified = this.#counter("ociregistry_verified_bytes_total", "Bytes that were hashed to verify the store");
   readonly #verifyFindings = this.#counter("ociregistry_verify_findings_total", "What verifying the store has found, and mended", ["kind"]);
+  readonly #startedAtMs = Date.now();
   #verifiedAtSeconds: number | undefined;
   #isVerifiedGood = true;
 
@@ -125,6 +127,20 @@ export class Metrics {
     for (const [kind, count] of Object.entries({ damaged, unreadable, incomplete, repaired })) this.#verifyFindings.inc({ kind }, count);
     this.#verifiedAtSeconds = Date.now() / 1_000;
     this.#isVerifiedGood = isGood;
+  }
+
+  /** What was served since the start, and how much of it out of what is held. */
+  served(): ServedFigures {
+    const figures = { sinceMs: this.#startedAtMs, heldPulls: 0, upstreamPulls: 0, heldBytes: 0, upstreamBytes: 0 };
+    for (const { cached, fromUpstream } of this.#pulls.values()) {
+      figures.heldPulls += cached;
+      figures.upstreamPulls += fromUpstream;
+    }
+    for (const { kind, outcome, sentBytes } of this.#requests.all()) {
+      if (kind !== "manifest" && kind !== "blob") continue;
+      figures[outcome === "hit" || outcome === "stale" ? "heldBytes" : "upstreamBytes"] += sentBytes;
+    }
+    return figures;
   }
 
   async page(): Promise<MetricsPage> {
@@ -280,7 +296,7 @@ export class Metrics {
 type Ending = Pick<RequestTally, "kind" | "method" | "status">;
 
 function isOfApi({ kind }: Ending): boolean {
-  return kind !== "probe" && kind !== "other";
+  return kind !== "probe" && kind !== "page" && kind !== "other";
 }
 
 /** Whether content of this kind was asked for, and sent. */

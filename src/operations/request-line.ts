@@ -5,9 +5,9 @@
 import { repositoryName } from "../oci/repository.ts";
 import type { RequestRecord } from "../oci/request-record.ts";
 
-/** The level of a request's line: probes are at debug, all else at info. */
+/** The level of a request's line: probes, and pages, which ask again by themselves, are at debug, all else at info. */
 export function requestLevel({ kind }: RequestRecord): "debug" | "info" {
-  return kind === "probe" ? "debug" : "info";
+  return kind === "probe" || kind === "page" ? "debug" : "info";
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Registry } from "../oci/registry.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
 import type { Holdings } from "../oci/views.ts";
+import type { Pages } from "../web/pages.ts";
 import { adminPaths, answerAdmin, type AdminActions } from "./admin.ts";
 import { AdminDoor, type AdminDoorOptions } from "./admin-door.ts";
 import { apiVersionHeader, jsonAnswer, textAnswer, type Answer } from "./answer.ts";
@@ -21,6 +22,7 @@ import { answerCatalog, answerReferrers, answerTags, type Sees } from "./lists.t
 import { Guard, type GuardOptions } from "./guard.ts";
 import { ManifestAnswers } from "./manifests.ts";
 import { answerLiveness, answerMetrics, answerReadiness, livenessPaths, metricsPath, readinessPath, type ProbeOptions } from "./probes.ts";
+import { answerPage, answerSignIn, pagePaths, redirectAnswer, signInPath } from "./pages.ts";
 import { RouteFinder } from "./route-finder.ts";
 import { answerTokens, tokenPaths, type TokenAnswer } from "./tokens.ts";
 import type { Route } from "./routes.ts";
@@ -60,6 +62,8 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly bufferPool?: BufferPool;
   /** The token service that answers here, while there is one. It asks itself who asks. */
   readonly tokens?: () => TokenAnswer | undefined;
+  /** What browsers are shown; undefined: nothing. */
+  readonly pages?: Pages;
   /** What the administrative routes do, and who may use them without a name; undefined: there are none. */
   readonly admin?: AdminOptions;
 }
@@ -82,7 +86,12 @@ export function createApp(options: AppOptions): App {
   const serve = servant(options);
   const api = apiHandler(options, guard);
   const serveApi = serve("other", api);
-  app.all("/", routed(serve("other", async (exchange) => onlyReading(exchange) ?? textAnswer(200, welcome(options.version, exchange.header("host"))))));
+  const { pages } = options;
+  app.all("/", routed(serve("other", async (exchange) => onlyReading(exchange) ?? rootAnswer(exchange, options))));
+  if (pages) {
+    for (const path of pagePaths) app.all(path, routed(serve("page", (exchange) => onlyReading(exchange) ?? answerPage(exchange, { pages, guard }))));
+    app.get(signInPath, routed(serve("page", (exchange) => answerSignIn(exchange, pages))));
+  }
   const tokens = serve("other", (exchange) => {
     const answer = options.tokens?.();
     if (!answer) return api(exchange);
@@ -254,6 +263,14 @@ function onlyReading({ method }: Exchange): Answer | undefined {
 function unknownPath({ target }: Exchange): Answer {
   const path = target.split("?", 1)[0] ?? "";
   return jsonAnswer(404, { errors: [{ code: "UNSUPPORTED", message: `there is nothing at ${path.slice(0, targetLoggedMax)}` }] });
+}
+
+/** Who asks for a page by name is a browser; everybody else is told in plain text what this is. */
+function rootAnswer(exchange: Exchange, { pages, version }: AppOptions): Answer {
+  if (!pages) return textAnswer(200, welcome(version, exchange.header("host")));
+  if (exchange.accepts("text/html")) return redirectAnswer("/home", ["Vary", "Accept"]);
+  const answer = textAnswer(200, `${welcome(version, exchange.header("host"))}/home        what is held, and how things stand, for browsers\n`);
+  return { ...answer, headers: [...answer.headers, "Vary", "Accept"] };
 }
 
 function welcome(version: string, host: string | undefined): string {

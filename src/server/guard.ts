@@ -2,6 +2,8 @@
 import type { Admission, Admitted, Gate, Refused } from "../auth/gate.ts";
 import type { Wanted } from "../auth/visit.ts";
 import type { AccessRecord } from "../oci/access-record.ts";
+import type { Reference } from "../oci/reference.ts";
+import type { Repository } from "../oci/repository.ts";
 import type { Answer } from "./answer.ts";
 import { jsonAnswer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
@@ -49,14 +51,19 @@ export class Guard {
     return refusalAnswer(refused);
   }
 
-  /** Lets the request through to `serve`, at once when the gate decides at once, or answers it. */
-  pass<Result extends Served>(wanted: Wanted, exchange: Exchange, serve: (exchange: Exchange, admitted: Admitted | undefined) => Result): Result | Served {
+  /** Lets the request through to `serve`, at once when the gate decides at once, or answers it: as clients understand it, or as `refuse` does. */
+  pass<Result extends Served>(
+    wanted: Wanted,
+    exchange: Exchange,
+    serve: (exchange: Exchange, admitted: Admitted | undefined) => Result,
+    refuse: (refused: Refused) => Answer | Promise<Answer> = refusalAnswer,
+  ): Result | Served {
     const gate = this.#options.gate?.();
     if (!gate) return serve(exchange, undefined);
     const visit = exchange.guarded();
     const admission = gate.admit(wanted, visit);
-    if (admission instanceof Promise) return admission.then((decided) => this.#go(decided, wanted, exchange, visit, serve));
-    return this.#go(admission, wanted, exchange, visit, serve);
+    if (admission instanceof Promise) return admission.then((decided) => this.#go(decided, wanted, exchange, visit, { serve, refuse }));
+    return this.#go(admission, wanted, exchange, visit, { serve, refuse });
   }
 
   /** What the one who was let in may know of; undefined: of everything. */
@@ -67,17 +74,30 @@ export class Guard {
     return (repository) => gate.sees(admitted, repository, visit);
   }
 
+  /** Why the one who was let in may not look at what is held of a repository; undefined: he may. */
+  readingRefusal(exchange: Exchange, admitted: Admitted | undefined, repository: Repository, reference: Reference | undefined): string | undefined {
+    const gate = this.#options.gate?.();
+    if (!gate || !admitted) return undefined;
+    const visit = exchange.visit();
+    const refused = gate.refusalOf(admitted, { repository, reference }, visit);
+    if (!refused) return undefined;
+    this.#options.audit?.refused(
+      recordOf(refused, { kind: "repository", action: "read", repository, reference, writtenName: repository.path }, exchange, visit),
+    );
+    return refused.message;
+  }
+
   #go<Result extends Served>(
     admission: Admission,
     wanted: Wanted,
     exchange: Exchange,
     visit: ExchangeVisit,
-    serve: (exchange: Exchange, admitted: Admitted) => Result,
+    { serve, refuse }: { readonly serve: (exchange: Exchange, admitted: Admitted) => Result; readonly refuse: (refused: Refused) => Answer | Promise<Answer> },
   ): Result | Served {
     const { audit } = this.#options;
     if (admission.kind === "refused") {
       audit?.refused(recordOf(admission, wanted, exchange, visit));
-      return refusalAnswer(admission);
+      return refuse(admission);
     }
     audit?.admitted(() => recordOf(admission, wanted, exchange, visit));
     exchange.admitted(admission);
@@ -91,6 +111,14 @@ function refusalAnswer({ status, message, challenge }: Refused): Answer {
   const headers = [...(challenge === undefined ? [] : ["WWW-Authenticate", challenge]), ...(status === 503 ? ["Retry-After", unavailableRetryAfter] : [])];
   return jsonAnswer(status, { errors: [{ code, message }] }, { headers });
 }
+
+/** What goes with a refusal beside its words. */
+export function refusalHeaders(refused: Refused): readonly string[] {
+  const { headers } = refusalAnswer(refused);
+  return headers.filter((_, index) => aboutRefusals.has(headers[index - (index % 2)] ?? ""));
+}
+
+const aboutRefusals: ReadonlySet<string> = new Set(["WWW-Authenticate", "Set-Cookie", "Retry-After"]);
 
 function recordOf(admission: Admission, wanted: Wanted, { requestId, method, client }: Exchange, visit: ExchangeVisit): AccessRecord {
   const { principal, rule } = admission;

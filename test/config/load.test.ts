@@ -40,6 +40,7 @@ describe("where a value comes from", () => {
       trustedProxies: [],
       proxyProtocol: false,
       adminApi: "off",
+      pages: true,
       prune: {
         enabled: false,
         by: "accessed",

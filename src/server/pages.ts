@@ -1,0 +1,122 @@
+/**
+ * Pages mounted: each goes through the guard like everything else, and leaves with headers under which a browser runs nothing but our own
+ * script, shows it in nobody's frame, and asks nobody else for anything.
+ */
+import type { Admitted, Refused } from "../auth/gate.ts";
+import { OciError } from "../oci/errors.ts";
+import type { Reference } from "../oci/reference.ts";
+import type { Repository } from "../oci/repository.ts";
+import type { Pages, ShownPage } from "../web/pages.ts";
+import type { Answer } from "./answer.ts";
+import { errorAnswer } from "./errors.ts";
+import type { Exchange } from "./exchange.ts";
+import { refusalHeaders, type Guard } from "./guard.ts";
+import { urlLengthMax } from "./routes.ts";
+
+export const pagePaths = ["/home", "/home/*"] as const;
+export const signInPath = "/login";
+const assetsPrefix = "/home/assets/";
+
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const safeHeaders = ["X-Content-Type-Options", "nosniff", "Cross-Origin-Resource-Policy", "same-origin"] as const;
+const pageHeaders = [
+  "Content-Type",
+  "text/html; charset=utf-8",
+  "Cache-Control",
+  "no-store",
+  "Content-Security-Policy",
+  policy,
+  "Referrer-Policy",
+  "same-origin",
+  "X-Frame-Options",
+  "DENY",
+  "Cross-Origin-Opener-Policy",
+  "same-origin",
+  ...safeHeaders,
+] as const;
+
+/** Their names say what is in them: they may be kept for ever. */
+const assetHeaders = ["Cache-Control", "public, max-age=31536000, immutable", ...safeHeaders] as const;
+
+/** Answers a request for a page, or for what pages are made of. Only reading reaches it. */
+export function answerPage(exchange: Exchange, { pages, guard }: { readonly pages: Pages; readonly guard: Guard }): Answer | Promise<Answer | Response> {
+  const { target } = exchange;
+  if (target.length > urlLengthMax) throw new OciError("REQUEST_INVALID", `a URL of ${target.length} characters: at most ${urlLengthMax}`);
+  const { path, query } = addressOf(target);
+  if (path.startsWith(assetsPrefix)) return assetAnswer(pages, path);
+  const refusal = (refused: Refused): Answer => refusedAnswer(refused, { exchange, pages });
+  return guard.pass(
+    { kind: "page" },
+    exchange,
+    async (passed, admitted) => pageAnswer(await pages.show(visitOf(passed, admitted, guard, { path, query }))),
+    refusal,
+  );
+}
+
+/** The page to sign in at: whoever has no name sees it. */
+export function answerSignIn({ target }: Exchange, pages: Pages): Answer {
+  const page = pages.signIn(addressOf(target).query);
+  return page ? pageAnswer(page) : errorAnswer(new OciError("NAME_UNKNOWN", "nobody signs in here with a browser"));
+}
+
+/** Where a browser is sent that asked for the root. */
+export function redirectAnswer(location: string, headers: readonly string[] = []): Answer {
+  return { status: 303, headers: ["Location", location, "Content-Length", "0", "Cache-Control", "no-store", ...headers], body: "" };
+}
+
+function visitOf(exchange: Exchange, admitted: Admitted | undefined, guard: Guard, { path, query }: Address): Parameters<Pages["show"]>[0] {
+  return {
+    path,
+    query,
+    user: admitted?.principal?.name,
+    origin: exchange.visit().origin,
+    sees: guard.sees(exchange, admitted),
+    refusalOf: (repository: Repository, reference: Reference | undefined) => guard.readingRefusal(exchange, admitted, repository, reference),
+    signal: exchange.signal,
+  };
+}
+
+/** Who has no name is shown where to get one; a browser whose user has a name and a password for us asks for them by itself. */
+function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchange: Exchange; readonly pages: Pages }): Answer {
+  const { status, message, principal } = refused;
+  if (status === 401 && principal === undefined && pages.canSignIn) {
+    const callback = new URLSearchParams({ callback_ui: exchange.target });
+    return redirectAnswer(`${signInPath}?${callback.toString()}`, ["Vary", "Cookie"]);
+  }
+  const title = status === 401 ? "Who is there?" : status === 403 ? "Not for you" : "Try again in a moment";
+  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  const page = pages.message({ title, text }, { status, user: principal?.name });
+  return pageAnswer(page, refusalHeaders(refused));
+}
+
+function pageAnswer({ status, html }: ShownPage, headers: readonly string[] = []): Answer {
+  return { status, headers: [...pageHeaders, "Content-Length", String(Buffer.byteLength(html)), ...headers], body: html };
+}
+
+function assetAnswer(pages: Pages, path: string): Answer {
+  const asset = pages.asset(path);
+  if (!asset) return errorAnswer(new OciError("NAME_UNKNOWN", "there is nothing of that name; what pages are made of is named anew with each release"));
+  return { status: 200, headers: ["Content-Type", asset.contentType, "Content-Length", String(asset.bytes.byteLength), ...assetHeaders], body: asset.bytes };
+}
+
+interface Address {
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+function addressOf(target: string): Address {
+  const queryAt = target.indexOf("?");
+  return queryAt === -1
+    ? { path: target, query: new URLSearchParams() }
+    : { path: target.slice(0, queryAt), query: new URLSearchParams(target.slice(queryAt + 1)) };
+}

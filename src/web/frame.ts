@@ -1,0 +1,66 @@
+/** Frame: what every page has around it: its head, the way to the other pages, who is signed in. */
+import { homePath, repositoriesPath, signInPath, upstreamsPath } from "./addresses.ts";
+import type { SiteAssets } from "./assets.ts";
+import { html, nothing, type Markup } from "./markup.ts";
+
+/** What is the same on every page of a visit. */
+export interface FrameOptions {
+  readonly assets: Pick<SiteAssets, "stylesheetPath" | "scriptPath" | "iconPath">;
+  readonly version: string;
+  /** Who looks; undefined: somebody without a name. */
+  readonly user: string | undefined;
+  /** Whether there is a page to sign in at. */
+  readonly canSignIn: boolean;
+}
+
+export interface FramedPage {
+  readonly title: string;
+  /** Which entry of the navigation it belongs to. */
+  readonly section: "overview" | "repositories" | "upstreams" | undefined;
+  readonly body: Markup;
+}
+
+const sections = [
+  { section: "overview", path: homePath, title: "Overview" },
+  { section: "repositories", path: repositoriesPath, title: "Repositories" },
+  { section: "upstreams", path: upstreamsPath, title: "Upstreams" },
+] as const;
+
+/** A whole page. */
+export function framed({ title, section, body }: FramedPage, { assets, version, user, canSignIn }: FrameOptions): Markup {
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${title} · ociregistry</title>
+        <link rel="stylesheet" href="${assets.stylesheetPath}" />
+        <link rel="icon" href="${assets.iconPath}" type="image/svg+xml" />
+        <script src="${assets.scriptPath}" defer></script>
+      </head>
+      <body>
+        <a class="skip" href="#content">Skip to the content</a>
+        <header class="top">
+          <a class="brand" href="${homePath}"><img src="${assets.iconPath}" alt="" width="24" height="24" />ociregistry</a>
+          <nav aria-label="Pages">
+            <ul>
+              ${sections.map((entry) => navigation(entry, section))}
+            </ul>
+          </nav>
+          ${userMarkup(user, canSignIn)}
+        </header>
+        <main id="content" tabindex="-1">${body}</main>
+        <footer><p class="muted">ociregistry ${version}</p></footer>
+      </body>
+    </html> `;
+}
+
+function navigation({ section, path, title }: (typeof sections)[number], current: FramedPage["section"]): Markup {
+  return html`<li><a href="${path}" ${section === current ? html` aria-current="page"` : nothing}>${title}</a></li>`;
+}
+
+function userMarkup(user: string | undefined, canSignIn: boolean): Markup {
+  if (user !== undefined) return html`<p class="user"><span class="unseen">Signed in as </span>${user}</p>`;
+  return canSignIn ? html`<p class="user"><a href="${signInPath}">Sign in</a></p>` : nothing;
+}

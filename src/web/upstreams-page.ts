@@ -1,0 +1,87 @@
+/** The upstreams: which registries are asked, and how they answer. */
+import { count, ago, distance, html, nothing, type Markup } from "./markup.ts";
+import type { UpstreamStatus } from "../oci/views.ts";
+import { repositoriesPath, withQuery } from "./addresses.ts";
+
+const badges = {
+  ready: { kind: "good", text: "ready" },
+  failing: { kind: "bad", text: "not answering" },
+  throttled: { kind: "warn", text: "asked us to wait" },
+} as const satisfies Record<UpstreamStatus["state"], object>;
+
+const credentialTexts = {
+  none: "none yet",
+  fetching: "being fetched",
+  held: "held",
+  refreshing: "held, being renewed",
+  failing: "cannot be fetched: the log says why",
+} as const satisfies Record<NonNullable<UpstreamStatus["credential"]>["state"], string>;
+
+/** In a word, told apart by more than its colour. */
+export function stateBadge({ state }: Pick<UpstreamStatus, "state">): Markup {
+  const { kind, text } = badges[state];
+  return html`<span class="badge ${kind}">${text}</span>`;
+}
+
+export function upstreamsPage(upstreams: readonly UpstreamStatus[], { nowMs, isAirGapped }: { readonly nowMs: number; readonly isAirGapped: boolean }): Markup {
+  if (isAirGapped)
+    return html`<h1>Upstreams</h1>
+      <p class="empty">Air-gapped: nobody is asked, only what is held is served.</p>`;
+  const sorted = upstreams.toSorted((one, other) => Number(one.state === "ready") - Number(other.state === "ready") || (one.host < other.host ? -1 : 1));
+  return html`<h1>Upstreams</h1>
+    <p class="muted">
+      ${upstreams.length === 0 ? "No registry is listed, and none has been asked yet." : `${count(upstreams.length)} that are listed or were asked lately. While one does not answer, what is held of it is served.`}
+    </p>
+    ${
+      sorted.length === 0
+        ? nothing
+        : html`<table>
+            <caption class="unseen">
+              Upstream registries
+            </caption>
+            <thead>
+              <tr>
+                <th scope="col">Registry</th>
+                <th scope="col">State</th>
+                <th scope="col" class="wide">Credential</th>
+                <th scope="col" class="wide">Last failure</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${sorted.map((upstream) => row(upstream, nowMs))}
+            </tbody>
+          </table>`
+    }`;
+}
+
+function row(upstream: UpstreamStatus, nowMs: number): Markup {
+  const { host, reason, retryInMs } = upstream;
+  return html`<tr>
+    <th scope="row">
+      <a href="${withQuery(repositoriesPath, { registry: host })}">${host}</a>
+      <div class="narrow muted">${credentialMarkup(upstream, nowMs)}</div>
+    </th>
+    <td>
+      ${stateBadge(upstream)}${reason === undefined ? nothing : html`<div class="muted">${reason}</div>`}${retryInMs === undefined ? nothing : html`<div class="muted">asked again ${retryText(retryInMs)}</div>`}
+    </td>
+    <td class="wide">${credentialMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>`}</td>
+    <td class="wide">${lastFailureMarkup(upstream, nowMs)}</td>
+  </tr>`;
+}
+
+function credentialMarkup({ credential }: UpstreamStatus, nowMs: number): Markup | undefined {
+  if (!credential) return undefined;
+  const { state, expiresAtMs } = credential;
+  return html`<span class="narrow-inline">Credential: </span
+    >${credentialTexts[state]}${expiresAtMs === undefined ? nothing : html`, ends ${distance(nowMs - expiresAtMs)}`}`;
+}
+
+function lastFailureMarkup({ lastFailure, reason }: UpstreamStatus, nowMs: number): Markup {
+  if (!lastFailure) return html`<span class="muted">none since the start</span>`;
+  return html`${ago(lastFailure.atMs, nowMs)}${lastFailure.reason === reason ? nothing : html`<div class="muted">${lastFailure.reason}</div>`}`;
+}
+
+function retryText(retryInMs: number): string {
+  const seconds = Math.ceil(retryInMs / 1_000);
+  return seconds < 2 ? "in a moment" : seconds < 120 ? `in ${seconds} seconds` : distance(-retryInMs);
+}
