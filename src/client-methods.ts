@@ -19,6 +19,7 @@ import { readSecret } from "./config/named-secrets.ts";
 import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
+import { openIdentityProviders, readProviderFiles } from "./identity-providers.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
 
@@ -56,10 +57,11 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   }
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
+  const identities = auth.openid && (await openIdentityProviders(auth.openid, options));
   const passwords = htpasswd || directory ? await openPasswords(auth, { htpasswd, directory }, options) : undefined;
   const own =
     isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts: directory ? undefined : htpasswd, failDelay }, options) : undefined;
-  const issuers = [...(bearer?.issuers ?? []), ...(own ? [own.issuer] : [])];
+  const issuers = [...(bearer?.issuers ?? []), ...(identities?.tokens ?? []), ...(own ? [own.issuer] : [])];
   return {
     headerMethods: [...(issuers.length > 0 ? [await bearerOf(issuers, "left")] : []), ...(passwords ? [passwords] : [])],
     certificates: await openCertificates(auth),
@@ -70,7 +72,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     async close() {
       passwords?.close();
       directory?.close();
-      await Promise.all([bearer?.close(), htpasswd?.[Symbol.asyncDispose]()]);
+      await Promise.all([bearer?.close(), identities?.close(), htpasswd?.[Symbol.asyncDispose]()]);
     },
   };
 }
@@ -86,7 +88,8 @@ export async function fingerprintOf({ auth, externalUrl, statePath }: Auth, { en
   ];
   const texts = await Promise.all(paths.map(async (path) => (path === undefined ? "" : await readNamedFile("auth", path))));
   const service = ldap && (await readService(ldap, environment));
-  return JSON.stringify([auth, externalUrl, statePath, texts, service?.dn, service?.password.reveal()]);
+  const providers = auth.openid && (await readProviderFiles(auth.openid, environment));
+  return JSON.stringify([auth, externalUrl, statePath, texts, service?.dn, service?.password.reveal(), providers]);
 }
 
 async function bearerOf(issuers: readonly TokenIssuer[], otherSchemes: "refused" | "left"): Promise<Authenticator> {

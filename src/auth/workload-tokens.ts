@@ -10,7 +10,8 @@ import type { Verdict } from "./authenticator.ts";
 import type { TokenIssuer } from "./bearer.ts";
 import type { ClaimMapping } from "./claim-mapping.ts";
 import { fetchJson, type OutboundFetch } from "./json-fetch.ts";
-import { objectOf, textOf } from "./json-object.ts";
+import { discover, trustedUrl } from "./openid/discovery.ts";
+import { peekClaims } from "./peeked-claims.ts";
 import type { Principal } from "./principal.ts";
 import { RemoteKeys } from "./remote-keys.ts";
 import { TokenVerifier, type Claims } from "./token-verifier.ts";
@@ -71,35 +72,7 @@ export class WorkloadTokens implements TokenIssuer {
   /** The key set, wherever the provider keeps it now. */
   async #loadKeys(): Promise<Readonly<Record<string, unknown>>> {
     const { issuer, skipIssuerVerification, fetch, clock } = this.#options;
-    const document = await fetchJson(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, { fetch, clock });
-    const said = textOf(document["issuer"]);
-    if (said !== issuer && !skipIssuerVerification)
-      throw new Error(`the provider at ${issuer} calls itself ${said === undefined ? "nothing" : `"${said}"`}${slashHint(issuer, said)}`);
-    return fetchJson(keySetUrl(document["jwks_uri"], issuer), { fetch, clock, namedBy: issuer });
+    const { metadata } = await discover({ issuer, metadataUrl: undefined, skipIssuerVerification }, { fetch, clock });
+    return fetchJson(trustedUrl(metadata, "jwks_uri", issuer), { fetch, clock, namedBy: issuer });
   }
-}
-
-/** The claims as they are written, unchecked; undefined for what is no token. */
-function peekClaims(token: string): Claims | undefined {
-  const [, payload = "", ...rest] = token.split(".", 4);
-  if (rest.length !== 1) return undefined;
-  try {
-    return objectOf(JSON.parse(Buffer.from(payload, "base64url").toString("utf8")));
-  } catch {
-    return undefined; // No JSON: no token of anybody.
-  }
-}
-
-/** A provider's keys come over https, unless the operator himself wrote http. */
-function keySetUrl(written: unknown, issuer: string): string {
-  const url = URL.parse(textOf(written) ?? "");
-  if (!url) throw new Error(`the provider at ${issuer} says nothing of its keys (jwks_uri)`);
-  const isAllowed = url.protocol === "https:" || (url.protocol === "http:" && issuer.startsWith("http://"));
-  if (!isAllowed || url.username !== "" || url.password !== "")
-    throw new Error(`the provider at ${issuer} keeps its keys where they are not to be trusted (jwks_uri)`);
-  return url.href;
-}
-
-function slashHint(issuer: string, said: string | undefined): string {
-  return said !== undefined && said.replace(/\/$/, "") === issuer.replace(/\/$/, "") ? `: write the issuer exactly so, slash and all` : "";
 }

@@ -23,9 +23,15 @@ export interface OperatorRequest {
   readonly url: string;
   /** The address that the operator wrote, when `url` stood in an answer of it; undefined: the operator wrote `url`. */
   readonly namedBy: string | undefined;
+  /** Default: GET. */
+  readonly method?: "GET" | "POST" | undefined;
   readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
   readonly signal: AbortSignal;
 }
+
+/** What of an answer's head is passed on. */
+const headersPassed = ["content-type", "www-authenticate", "link"];
 
 const answerBytesMax = 1 << 20;
 
@@ -45,17 +51,23 @@ export class OperatorFetch {
   }
 
   /** Follows no redirect. Rejects with `OciError`, a TypeError for what is no URL, or the signal's reason. */
-  readonly fetch = async ({ url, namedBy, headers, signal }: OperatorRequest): Promise<Response> => {
+  readonly fetch = async ({ url, namedBy, method = "GET", headers, body, signal }: OperatorRequest): Promise<Response> => {
     const client = this.#clientFor(new URL(namedBy ?? url));
-    const { status, body } = await client.send({
+    const answer = await client.send({
       url: new URL(url),
-      method: "GET",
-      headers: { "user-agent": this.#options.userAgent, "accept-encoding": "identity", ...headers },
+      method,
+      headers: { "user-agent": this.#options.userAgent, ...headers, "accept-encoding": "identity" },
+      ...(body === undefined ? {} : { body }),
       lane: "metadata",
       signal,
     });
-    const bytes = await body.readAll(answerBytesMax, signal);
-    return new Response(status === 204 || status === 304 ? null : new Uint8Array(bytes), { status });
+    const { status } = answer;
+    const bytes = await answer.body.readAll(answerBytesMax, signal);
+    const passed = headersPassed.flatMap((name) => {
+      const value = answer.header(name);
+      return value === undefined ? [] : [[name, value] as [string, string]];
+    });
+    return new Response(status === 204 || status === 304 ? null : new Uint8Array(bytes), { status, headers: passed });
   };
 
   /** Ends every connection. */

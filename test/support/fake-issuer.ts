@@ -4,6 +4,8 @@ import { RecordingServer, type RecordedRequest, type Reply, type TlsFiles } from
 export class FakeIssuer extends RecordingServer {
   /** The key set's members. */
   keys: readonly Readonly<Record<string, unknown>>[] = [];
+  /** What userinfo says, when the document names one; undefined: the token counts no more. */
+  person: Readonly<Record<string, unknown>> | undefined = undefined;
   /** What the discovery document says beside, or in place of, the right things. */
   document: Readonly<Record<string, unknown>> = {};
 
@@ -23,6 +25,7 @@ export class FakeIssuer extends RecordingServer {
     if (method !== "GET") return { status: 405, body: "" };
     if (url === "/realms/work/.well-known/openid-configuration") return json({ issuer: this.issuer, jwks_uri: this.keySetUrl, ...this.document });
     if (url === "/realms/work/keys") return json({ keys: this.keys });
+    if (url === "/realms/work/userinfo") return this.person ? json(this.person) : { status: 401, body: "" };
     return { status: 404, body: "no such page" };
   }
 }

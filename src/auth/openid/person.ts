@@ -1,0 +1,71 @@
+/** Person: what a provider's claims make of somebody: a name and groups, as zot reads them, and the names of ours that addresses are linked to. */
+import { isUserName } from "../access-tokens.ts";
+import { textOf } from "../json-object.ts";
+import type { Claims } from "../token-verifier.ts";
+
+export interface PersonRules {
+  /** Claims. */
+  readonly claims: { readonly username: string; readonly groups: string };
+  readonly requireVerifiedEmail: boolean;
+  /** `hd` of Google. */
+  readonly hostedDomain: string | undefined;
+  /** Names of ours, by the e-mail address of who has each, in lower case. */
+  readonly users: ReadonlyMap<string, string>;
+}
+
+export interface Person {
+  readonly name: string;
+  readonly groups: readonly string[];
+  readonly email: string | undefined;
+  readonly emailVerified: boolean | undefined;
+  /** Whatever else the person may be called when logging in. */
+  readonly otherNames: readonly string[];
+}
+
+export type PersonVerdict =
+  { readonly kind: "person"; readonly person: Person } | { readonly kind: "refused"; readonly reason: string; readonly hint?: string };
+
+const groupsMax = 1_000;
+
+/** `sources`: claims of one subject, the ones that are asked first before those of its token. Never throws. */
+export function readPerson(sources: readonly Claims[], { claims, requireVerifiedEmail, hostedDomain, users }: PersonRules): PersonVerdict {
+  const claim = (name: string): unknown =>
+    sources.map((source) => (Object.hasOwn(source, name) ? source[name] : undefined)).find((value) => value !== undefined);
+  const email = textOf(claim("email"))?.trim() || undefined;
+  const emailVerified = booleanOf(claim("email_verified"));
+  if (hostedDomain !== undefined && claim("hd") !== hostedDomain) return refused("an account outside of hostedDomain (hd)");
+  if (requireVerifiedEmail && (email === undefined || emailVerified !== true))
+    return refused("the provider does not call the e-mail address verified (email_verified)", verifiedHint);
+  const claimed = textOf(claim(claims.username)) || email;
+  const linked = email === undefined ? undefined : users.get(email.toLowerCase());
+  const name = linked ?? claimed;
+  if (!isUserName(name))
+    return refused(
+      `there is no claim "${claims.username}" to be the user name, and no email`,
+      "add the scope that gives it (profile or email), or name another claim in claimMapping.username",
+    );
+  // Somebody else's: who is called so at the provider is not who is called so here.
+  if (linked === undefined && [...users.values()].includes(name)) return refused(`the name is linked to another e-mail address (auth.openid.users)`);
+  const groups = [...new Set(sources.flatMap((source) => groupsIn(Object.hasOwn(source, claims.groups) ? source[claims.groups] : undefined)))].toSorted();
+  if (groups.length > groupsMax) return refused(`${groups.length} groups: at most ${groupsMax}`);
+  const otherNames = [claimed, email, claim("preferred_username"), claim("sub")].filter(isUserName);
+  return { kind: "person", person: { name, groups, email, emailVerified, otherNames } };
+}
+
+const verifiedHint = "set requireVerifiedEmail: false, or have the provider say so (Authentik: a scope mapping for email that says email_verified: True)";
+
+/** A list, or a single one; what is no text is written as one. */
+function groupsIn(claim: unknown): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(claim) ? claim : [claim];
+  return list.flatMap((group) => (typeof group === "string" || typeof group === "number" ? [String(group)] : [])).filter((group) => group !== "");
+}
+
+/** Some providers write it as text. */
+function booleanOf(claim: unknown): boolean | undefined {
+  if (claim === "true" || claim === "false") return claim === "true";
+  return typeof claim === "boolean" ? claim : undefined;
+}
+
+function refused(reason: string, hint?: string): PersonVerdict {
+  return { kind: "refused", reason, ...(hint === undefined ? {} : { hint }) };
+}
