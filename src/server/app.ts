@@ -22,7 +22,7 @@ import { answerCatalog, answerReferrers, answerTags, type Sees } from "./lists.t
 import { Guard, type GuardOptions } from "./guard.ts";
 import { ManifestAnswers } from "./manifests.ts";
 import { answerLiveness, answerMetrics, answerReadiness, livenessPaths, metricsPath, readinessPath, type ProbeOptions } from "./probes.ts";
-import { answerPage, answerSignIn, pagePaths, redirectAnswer, signInPath } from "./pages.ts";
+import { answerPage, answerSignInPage, pagePaths, redirectAnswer, signInPath } from "./pages.ts";
 import { RouteFinder } from "./route-finder.ts";
 import { answerTokens, tokenPaths, type TokenAnswer } from "./tokens.ts";
 import type { Route } from "./routes.ts";
@@ -90,7 +90,7 @@ export function createApp(options: AppOptions): App {
   app.all("/", routed(serve("other", async (exchange) => onlyReading(exchange) ?? rootAnswer(exchange, options))));
   if (pages) {
     for (const path of pagePaths) app.all(path, routed(serve("page", (exchange) => onlyReading(exchange) ?? answerPage(exchange, { pages, guard }))));
-    app.get(signInPath, routed(serve("page", (exchange) => answerSignIn(exchange, pages))));
+    app.get(signInPath, routed(serve("page", (exchange) => answerSignInPage(exchange, pages))));
   }
   const tokens = serve("other", (exchange) => {
     const answer = options.tokens?.();

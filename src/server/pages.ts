@@ -64,7 +64,7 @@ export function answerPage(exchange: Exchange, { pages, guard }: { readonly page
 }
 
 /** The page to sign in at: whoever has no name sees it. */
-export function answerSignIn({ target }: Exchange, pages: Pages): Answer {
+export function answerSignInPage({ target }: Exchange, pages: Pages): Answer {
   const page = pages.signIn(addressOf(target).query);
   return page ? pageAnswer(page) : errorAnswer(new OciError("NAME_UNKNOWN", "nobody signs in here with a browser"));
 }

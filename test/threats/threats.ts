@@ -156,8 +156,8 @@ export const threats: readonly Threat[] = [
         edits: [
           {
             file: "server/guard.ts",
-            text: "return refusalAnswer(admission);",
-            replacement: "return Promise.resolve(serve(exchange, undefined as never)).then(() => refusalAnswer(admission));",
+            text: "return refuse(admission);",
+            replacement: "return Promise.resolve(serve(exchange, undefined as never)).then(() => refuse(admission));",
           },
         ],
       },
