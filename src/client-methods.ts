@@ -2,13 +2,14 @@
  * ClientMethods: from `auth` to the methods that a gate asks. A library is loaded when its method is configured, and a file is read
  * where it is needed, so that everything that can be wrong is found before anything is taken over.
  */
-import type { Authenticator } from "./auth/authenticator.ts";
+import type { Authenticator, TellingPasswords } from "./auth/authenticator.ts";
 import type { TokenIssuer } from "./auth/bearer.ts";
 import type { ChallengeOptions } from "./auth/challenges.ts";
 import { FailDelay } from "./auth/fail-delay.ts";
 import type { GateOptions } from "./auth/gate.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { Ldap, LdapService } from "./auth/ldap.ts";
+import type { TokenLoginsOptions } from "./auth/openid/token-logins.ts";
 import type { Passwords } from "./auth/passwords.ts";
 import type { TokenExchangeOptions } from "./auth/token-exchange.ts";
 import type { ClientAuthConfig, LdapConfig } from "./config/client-auth-config.ts";
@@ -19,7 +20,7 @@ import { readSecret } from "./config/named-secrets.ts";
 import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
-import { openIdentityProviders, readProviderFiles } from "./identity-providers.ts";
+import { openIdentityProviders, readProviderFiles, type IdentityProviders } from "./identity-providers.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
 
@@ -58,10 +59,11 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
   const identities = auth.openid && (await openIdentityProviders(auth.openid, options));
-  const passwords = htpasswd || directory ? await openPasswords(auth, { htpasswd, directory }, options) : undefined;
+  const tokens = identities?.tokens ?? [];
+  const passwords = htpasswd || directory || tokens.length > 0 ? await openPasswords(auth, { htpasswd, directory, tokens }, options) : undefined;
   const own =
     isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts: directory ? undefined : htpasswd, failDelay }, options) : undefined;
-  const issuers = [...(bearer?.issuers ?? []), ...(identities?.tokens ?? []), ...(own ? [own.issuer] : [])];
+  const issuers = [...(bearer?.issuers ?? []), ...tokens, ...(own ? [own.issuer] : [])];
   return {
     headerMethods: [...(issuers.length > 0 ? [await bearerOf(issuers, "left")] : []), ...(passwords ? [passwords] : [])],
     certificates: await openCertificates(auth),
@@ -125,11 +127,25 @@ async function readService({ bind }: LdapConfig, environment: NodeJS.ProcessEnv)
 
 async function openPasswords(
   { failBudget }: ClientAuthConfig,
-  backends: { readonly htpasswd: Htpasswd | undefined; readonly directory: Ldap | undefined },
-  { clock, background }: ClientMethodsOptions,
+  { tokens, ...backends }: PasswordParts,
+  { clock, background, log }: ClientMethodsOptions,
 ): Promise<Passwords> {
   const { Passwords: Basic } = await import("./auth/passwords.ts");
-  return new Basic({ ...backends, budget: failBudget, clock, background });
+  const onLogin = (): void => {};
+  const telling = tokens.length > 0 ? [await openTokenLogins(tokens, { onLogin, log })] : [];
+  return new Basic({ ...backends, telling, budget: failBudget, clock, background });
+}
+
+interface PasswordParts {
+  readonly htpasswd: Htpasswd | undefined;
+  readonly directory: Ldap | undefined;
+  /** Of identity providers. */
+  readonly tokens: IdentityProviders["tokens"];
+}
+
+async function openTokenLogins(providers: IdentityProviders["tokens"], how: Omit<TokenLoginsOptions, "providers">): Promise<TellingPasswords> {
+  const { TokenLogins } = await import("./auth/openid/token-logins.ts");
+  return new TokenLogins({ ...how, providers });
 }
 
 async function openCertificates({ mtls }: ClientAuthConfig): Promise<Authenticator | undefined> {

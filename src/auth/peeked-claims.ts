@@ -8,6 +8,17 @@ export function peekClaims(token: string): Claims | undefined {
   return rest.length === 1 ? parsePart(payload) : undefined;
 }
 
+/**
+ * What a password looks like: a signed token (RFC 7515), an encrypted one (RFC 7516), or neither. Whoever has a password of three or
+ * five parts, of which the first is a header in base64url, has been given it by a provider of tokens.
+ */
+export function kindOfToken(password: string): "signed" | "encrypted" | undefined {
+  if (!/^[\w-]+(?:\.[\w-]*){2,4}$/.test(password)) return undefined;
+  const [header = "", ...others] = password.split(".");
+  if (others.length === 3 || typeof parsePart(header)?.["alg"] !== "string") return undefined;
+  return others.length === 2 ? "signed" : "encrypted";
+}
+
 function parsePart(part: string): Claims | undefined {
   try {
     return objectOf(JSON.parse(Buffer.from(part, "base64url").toString("utf8")));

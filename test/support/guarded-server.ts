@@ -34,13 +34,14 @@ export interface GuardedServerOptions {
   readonly config: object;
   readonly users?: readonly string[];
   readonly registries?: (upstream: FakeUpstream) => readonly object[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export function basic(user: string, password = `${user}-password`): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 }
 
-export async function startGuardedServer({ repositories = [], config, users = [], registries }: GuardedServerOptions): Promise<GuardedServer> {
+export async function startGuardedServer({ repositories = [], config, users = [], registries, env = {} }: GuardedServerOptions): Promise<GuardedServer> {
   const folder = await temporaryFolder();
   const upstream = await startFakeUpstream();
   for (const repository of repositories) upstream.putImage(repository, "1");
@@ -56,7 +57,7 @@ export async function startGuardedServer({ repositories = [], config, users = []
     registries: registries?.(upstream) ?? [{ name: "docker.io", endpoints: [upstream.url], originFallback: false }],
     ...config,
   }).replaceAll("HTPASSWD", file);
-  const server = await startOurServer({ folder: folder.path, config: JSON.parse(text) as Record<string, unknown> });
+  const server = await startOurServer({ folder: folder.path, env, config: JSON.parse(text) as Record<string, unknown> });
   return {
     folder: folder.path,
     upstream,

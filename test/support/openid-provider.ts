@@ -3,7 +3,7 @@
  * `/application/o/registry/`, an issuer with a slash at its end, access tokens that are JWTs with the person's claims in them, and a
  * userinfo that takes those. People are what the test says they are; whoever is sent there is logged in as `visitor`.
  */
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import Provider, { type Context } from "oidc-provider";
@@ -43,6 +43,8 @@ export interface OpenidProvider extends AsyncDisposable {
   rotateKeys(): void;
   /** Does what a browser does that is sent to `url`: logs in, and comes back to the address outside of the provider that it is sent to. */
   visit(url: URL): Promise<URL>;
+  /** An access token for us, as this person would have it from the provider's own pages. */
+  accessToken(subject: string): Promise<string>;
   /** Cuts every connection and refuses new ones, until `accept`. */
   refuse(): Promise<void>;
   accept(): Promise<void>;
@@ -181,6 +183,18 @@ export async function startOpenidProvider({
       current = make();
     },
     visit: (url) => follow(url, origin),
+    async accessToken(subject) {
+      const [verifier, before] = [randomUUID() + randomUUID(), provider.visitor];
+      provider.visitor = subject;
+      const parameters = { client_id: clientId, response_type: "code", redirect_uri: defaultRedirectUri, scope: "openid profile email groups" };
+      const challenge = { code_challenge: createHash("sha256").update(verifier).digest("base64url"), code_challenge_method: "S256" };
+      const back = await follow(new URL(`${issuer}auth?${new URLSearchParams({ ...parameters, ...challenge }).toString()}`), origin);
+      provider.visitor = before;
+      const form = { grant_type: "authorization_code", code: back.searchParams.get("code") ?? "", redirect_uri: defaultRedirectUri, code_verifier: verifier };
+      const authorization = `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString("base64")}`;
+      const answer = await fetch(`${issuer}token`, { method: "POST", headers: { authorization }, body: new URLSearchParams(form) });
+      return ((await answer.json()) as { readonly access_token: string }).access_token;
+    },
     refuse,
     accept: () => listen(port),
     async [Symbol.asyncDispose]() {
