@@ -9,9 +9,11 @@ import { FailDelay } from "./auth/fail-delay.ts";
 import type { GateOptions } from "./auth/gate.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { Ldap, LdapService } from "./auth/ldap.ts";
+import { OwnOrigin } from "./auth/own-origin.ts";
 import type { TokenLoginsOptions } from "./auth/openid/token-logins.ts";
 import type { Passwords } from "./auth/passwords.ts";
 import type { TokenExchangeOptions } from "./auth/token-exchange.ts";
+import { openBrowserSignIn, type BrowserSignIn, type BrowserSignInParts, type SignInRoutes } from "./browser-sign-in.ts";
 import type { ClientAuthConfig, LdapConfig } from "./config/client-auth-config.ts";
 import type { Config } from "./config/config.ts";
 import { readLdapCredentials } from "./config/ldap-credentials.ts";
@@ -22,6 +24,7 @@ import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
 import { openIdentityProviders, readProviderFiles, type IdentityProviders } from "./identity-providers.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
+import { openRecords } from "./records.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
 
 export interface ClientMethodsOptions extends OwnTokensOptions {
@@ -32,10 +35,12 @@ export interface ClientMethodsOptions extends OwnTokensOptions {
 }
 
 /** How clients are known: what lives longer than one set of rules. */
-export interface ClientMethods extends Pick<GateOptions, "headerMethods" | "certificates" | "challenge" | "failDelay"> {
+export interface ClientMethods extends Pick<GateOptions, "headerMethods" | "sessions" | "certificates" | "challenge" | "failDelay"> {
   readonly htpasswd: Htpasswd | undefined;
   /** Our own token service, or what gives workloads their tokens back, if there is either. */
   readonly answerTokenRequest: TokenAnswer | undefined;
+  /** How browsers come in and go out, if they do. */
+  readonly signIn: SignInRoutes | undefined;
   close(): Promise<void>;
 }
 
@@ -54,29 +59,43 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     const challenge: ChallengeOptions = realm === undefined ? own : { kind: "bearer", realm: () => realm, service: traditional?.service ?? "" };
     const headerMethods = [await bearerOf(bearer.issuers, "refused")];
     const answerTokenRequest = bearer.workloads.length > 0 ? await openExchange(bearer.workloads, { realm: own.service, failDelay, clock }) : undefined;
-    return { headerMethods, certificates: undefined, challenge, failDelay, htpasswd: undefined, answerTokenRequest, close: () => bearer.close() };
+    const nobodyElse = { certificates: undefined, htpasswd: undefined, signIn: undefined };
+    return { ...nobodyElse, headerMethods, challenge, failDelay, answerTokenRequest, close: () => bearer.close() };
   }
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
   const identities = auth.openid && (await openIdentityProviders(auth.openid, options));
+  const records = await openRecords({ statePath, driver: auth.sessions.driver }, options);
+  const origin = new OwnOrigin({ externalUrl, secureSession: auth.sessions.isSecure, callbackAllowOrigins: auth.openid?.callbackAllowOrigins ?? [] });
   const tokens = identities?.tokens ?? [];
   const passwords = htpasswd || directory || tokens.length > 0 ? await openPasswords(auth, { htpasswd, directory, tokens }, options) : undefined;
   const own =
     isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts: directory ? undefined : htpasswd, failDelay }, options) : undefined;
   const issuers = [...(bearer?.issuers ?? []), ...tokens, ...(own ? [own.issuer] : [])];
+  const browsers = await openBrowsers({ auth, own: origin, records, passwords, htpasswd, providers: identities?.providers ?? [], failDelay }, options);
   return {
     headerMethods: [...(issuers.length > 0 ? [await bearerOf(issuers, "left")] : []), ...(passwords ? [passwords] : [])],
+    sessions: browsers?.authenticator,
     certificates: await openCertificates(auth),
     challenge: own?.challenge ?? { kind: "basic", realm: auth.realm },
     failDelay,
     htpasswd,
     answerTokenRequest: own?.answer,
+    signIn: browsers?.routes,
     async close() {
       passwords?.close();
       directory?.close();
-      await Promise.all([bearer?.close(), identities?.close(), htpasswd?.[Symbol.asyncDispose]()]);
+      await Promise.all([bearer?.close(), identities?.close(), htpasswd?.[Symbol.asyncDispose](), records[Symbol.asyncDispose]()]);
     },
   };
+}
+
+/** Undefined: nobody could sign in. */
+async function openBrowsers({ passwords, ...parts }: BrowserSignInParts, options: ClientMethodsOptions): Promise<BrowserSignIn | undefined> {
+  const { auth, providers } = parts;
+  // Tokens are for programs: whoever has nothing else has no password.
+  const hasPasswords = auth.htpasswd !== undefined || auth.ldap !== undefined;
+  return hasPasswords || providers.length > 0 ? await openBrowserSignIn({ ...parts, passwords: hasPasswords ? passwords : undefined }, options) : undefined;
 }
 
 /** What methods are made from: two configurations of one fingerprint are served by the same. The password file is followed by itself. Throws `ConfigError`. */
@@ -87,11 +106,14 @@ export async function fingerprintOf({ auth, externalUrl, statePath }: Auth, { en
     ldap?.bind?.kind === "file" ? ldap.bind.path : undefined,
     bearer?.traditional?.certPath,
     ...(bearer?.oidc.map(({ certificateAuthorityPath }) => certificateAuthorityPath) ?? []),
+    auth.sessions.keysPath,
   ];
   const texts = await Promise.all(paths.map(async (path) => (path === undefined ? "" : await readNamedFile("auth", path))));
   const service = ldap && (await readService(ldap, environment));
   const providers = auth.openid && (await readProviderFiles(auth.openid, environment));
-  return JSON.stringify([auth, externalUrl, statePath, texts, service?.dn, service?.password.reveal(), providers]);
+  const { driver } = auth.sessions;
+  const secrets = [service?.password.reveal(), driver.kind === "redis" ? driver.url.reveal() : "", ...(providers ?? [])];
+  return JSON.stringify([auth, externalUrl, statePath, texts, service?.dn, secrets]);
 }
 
 async function bearerOf(issuers: readonly TokenIssuer[], otherSchemes: "refused" | "left"): Promise<Authenticator> {

@@ -4,6 +4,7 @@
 import { readAccess, type Access } from "./access.ts";
 import { FailDelay } from "./auth/fail-delay.ts";
 import { Gate } from "./auth/gate.ts";
+import type { SignInRoutes } from "./browser-sign-in.ts";
 import { fingerprintOf, openClientMethods, type ClientMethods } from "./client-methods.ts";
 import type { Config } from "./config/config.ts";
 import { readNamedFile } from "./config/named-file.ts";
@@ -47,6 +48,11 @@ export class Guards {
   /** Our own token service, if there is one. */
   get answerTokenRequest(): TokenAnswer | undefined {
     return this.#current?.methods?.answerTokenRequest;
+  }
+
+  /** How browsers come in and go out, if they do. */
+  get signInRoutes(): SignInRoutes | undefined {
+    return this.#current?.methods?.signIn;
   }
 
   /** Reads everything that the configuration names. What is the same as now is kept, with all that it remembers. Throws `ConfigError`. */

@@ -4,6 +4,7 @@
  */
 import { basename } from "node:path";
 import { Administration } from "./administration.ts";
+import type { SignInOffer } from "./auth/sign-in.ts";
 import { findDiskSpace } from "./cache/disk-space.ts";
 import { Store } from "./cache/store.ts";
 import { StoredBrowsing } from "./cache/stored-browsing.ts";
@@ -151,9 +152,10 @@ export async function startProgram({ config, reload, environment, clock = system
     trustedProxies: config.trustedProxies,
     stallTimeoutMs: config.pullTimeoutMs,
     version: packageVersion(),
-    ...(config.pages ? { pages: await pagesOf(config, { rules: () => rules, browsing, overview, clock }) } : {}),
+    ...(config.pages ? { pages: await pagesOf(config, { rules: () => rules, guards, browsing, overview, clock }) } : {}),
     gate: () => guards.gate,
     tokens: () => guards.answerTokenRequest,
+    signIn: () => guards.signInRoutes,
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
     admin: { open: config.adminApi, actions: administration },
   };
@@ -225,10 +227,15 @@ export async function startProgram({ config, reload, environment, clock = system
 
 async function pagesOf(
   { airGapped }: Config,
-  { rules, ...parts }: { readonly rules: () => Rules; readonly browsing: StoredBrowsing; readonly overview: Overview; readonly clock: Clock },
+  {
+    rules,
+    guards,
+    ...parts
+  }: { readonly rules: () => Rules; readonly guards: Guards; readonly browsing: StoredBrowsing; readonly overview: Overview; readonly clock: Clock },
 ): Promise<Pages> {
   const externalUrl = (): string | undefined => rules().config.externalUrl;
-  return new Pages({ ...parts, assets: await loadAssets(), version: packageVersion(), isAirGapped: airGapped, externalUrl });
+  const signIn = (query: URLSearchParams): SignInOffer | undefined => guards.signInRoutes?.offer(query);
+  return new Pages({ ...parts, assets: await loadAssets(), version: packageVersion(), isAirGapped: airGapped, externalUrl, signIn });
 }
 
 /** Imported when it is needed: most servers preload nothing. */

@@ -17,8 +17,8 @@ export interface Evidence {
 }
 
 export type Verdict =
-  /** It has nothing to do with this method: ask the next. */
-  | { readonly kind: "none" }
+  /** It has nothing to do with this method: ask the next. A cookie that stands for nobody may be taken back, by this `Set-Cookie`. */
+  | { readonly kind: "none"; readonly setCookie?: string }
   | { readonly kind: "admitted"; readonly principal: Principal }
   /** A token that names nobody: somebody without a name, who may do what both the token and the policies permit. */
   | { readonly kind: "anonymous"; readonly access: readonly TokenAccess[] }

@@ -14,6 +14,7 @@ import { scopePermits } from "./key-scope.ts";
 import { identify, nobody, recall, type Identity, type Methods } from "./identification.ts";
 import { policyName } from "./policy-names.ts";
 import type { Principal } from "./principal.ts";
+import { isFromUi } from "./session-authenticator.ts";
 import { tokenAllows, tokenAllowsCatalog } from "./token-access.ts";
 import type { Visit, Wanted, WantedRepository } from "./visit.ts";
 
@@ -42,6 +43,8 @@ export interface Admitted {
   readonly rule: string;
   /** For the `WWW-Authenticate` of a 200: how to log in for more. */
   readonly challenge: string | undefined;
+  /** Takes back a cookie that stands for nobody. */
+  readonly setCookie?: string | undefined;
 }
 
 export interface Refused {
@@ -49,11 +52,13 @@ export interface Refused {
   /** 503: nobody can tell just now. */
   readonly status: 401 | 403 | 503;
   readonly message: string;
-  /** On every 401. */
+  /** On every 401, but to a page's own requests: a browser would show a dialogue of its own. */
   readonly challenge: string | undefined;
   readonly principal: Principal | undefined;
   readonly rule: string;
   readonly reason: string | undefined;
+  /** As of `Admitted`. */
+  readonly setCookie?: string | undefined;
 }
 
 export type Admission = Admitted | Refused;
@@ -74,12 +79,12 @@ export class Gate {
 
   /** Whether there is any way to learn who asks. */
   get asksWho(): boolean {
-    return this.#takesHeaders || this.#options.certificates !== undefined;
+    return this.#takesHeaders || this.#options.sessions !== undefined || this.#options.certificates !== undefined;
   }
 
   /** Decides; a refusal of something that was shown may be kept waiting. Rejects with the signal's reason only. */
   admit(wanted: Wanted, visit: Visit): Admission | Promise<Admission> {
-    const identity = recall(this.#options, visit);
+    const identity = recall(this.#options, wanted, visit);
     if (!identity) return this.#ask(wanted, visit);
     const admission = this.#decide(identity, wanted, visit);
     return admission.kind === "admitted" ? admission : this.#refuse(admission, visit);
@@ -100,9 +105,16 @@ export class Gate {
   }
 
   async #ask(wanted: Wanted, visit: Visit): Promise<Admission> {
-    const verdict = await identify(this.#options, visit);
-    const admission = this.#judge(verdict, wanted, visit);
+    const verdict = await identify(this.#options, wanted, visit);
+    const admission = this.#tellPage(this.#judge(verdict, wanted, visit), verdict, visit);
     return admission.kind === "admitted" ? admission : await this.#refuse(admission, visit);
+  }
+
+  /** What a page is told beside the decision. */
+  #tellPage(admission: Admission, verdict: Verdict, visit: Visit): Admission {
+    if (!this.#options.sessions) return admission;
+    const cookie = verdict.kind === "none" && verdict.setCookie !== undefined ? { setCookie: verdict.setCookie } : {};
+    return isFromUi(visit) ? { ...admission, ...cookie, challenge: undefined } : { ...admission, ...cookie };
   }
 
   #judge(verdict: Verdict, wanted: Wanted, visit: Visit): Admission {
@@ -210,8 +222,8 @@ export class Gate {
 
   /** zot's rule: some repository is open to them, but classic docker must be told to log in where having a name opens more. */
   #letsStrangersIn({ kind }: Wanted, { userAgent = "" }: Visit): boolean {
-    const { access, certificates, challenge } = this.#options;
-    if (!this.#takesHeaders && !certificates) return true;
+    const { access, challenge } = this.#options;
+    if (!this.asksWho) return true;
     if (challenge.kind === "bearer" || !access || !this.#hasAnonymous) return false;
     const isDocker = userAgent.startsWith("docker/") || userAgent.includes("Docker-Client");
     return !(kind === "ping" && isDocker && access.policy.anonymousReach() === "some" && this.#takesHeaders);

@@ -12,10 +12,14 @@ import type { Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
 import { readGroups, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
 
+/** The cookie's name. */
+export const sessionCookie = "session";
 /** Unused for longer, a session is over. */
 export const sessionIdleMs = 2 * 3_600_000;
 /** As old as a session gets. */
 export const sessionLifeMs = 12 * 3_600_000;
+/** The same where nobody can tell later whether its groups still hold. zot's. */
+export const unrenewedLifeMs = 7_200_000;
 /** Sessions of one person; the oldest makes room. */
 export const sessionsMax = 50;
 /** A use is noted this often. */

@@ -5,6 +5,7 @@ import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
 import { checkOpenid, noticesOfOpenid } from "./openid-checks.ts";
 import type { ParsedConfig } from "./schema.ts";
+import { checkSessions } from "./session-config.ts";
 
 /** Everything because of which it cannot be used. */
 export function checkClientAuth(parsed: ParsedConfig): readonly Finding[] {
@@ -13,6 +14,7 @@ export function checkClientAuth(parsed: ParsedConfig): readonly Finding[] {
     ...checkBearer(auth.bearer),
     ...checkLdap(auth.ldap),
     ...checkOpenid(auth.openid),
+    ...checkSessions(auth),
     ...checkMtls(parsed),
     ...checkTokenService(parsed),
     ...checkExternalUrl(parsed),

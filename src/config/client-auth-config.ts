@@ -1,6 +1,7 @@
 /** ClientAuthConfig and AccessControlConfig: who our clients are and what they may do, as the program is told. zot's words, read. */
 import type { SecretSource } from "./credential-config.ts";
 import type { OpenidConfig } from "./openid-config.ts";
+import type { SessionConfig } from "./session-config.ts";
 
 /** How clients are known. At least one method is there. */
 export interface ClientAuthConfig {
@@ -12,6 +13,7 @@ export interface ClientAuthConfig {
   readonly mtls: MtlsConfig | undefined;
   readonly bearer: BearerConfig | undefined;
   readonly openid: OpenidConfig | undefined;
+  readonly sessions: SessionConfig;
   /** "builtin": we hand out tokens ourselves to those who log in. */
   readonly tokenService: "off" | "builtin";
   /** How long an answer to a wrong credential waits. */

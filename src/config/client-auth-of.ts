@@ -5,6 +5,7 @@ import type { ParsedAccessControl, ParsedClientAuth } from "./client-auth-schema
 import type { SecretSource } from "./credential-config.ts";
 import { openidOf } from "./openid-of.ts";
 import type { ParsedConfig } from "./schema.ts";
+import { sessionConfigOf } from "./session-config.ts";
 
 type ParsedLdap = NonNullable<ParsedClientAuth["ldap"]>;
 type ParsedBearer = NonNullable<ParsedClientAuth["bearer"]>;
@@ -23,6 +24,7 @@ export function clientAuthOf({ auth, http, serverTlsConfig }: ParsedConfig): Cli
     mtls,
     bearer: auth.bearer && bearerOf(auth.bearer),
     openid,
+    sessions: sessionConfigOf(auth),
     tokenService: auth.tokenService ?? "off",
     failDelayMs: auth.failDelay,
     failBudget: auth.failBudget,

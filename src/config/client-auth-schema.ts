@@ -1,6 +1,7 @@
 /** The vocabulary of `auth`, `accessControl` and `http`: zot's words for who is asking and who may pull what, and a few of our own. */
 import { z } from "zod";
 import { openid } from "./openid-schema.ts";
+import { sessionDriver } from "./session-schema.ts";
 import { choice, duration, flag, optionalChoice, port, serviceUrl, text, wholeNumber, word } from "./scalars.ts";
 
 const anything = z.record(z.string(), z.unknown(), { error: "must hold keys and values" });
@@ -109,9 +110,9 @@ export const clientAuth = z.strictObject({
   failBudget: failBudget.prefault({}).describe("Wrong passwords a minute, beyond which none is looked at."),
   openid: openid.optional().describe("People whom a provider of identities knows."),
   apikey: flag.prefault(false).describe("Keys that users make for themselves."),
-  sessionKeysFile: text.optional().describe("What browser sessions are signed with."),
-  sessionDriver: anything.prefault({}).describe("Where browser sessions are kept."),
-  secureSession: flag.prefault(false).describe("Cookies by TLS only."),
+  sessionKeysFile: text.optional().describe("A JSON or YAML file with hashKey and perhaps encryptKey: what browser sessions are kept by."),
+  sessionDriver: sessionDriver.prefault({}).describe("Where browser sessions are kept."),
+  secureSession: flag.prefault(false).describe("Cookies by TLS only, where TLS ends before us."),
 });
 
 const condition = z.union(

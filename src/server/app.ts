@@ -24,6 +24,7 @@ import { ManifestAnswers } from "./manifests.ts";
 import { answerLiveness, answerMetrics, answerReadiness, livenessPaths, metricsPath, readinessPath, type ProbeOptions } from "./probes.ts";
 import { answerPage, answerSignInPage, pagePaths, redirectAnswer, signInPath } from "./pages.ts";
 import { RouteFinder } from "./route-finder.ts";
+import { answerSessions, answerSignIn, sessionsPath, type SignInRoutes } from "./sign-in.ts";
 import { answerTokens, tokenPaths, type TokenAnswer } from "./tokens.ts";
 import type { Route } from "./routes.ts";
 
@@ -62,6 +63,8 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly bufferPool?: BufferPool;
   /** The token service that answers here, while there is one. It asks itself who asks. */
   readonly tokens?: () => TokenAnswer | undefined;
+  /** The way in and out for browsers, while there is one. */
+  readonly signIn?: () => SignInRoutes | undefined;
   /** What browsers are shown; undefined: nothing. */
   readonly pages?: Pages;
   /** What the administrative routes do, and who may use them without a name; undefined: there are none. */
@@ -103,7 +106,15 @@ export function createApp(options: AppOptions): App {
     const door = new AdminDoor({ guard, open: admin.open });
     app.all(adminPaths, routed(serve("other", (exchange) => answerAdmin(exchange, { door, actions: admin.actions }))));
   }
-  app.all("*", routed(serveApi));
+  // Where providers send browsers back to is the operator's choice: such paths stand in no table.
+  const others = serve("other", (exchange) => {
+    const signIn = options.signIn?.();
+    if (!signIn) return api(exchange);
+    const [path = ""] = exchange.target.split("?", 1);
+    if (path === sessionsPath) return answerSessions(exchange, guard, signIn);
+    return signIn.takes(path) ? answerSignIn(exchange, signIn) : api(exchange);
+  });
+  app.all("*", routed(others));
   return Object.assign(app, { serveApi: (bindings: NodeBindings) => serveApi({ bindings }) });
 }
 

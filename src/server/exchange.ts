@@ -157,6 +157,7 @@ export class Exchange {
     const own = [...headers, "X-Request-Id", this.requestId];
     if (this.#isGuarded) own.push(...guardedHeaders);
     if (this.#admitted?.challenge !== undefined) own.push("WWW-Authenticate", this.#admitted.challenge);
+    if (this.#admitted?.setCookie !== undefined) own.push("Set-Cookie", this.#admitted.setCookie);
     if (this.#route?.ns !== undefined) own.push("OCI-Namespace", this.#route.ns);
     if (this.#options.draining() || this.#hasBody()) own.push("Connection", "close");
     return own;

@@ -106,9 +106,13 @@ export class Guard {
 }
 
 /** Every refusal has a body that clients can read; every 401, of a HEAD too, says how one logs in. */
-function refusalAnswer({ status, message, challenge }: Refused): Answer {
+function refusalAnswer({ status, message, challenge, setCookie }: Refused): Answer {
   const code = status === 401 ? "UNAUTHORIZED" : status === 403 ? "DENIED" : "UNAVAILABLE";
-  const headers = [...(challenge === undefined ? [] : ["WWW-Authenticate", challenge]), ...(status === 503 ? ["Retry-After", unavailableRetryAfter] : [])];
+  const headers = [
+    ...(challenge === undefined ? [] : ["WWW-Authenticate", challenge]),
+    ...(setCookie === undefined ? [] : ["Set-Cookie", setCookie]),
+    ...(status === 503 ? ["Retry-After", unavailableRetryAfter] : []),
+  ];
   return jsonAnswer(status, { errors: [{ code, message }] }, { headers });
 }
 

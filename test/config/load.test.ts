@@ -345,10 +345,7 @@ describe("platforms", () => {
 
 describe("keys of what is not built yet", () => {
   test.each([
-    [
-      "auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n  secureSession: true\n",
-      ["config.yaml:4: not supported yet: auth.apikey (line 4)", "config.yaml:5: not supported yet: auth.secureSession (line 5)"],
-    ],
+    ["auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n", ["config.yaml:4: not supported yet: auth.apikey (line 4)"]],
     [
       '{\n  "http": {\n    "auth": { "htpasswd": { "path": "a" }, "bearer": { "awsSecretsManager": { "region": "eu" }, "oidc": [] } }\n  }\n}\n',
       ["config.yaml:3: not supported yet: http.auth.bearer.awsSecretsManager (line 3)", expect.stringContaining("auth.bearer has no realm")],

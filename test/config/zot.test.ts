@@ -105,15 +105,12 @@ describe("keys of zot", () => {
     expect(config.port).toBe(0);
   });
 
-  test.each([
-    "openid: {providers: {oidc: {issuer: https://a, clientid: b, scopes: [email]}}}",
-    "apikey: true",
-    "sessionKeysFile: f",
-    "sessionDriver: {name: redis}",
-    "secureSession: true",
-  ])("auth.%s is not supported yet", async (line) => {
-    expect((await problemsOf(`auth:\n  htpasswd: { path: f }\n  ${line}\n`)).join()).toMatch(/^config.yaml:3: not supported yet: auth\.\w+ \(line 3\)$/);
-  });
+  test.each(["openid: {providers: {oidc: {issuer: https://a, clientid: b, scopes: [email]}}}", "apikey: true"])(
+    "auth.%s is not supported yet",
+    async (line) => {
+      expect((await problemsOf(`auth:\n  htpasswd: { path: f }\n  ${line}\n`)).join()).toMatch(/^config.yaml:3: not supported yet: auth\.\w+ \(line 3\)$/);
+    },
+  );
 });
 
 describe("what would let people in by mistake", () => {

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestAuthority, type IssuedCertificate, type TestAuthority } from "../support/certificates.ts";
+import { CookieBrowser } from "../support/cookie-browser.ts";
 import { askRaw, basic, startGuardedServer, type GuardedServer, type RawAnswer } from "../support/guarded-server.ts";
 import { runProcess } from "../support/processes.ts";
 import { requirePrograms } from "../support/programs.ts";
@@ -23,6 +24,8 @@ interface Shown {
   readonly authorization?: readonly string[];
   readonly agent?: string;
   readonly cookie?: string;
+  /** As a page of zot's asks. */
+  readonly ui?: boolean;
   readonly client?: IssuedCertificate | undefined;
   readonly method?: string;
 }
@@ -32,10 +35,11 @@ interface Place {
   readonly ca?: string;
 }
 
-function ask({ guarded, ca }: Place, path: string, { authorization = [], agent, cookie, client, method = "GET" }: Shown = {}): Promise<RawAnswer> {
+function ask({ guarded, ca }: Place, path: string, { authorization = [], agent, cookie, ui = false, client, method = "GET" }: Shown = {}): Promise<RawAnswer> {
   const headers = {
     ...(agent === undefined ? {} : { "User-Agent": agent }),
     ...(cookie === undefined ? {} : { Cookie: cookie }),
+    ...(ui ? { "X-ZOT-API-CLIENT": "zot-ui" } : {}),
     Authorization: authorization,
   };
   const tls = ca === undefined ? {} : { tls: { ca, ...(client ? { cert: client.certificate, key: client.key } : {}) } };
@@ -107,7 +111,7 @@ describe.runIf(requirePrograms("htpasswd", "openssl", "slapd", "ldapmodify"))("z
   interface Vector {
     readonly number: number;
     readonly configuration: string;
-    readonly asks: readonly (readonly [path: string, shown: Shown | (() => Shown), status: number])[];
+    readonly asks: readonly (readonly [path: string, shown: Shown | ((place: Place) => Shown | Promise<Shown>), status: number])[];
     /** Each answer takes at least, or less than, so long. */
     readonly atLeastMs?: number;
     readonly belowMs?: number;
@@ -121,6 +125,12 @@ describe.runIf(requirePrograms("htpasswd", "openssl", "slapd", "ldapmodify"))("z
     (...made: Parameters<typeof token>) =>
     (): Shown =>
       shows(`Bearer ${token(...made)}`);
+  /** Of a browser in which somebody has signed in. */
+  const session = async ({ guarded }: Place): Promise<Shown> => {
+    const browser = new CookieBrowser(guarded.server.url);
+    await browser.submit("/zot/auth/login", { username: "a", password: "a-password" });
+    return { cookie: `session=${browser.cookies.get("session")}`, ui: true };
+  };
   const certificate =
     (name: "x" | "nameless" | "stranger", more: Shown = {}) =>
     (): Shown => ({ ...more, client: certificates[name] });
@@ -162,7 +172,30 @@ describe.runIf(requirePrograms("htpasswd", "openssl", "slapd", "ldapmodify"))("z
       ],
     },
     { number: 8, configuration: "htp+anon only", asks: [[ping, { agent: "docker/28.2.2" }, 200]] },
-    { number: 9, configuration: "htp", asks: [[ping, { cookie: "session=x; user=a" }, 401]] },
+    {
+      number: 9,
+      configuration: "htp",
+      asks: [
+        [ping, { cookie: "session=x; user=a" }, 401],
+        [ping, async (place) => ({ ...(await session(place)), ui: false }), 401],
+      ],
+    },
+    {
+      number: 10,
+      configuration: "htp",
+      asks: [
+        [ping, session, 200],
+        [closed, session, 200],
+      ],
+    },
+    {
+      number: 11,
+      configuration: "htp+anon",
+      asks: [
+        [open, { cookie: "session=garbage", ui: true }, 200],
+        [closed, { cookie: "session=garbage", ui: true }, 401],
+      ],
+    },
     { number: 12, configuration: "htp", asks: [[ping, { authorization: [basic("a"), basic("a")] }, 401]] },
     {
       number: 13,
@@ -226,10 +259,10 @@ describe.runIf(requirePrograms("htpasswd", "openssl", "slapd", "ldapmodify"))("z
       ],
     },
   ];
-  /** Of sessions (10, 11), of API keys (16), and of openid (18): methods that we do not have. */
-  const elsewhere = [10, 11, 16, 18];
+  /** Of API keys (16), and of openid (18): in tests of their own. */
+  const elsewhere = [16, 18];
 
-  test("all of the list are here, but for methods that we do not have", () => {
+  test("all of the list are here, but for those that have tests of their own", () => {
     expect([...vectors.map(({ number }) => number), ...elsewhere].toSorted((one, other) => one - other)).toEqual(Array.from({ length: 22 }, (_, at) => at + 1));
   });
 
@@ -237,10 +270,11 @@ describe.runIf(requirePrograms("htpasswd", "openssl", "slapd", "ldapmodify"))("z
     const place = await at(configuration);
     for (const [path, shown, status] of asks) {
       const startMs = performance.now();
-      const answer = await ask(place, path, typeof shown === "function" ? shown() : shown);
+      const answer = await ask(place, path, typeof shown === "function" ? await shown(place) : shown);
       expect([path, answer.status]).toEqual([path, status]);
-      // Every 401 says how one logs in: zot leaves it out where a token was wrong.
-      if (status === 401) expect(answer.challenge).toMatch(configuration.startsWith("bearer") ? /^Bearer realm=/ : /^Basic realm=/);
+      // Every 401 says how one logs in, but to a page, as in zot, which leaves it out where a token was wrong too.
+      if (typeof shown !== "function" && shown.ui === true) expect(answer.challenge).toBeUndefined();
+      else if (status === 401) expect(answer.challenge).toMatch(configuration.startsWith("bearer") ? /^Bearer realm=/ : /^Basic realm=/);
       const tookMs = performance.now() - startMs;
       expect([tookMs >= atLeastMs, tookMs < belowMs]).toEqual([true, true]);
     }

@@ -1,0 +1,53 @@
+/** SessionList: somebody's own sessions, to look at and to end: GET, and DELETE with an `id`. */
+import type { Log } from "../oci/log.ts";
+import type { Principal } from "./principal.ts";
+import { RecordsUnavailable } from "./records.ts";
+import type { LiveSession, Sessions } from "./sessions.ts";
+import { json, refusal } from "./sign-in-answers.ts";
+
+export interface SessionListOptions {
+  readonly sessions: Pick<Sessions, "list" | "revoke">;
+  readonly log: Log;
+}
+
+/** What is asked, and by whom: it has been decided that he may be here. */
+export interface SessionListRequest {
+  readonly method: string;
+  readonly search: URLSearchParams;
+  readonly principal: Principal | undefined;
+}
+
+export class SessionList {
+  readonly #options: SessionListOptions;
+
+  constructor(options: SessionListOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects but for a bug. */
+  async answer({ method, search, principal }: SessionListRequest): Promise<Response> {
+    if (!principal) return refusal(401, "UNAUTHORIZED", "sessions are somebody's: sign in first");
+    const { sessions, log } = this.#options;
+    try {
+      if (method === "GET") return json(200, { sessions: (await sessions.list(principal.name)).map(shown) });
+      if (method !== "DELETE")
+        return refusal(405, "UNSUPPORTED", "sessions are listed by GET and ended by DELETE", { headers: { Allow: "GET, DELETE, OPTIONS" } });
+      // What was given to a machine may do less than its owner, and ends nothing of his.
+      if (principal.access || principal.method === "apikey") return refusal(403, "DENIED", "sessions are ended by their owner, and not by a key or a token");
+      const id = search.get("id");
+      if (id === null) return refusal(400, "UNSUPPORTED", "which session: id is missing");
+      if (!(await sessions.revoke(principal.name, id))) return refusal(404, "UNSUPPORTED", "there is no such session of yours");
+      log.info({ user: principal.name, session: id.slice(0, 12) }, "a session was ended by its owner");
+      return new Response(null, { status: 204 });
+    } catch (error) {
+      if (!(error instanceof RecordsUnavailable)) throw error;
+      log.error({ problem: error.message }, "sessions cannot be read");
+      return refusal(503, "UNAVAILABLE", "sessions cannot be read just now", { headers: { "Retry-After": "5" } });
+    }
+  }
+}
+
+function shown({ id, by, client, userAgent, startedAtMs, usedAtMs, untilMs }: LiveSession): object {
+  const [startedAt, usedAt, until] = [startedAtMs, usedAtMs, untilMs].map((atMs) => new Date(atMs).toISOString());
+  return { id, by, client, userAgent, startedAt, usedAt, until };
+}

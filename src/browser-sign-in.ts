@@ -1,0 +1,103 @@
+/** BrowserSignIn: from `auth` to people who sign in with a browser: their sessions, and the addresses by which they come in and go out. */
+import type { FailDelay } from "./auth/fail-delay.ts";
+import type { Htpasswd } from "./auth/htpasswd.ts";
+import type { IdentityProvider } from "./auth/openid/provider.ts";
+import type { Passwords } from "./auth/passwords.ts";
+import type { Records } from "./auth/records.ts";
+import type { SessionAuthenticator } from "./auth/session-authenticator.ts";
+import type { SessionList } from "./auth/session-list.ts";
+import type { Sessions, SessionKeys } from "./auth/sessions.ts";
+import type { SignIn, SignInOffer } from "./auth/sign-in.ts";
+import type { OwnOrigin } from "./auth/own-origin.ts";
+import type { ClientAuthConfig } from "./config/client-auth-config.ts";
+import { readNamedFile } from "./config/named-file.ts";
+import { readSessionKeys } from "./config/session-config.ts";
+import type { Clock } from "./oci/clock.ts";
+import type { Log } from "./oci/log.ts";
+
+export interface BrowserSignInParts {
+  readonly auth: ClientAuthConfig;
+  readonly own: OwnOrigin;
+  readonly records: Records;
+  /** Undefined: nobody has a password here. */
+  readonly passwords: Passwords | undefined;
+  readonly htpasswd: Htpasswd | undefined;
+  readonly providers: readonly IdentityProvider[];
+  readonly failDelay: FailDelay;
+}
+
+export interface BrowserSignIn {
+  readonly authenticator: SessionAuthenticator;
+  readonly routes: SignInRoutes;
+}
+
+/** What the server mounts. */
+export interface SignInRoutes {
+  readonly takes: SignIn["takes"];
+  readonly handle: SignIn["handle"];
+  readonly listSessions: SessionList["answer"];
+  readonly pageBehind: OwnOrigin["pageBehind"];
+  /** What the page to sign in at says. */
+  readonly offer: (query: URLSearchParams) => SignInOffer;
+}
+
+/** Reads the file of keys, and nothing else yet. Throws `ConfigError`. */
+export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log }: { readonly clock: Clock; readonly log: Log }): Promise<BrowserSignIn> {
+  const { auth, own, records, passwords, htpasswd, providers, failDelay } = parts;
+  const { BrowserSessions } = await import("./auth/browser-sessions.ts");
+  const { LoginsUnderWay } = await import("./auth/logins-under-way.ts");
+  const { PasswordSignIn } = await import("./auth/password-sign-in.ts");
+  const { ProviderSignIn } = await import("./auth/provider-sign-in.ts");
+  const { SessionAuthenticator: Authenticator } = await import("./auth/session-authenticator.ts");
+  const { SessionList: List } = await import("./auth/session-list.ts");
+  const { SessionRenewal } = await import("./auth/session-renewal.ts");
+  const { SignIn: Ways } = await import("./auth/sign-in.ts");
+  const hasDirectory = auth.ldap !== undefined;
+  const sessions = await openSessions(auth, { records, clock });
+  const browsers = new BrowserSessions({ sessions, own, log, onSignIn: async () => {} });
+  const ways = new Ways({
+    providers: new ProviderSignIn({ providers, logins: new LoginsUnderWay({ records, clock }), sessions: browsers, own, log }),
+    passwords:
+      passwords &&
+      new PasswordSignIn({
+        checkPassword: (login, client, signal) => passwords.check(login, client, signal),
+        htpasswd,
+        hasDirectory,
+        sessions: browsers,
+        own,
+        failDelay,
+        clock,
+        log,
+      }),
+    sessions: browsers,
+    own,
+    log,
+  });
+  const renewal = new SessionRenewal({ sessions, htpasswd, hasDirectory, providers, groupsTtlMs: auth.openid?.groupsTtlMs ?? 0, clock, log });
+  const list = new List({ sessions, log });
+  return {
+    authenticator: new Authenticator({ sessions, renewal, own }),
+    routes: {
+      takes: (path) => ways.takes(path),
+      handle: (request, visit) => ways.handle(request, visit),
+      listSessions: (asked) => list.answer(asked),
+      pageBehind: (visit) => own.pageBehind(visit),
+      offer: (query) => ways.offer(query),
+    },
+  };
+}
+
+/** The sessions alone, to look at them and to end them. Throws `ConfigError`. */
+export async function openSessions(
+  { sessions }: Pick<ClientAuthConfig, "sessions">,
+  { records, clock }: { readonly records: Records; readonly clock: Clock },
+): Promise<Sessions> {
+  const { Sessions: All } = await import("./auth/sessions.ts");
+  return new All({ records, clock, keys: await readKeys(sessions.keysPath) });
+}
+
+/** None: hashes and seals need no key of ours, since the browser's secret is random enough; a key makes what is kept worthless without it. */
+async function readKeys(path: string | undefined): Promise<SessionKeys> {
+  if (path === undefined) return { hashKey: undefined, encryptKey: undefined };
+  return readSessionKeys("auth.sessionKeysFile", await readNamedFile("auth.sessionKeysFile", path));
+}
