@@ -12,8 +12,10 @@ import type { OwnOrigin } from "./auth/own-origin.ts";
 import type { ClientAuthConfig } from "./config/client-auth-config.ts";
 import { readNamedFile } from "./config/named-file.ts";
 import { readSessionKeys } from "./config/session-config.ts";
+import { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
-import type { Log } from "./oci/log.ts";
+import { silentLog, type Log } from "./oci/log.ts";
+import { openRecords } from "./records.ts";
 
 export interface BrowserSignInParts {
   readonly auth: ClientAuthConfig;
@@ -87,8 +89,23 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
   };
 }
 
-/** The sessions alone, to look at them and to end them. Throws `ConfigError`. */
-export async function openSessions(
+/** Ends the sessions of `user`: how many there were; of everybody, uncounted, when that is undefined. Throws `ConfigError`, `RecordsUnavailable`. */
+export async function endSessions(user: string | undefined, { auth, statePath, clock }: SessionsPlace): Promise<number | undefined> {
+  const background = new Background(silentLog);
+  await using records = await openRecords({ statePath, driver: auth.sessions.driver }, { clock, log: silentLog, background });
+  const sessions = await openSessions(auth, { records, clock });
+  if (user !== undefined) return await sessions.revokeAll(user);
+  await sessions.revokeEverybodys();
+  return undefined;
+}
+
+interface SessionsPlace {
+  readonly auth: Pick<ClientAuthConfig, "sessions">;
+  readonly statePath: string;
+  readonly clock: Clock;
+}
+
+async function openSessions(
   { sessions }: Pick<ClientAuthConfig, "sessions">,
   { records, clock }: { readonly records: Records; readonly clock: Clock },
 ): Promise<Sessions> {

@@ -22,7 +22,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "identity-providers.ts": ["rules.ts", "token-issuers.ts", "oci", "auth", "upstream", "config"],
   "own-token-service.ts": ["access.ts", "oci", "auth"],
   "records.ts": ["oci", "auth"],
-  "browser-sign-in.ts": ["oci", "auth", "config"],
+  "browser-sign-in.ts": ["records.ts", "oci", "auth", "config"],
   "client-methods.ts": ["browser-sign-in.ts", "identity-providers.ts", "own-token-service.ts", "records.ts", "token-issuers.ts", "oci", "auth", "config"],
   "guards.ts": ["access.ts", "browser-sign-in.ts", "client-methods.ts", "own-token-service.ts", "oci", "auth", "config"],
   "pull-path.ts": ["rules.ts", "oci", "cache", "upstream"],
@@ -48,7 +48,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
     "web",
     "config",
   ],
-  cli: ["access.ts", "command-parts.ts", "own-token-service.ts", "pruning.ts", "wiring.ts", "config", "oci", "transfer", "types:cache"],
+  cli: ["access.ts", "browser-sign-in.ts", "command-parts.ts", "own-token-service.ts", "pruning.ts", "wiring.ts", "config", "oci", "transfer", "types:cache"],
   "main.ts": ["cli"],
 };
 

@@ -144,6 +144,12 @@ export class Sessions {
     return ended.filter(Boolean).length;
   }
 
+  /** Ends everybody's: those that were begun until now. Throws `RecordsUnavailable`. */
+  async revokeEverybodys(): Promise<void> {
+    this.#remembered.clear();
+    await this.#options.records.write(revokedPath, JSON.stringify({ atMs: this.#options.clock.now() }), { lifeMs: sessionLifeMs });
+  }
+
   /** Takes what the provider gave out of the records, for one asker alone; undefined: another has taken it. Throws `RecordsUnavailable`. */
   async takeTokens(value: string): Promise<SessionTokens | undefined> {
     const userKey = userKeyIn(value);
@@ -173,9 +179,10 @@ export class Sessions {
 
   async #read(userKey: string, id: string, principal: Principal | undefined): Promise<LiveSession | undefined> {
     const { records, clock } = this.#options;
-    const texts = await Promise.all(kinds.map((kind) => records.read([kind, userKey, id])));
+    const [revoked, ...texts] = await Promise.all([records.read(revokedPath), ...kinds.map((kind) => records.read([kind, userKey, id]))]);
     const [session, usedAtMs, newer] = [readSession(texts[0], id), readTime(texts[1]), readGroups(texts[2])];
     if (!session || userKeyOf(session.user) !== userKey || clock.now() >= session.untilMs) return undefined;
+    if (session.startedAtMs <= (readTime(revoked) ?? -Infinity)) return undefined;
     if (usedAtMs === undefined || clock.now() - usedAtMs >= sessionIdleMs) return undefined;
     const { groups, atMs } = newer ?? { groups: session.groups, atMs: session.startedAtMs };
     return { ...session, groups, usedAtMs, groupsAtMs: atMs, principal: principalOf(session.user, groups, principal) };
@@ -238,6 +245,8 @@ interface Place {
   readonly id: string;
 }
 
+/** Until when all sessions are over; it need not outlive the last of them. */
+const revokedPath = ["sessions-revoked", "everybodys"] as const;
 /** What makes a session, when it was used, and what its groups are by now. */
 const kinds = ["sessions", "session-uses", "session-groups"] as const;
 

@@ -1,4 +1,5 @@
 /** `ociregistry auth revoke` */
+import type { Config } from "../config/config.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { loadConfig } from "../config/load.ts";
 import { systemClock } from "../oci/clock.ts";
@@ -13,8 +14,8 @@ export interface AuthRevokeOptions {
 }
 
 /**
- * Ends what docker and its like keep instead of a password, of one user or of everybody, and prints how many there were. A server on the
- * same state refuses them from then on; tokens that it gave for them live for five minutes more. Throws `ConfigError`.
+ * Ends what docker and its like keep instead of a password, and the sessions of browsers, of one user or of everybody, and prints how many
+ * there were. A server on the same state refuses them within a second; tokens that it gave live for five minutes more. Throws `ConfigError`.
  */
 export async function authRevoke({ flags, io, user, all = false }: AuthRevokeOptions): Promise<number> {
   if ((user === undefined) !== all) throw new ConfigError(["auth revoke: say whose, by --user NAME, or --all"], { isMisuse: true });
@@ -22,5 +23,15 @@ export async function authRevoke({ flags, io, user, all = false }: AuthRevokeOpt
   const { revokeLogins } = await import("../own-token-service.ts");
   const count = await revokeLogins(user, { statePath: config.statePath, clock: systemClock });
   io.writeOut(`${count} refresh ${count === 1 ? "token" : "tokens"} of ${user ?? "everybody"} revoked\n`);
+  const ended = await endSessions(user, config);
+  if (ended !== undefined) io.writeOut(`${ended}\n`);
   return exitCodes.done;
+}
+
+/** In words; undefined where nobody has a session. */
+async function endSessions(user: string | undefined, { auth, statePath }: Config): Promise<string | undefined> {
+  if (!auth) return undefined;
+  const { endSessions: end } = await import("../browser-sign-in.ts");
+  const count = await end(user, { auth, statePath, clock: systemClock });
+  return count === undefined ? "all sessions of browsers ended" : `${count} ${count === 1 ? "session" : "sessions"} of ${user} ended`;
 }

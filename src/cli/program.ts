@@ -211,10 +211,16 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
   );
   authHash.option("--user <NAME>", "whose line; only the hash unless given");
 
-  const authRevoke = define(auth, "revoke", "End what clients keep instead of passwords: our refresh tokens.", authRevokeExamples, async (command) => {
-    const { authRevoke: runRevoke } = await import("./auth-revoke.ts");
-    return runRevoke({ flags: flagsOf(command), io, ...command.opts<{ user?: string; all?: boolean }>() });
-  });
+  const authRevoke = define(
+    auth,
+    "revoke",
+    "End what clients keep instead of passwords: our refresh tokens, and the sessions of browsers.",
+    authRevokeExamples,
+    async (command) => {
+      const { authRevoke: runRevoke } = await import("./auth-revoke.ts");
+      return runRevoke({ flags: flagsOf(command), io, ...command.opts<{ user?: string; all?: boolean }>() });
+    },
+  );
   authRevoke.option("--user <NAME>", "whose").option("--all", "everybody's");
 
   define(program, "version", "Print the version.", ["ociregistry version"], async () => {

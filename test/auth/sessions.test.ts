@@ -120,6 +120,21 @@ describe("a session", () => {
     expect(await here.find(other.value)).toBeDefined();
   });
 
+  test("is over in every process within a second when everybody's are ended, and those that begin later are not", async () => {
+    const [here, there] = [open(), open()];
+    const { value } = await here.open(alice, begun);
+    await there.find(value);
+    await here.revokeEverybodys();
+    expect(await here.find(value)).toBeUndefined();
+    await clock.advance(1_000);
+    expect(await there.find(value)).toBeUndefined();
+    expect(await there.list("alice")).toEqual([]);
+    const later = await there.open(alice, begun);
+    expect(await here.find(later.value)).toBeDefined();
+    await clock.advance(sessionLifeMs);
+    expect(await here.find(value)).toBeUndefined();
+  });
+
   test("makes room for another of the same person by the oldest", async () => {
     const sessions = open();
     const first = await sessions.open(alice, begun);

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { copyFile, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
+import { runLine } from "../cli/captured-io.ts";
 import { CookieBrowser } from "../support/cookie-browser.ts";
 import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { startOurServer } from "../support/our-server.ts";
@@ -220,6 +221,19 @@ describe.runIf(requirePrograms("htpasswd"))("a session", () => {
     await expect.poll(async () => (await other.ui("/zot/auth/sessions")).status).toBe(401);
     // The same password, hashed anew, is another line.
     await expect.poll(async () => (await browser.ui(closed)).status).toBe(401);
+  });
+
+  test("ends within two seconds when an operator says so, one person's or everybody's", async () => {
+    await using guarded = await startGuardedServer({ repositories: ["team/app"], users: ["alice", "bob"], config });
+    const revoke = async (whose: string): Promise<string> => (await runLine(`auth revoke ${whose} --config-file ${guarded.server.configFile}`)).out;
+    const [browser, other] = [await signedIn(guarded), await signedIn(guarded, { username: "bob", password: "bob-password" })];
+    expect(await revoke("--user alice")).toBe("0 refresh tokens of alice revoked\n1 session of alice ended\n");
+    await expect.poll(async () => (await browser.ui(closed)).status, { timeout: 2_000 }).toBe(401);
+    expect((await other.ui("/zot/auth/sessions")).status).toBe(200);
+    const again = await signedIn(guarded);
+    expect(await revoke("--all")).toBe("0 refresh tokens of everybody revoked\nall sessions of browsers ended\n");
+    for (const one of [again, other]) await expect.poll(async () => (await one.ui("/zot/auth/sessions")).status, { timeout: 2_000 }).toBe(401);
+    expect((await (await signedIn(guarded)).ui(closed)).status).toBe(200);
   });
 
   test.each([

@@ -208,7 +208,7 @@ describe("our own token service", () => {
     const [a, b] = [await loginOf("a"), await loginOf("b")];
     expect([await isGood(a), await isGood(b)]).toEqual([true, true]);
     const outcome = await runLine(`auth revoke --user a --config-file ${guarded.server.configFile}`);
-    expect([outcome.code, outcome.out]).toEqual([0, expect.stringMatching(/^\d+ refresh tokens? of a revoked\n$/)]);
+    expect([outcome.code, outcome.out]).toEqual([0, expect.stringMatching(/^\d+ refresh tokens? of a revoked\n0 sessions of a ended\n$/)]);
     expect([await isGood(a), await isGood(b)]).toEqual([false, true]);
     expect((await runLine(`auth revoke --all --config-file ${guarded.server.configFile}`)).code).toBe(0);
     expect([await isGood(b), await isGood(await loginOf("b"))]).toEqual([false, true]);
