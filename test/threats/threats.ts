@@ -34,6 +34,9 @@ export interface Edit {
 
 const wire = "threats/over-the-wire.test.ts";
 const verifier = "auth/token-verifier.test.ts";
+const redirects = "auth/callback-address.test.ts";
+const loginsUnderWay = "auth/logins-under-way.test.ts";
+const passwordSignIn = "e2e/password-sign-in.test.ts";
 
 export const threats: readonly Threat[] = [
   {
@@ -336,11 +339,144 @@ export const threats: readonly Threat[] = [
       },
     ],
   },
-  { number: 13, what: "an open redirect after a login", shown: [], because: "no browser logs in here yet: nothing redirects a client" },
-  { number: 14, what: "login CSRF, a state used twice, one provider's answer shown to another", shown: [], because: "no browser logs in here yet" },
-  { number: 15, what: "session fixation", shown: [], because: "there are no sessions yet" },
-  { number: 16, what: "session CSRF", shown: [], because: "there are no sessions yet, and no GET changes who may what" },
-  { number: 17, what: "cookies without their flags", shown: [], because: "no cookie is set or read" },
+  {
+    number: 13,
+    what: "an open redirect after a login",
+    shown: [
+      {
+        file: redirects,
+        test: "%s",
+        row: "by a tab that browsers drop",
+        without: "a look at what browsers leave out",
+        edits: [{ file: "auth/callback-address.ts", text: "!/^[\\x21-\\x7e]+$/.test(written)", replacement: "false" }],
+      },
+      {
+        file: redirects,
+        test: "%s",
+        row: "by a backslash",
+        without: "a look at what browsers turn round",
+        edits: [{ file: "auth/callback-address.ts", text: "/\\\\|%5c/i.test(written)", replacement: "false" }],
+      },
+      {
+        file: redirects,
+        test: "%s",
+        row: "to a host that nobody allowed",
+        without: "the origins that the operator named",
+        edits: [
+          {
+            file: "auth/callback-address.ts",
+            text: "return origins.some((origin) => URL.parse(origin)?.origin === address.origin) ? address.href : fallback;",
+            replacement: "return origins.length >= 0 ? address.href : fallback;",
+          },
+        ],
+      },
+      {
+        file: passwordSignIn,
+        test: "is sent on where it may be sent",
+        without: "that look, where a form says where to go",
+        edits: [
+          { file: "auth/password-sign-in.ts", text: 'own.callbackAddress(form.get("callback_ui"), visit)', replacement: '(form.get("callback_ui") ?? "")' },
+        ],
+      },
+    ],
+  },
+  {
+    number: 14,
+    what: "login CSRF, a state used twice, one provider's answer shown to another",
+    shown: [
+      {
+        file: loginsUnderWay,
+        test: "does not come back %s",
+        row: "a second time",
+        without: "a state that is over with its first use",
+        edits: [{ file: "auth/logins-under-way.ts", text: "this.#options.records.take(", replacement: "this.#options.records.read(" }],
+      },
+      {
+        file: loginsUnderWay,
+        test: "does not come back %s",
+        row: "from another provider",
+        without: "the provider that the state was given to",
+        edits: [{ file: "auth/logins-under-way.ts", text: "if (held.provider !== provider)", replacement: "if (held.provider === undefined)" }],
+      },
+      {
+        file: loginsUnderWay,
+        test: "does not come back %s",
+        row: "in another browser",
+        without: "the browser that began it",
+        edits: [{ file: "auth/logins-under-way.ts", text: '"hex") !== held.browser)', replacement: '"hex") === undefined)' }],
+      },
+      {
+        file: passwordSignIn,
+        test: "is signed neither in nor out by %s form",
+        row: "another site's",
+        without: "a look at whose form it is",
+        edits: [{ file: "auth/password-sign-in.ts", text: 'if (own.pageBehind(visit) === "foreign")', replacement: "if (own === undefined)" }],
+      },
+    ],
+  },
+  {
+    number: 15,
+    what: "session fixation",
+    shown: [
+      {
+        file: passwordSignIn,
+        test: "has another session after each login",
+        without: "the end of the session that the browser came with",
+        edits: [{ file: "auth/browser-sessions.ts", text: "if (before !== undefined) await sessions.end(before);", replacement: "" }],
+      },
+    ],
+  },
+  {
+    number: 16,
+    what: "session CSRF",
+    shown: [
+      {
+        file: passwordSignIn,
+        test: "is somebody by the cookie only beside the header that no foreign page can send",
+        without: "the header",
+        edits: [
+          { file: "auth/session-authenticator.ts", text: "if (isFromUi(visit)) return true;", replacement: "if (visit.cookie !== undefined) return true;" },
+        ],
+      },
+      {
+        file: passwordSignIn,
+        test: "is not signed out by a cookie alone, without header or origin",
+        without: "a look at whose page signs out",
+        edits: [{ file: "auth/sign-in.ts", text: 'if (!isFromUi(visit) && own.pageBehind(visit) !== "ours")', replacement: "if (own === undefined)" }],
+      },
+    ],
+  },
+  {
+    number: 17,
+    what: "cookies without their flags",
+    shown: [
+      {
+        file: "auth/cookies.test.ts",
+        test: "over TLS a cookie is bound to this very host and to TLS",
+        without: "Secure",
+        edits: [{ file: "auth/cookies.ts", text: '${isSecure ? "; Secure" : ""}', replacement: "" }],
+      },
+      {
+        file: "auth/cookies.test.ts",
+        test: "without TLS it is hidden from scripts and from other sites' forms all the same",
+        without: "HttpOnly",
+        edits: [{ file: "auth/cookies.ts", text: "; HttpOnly; SameSite=Lax", replacement: "; SameSite=Lax" }],
+      },
+      {
+        file: passwordSignIn,
+        test: "is for TLS alone where %s",
+        row: "externalUrl says so",
+        without: "a look at how browsers come",
+        edits: [
+          {
+            file: "auth/own-origin.ts",
+            text: 'return this.#options.secureSession || this.urlFor(visit).startsWith("https:");',
+            replacement: "return visit === undefined;",
+          },
+        ],
+      },
+    ],
+  },
   {
     number: 18,
     what: "X-Forwarded-* from anybody",
@@ -350,6 +486,18 @@ export const threats: readonly Threat[] = [
         test: "threat 18: X-Forwarded-For from anybody changes neither",
         without: "trust in listed proxies alone",
         edits: [{ file: "server/client-address.ts", text: "return this.#any && this.#addresses.check(", replacement: "return true || this.#addresses.check(" }],
+      },
+      {
+        file: passwordSignIn,
+        test: "a forwarded scheme, host or address counts from a proxy that is trusted, and from nobody else",
+        without: "trust in listed proxies alone, where a session's cookie is made",
+        edits: [
+          {
+            file: "server/exchange-visit.ts",
+            text: "const isBehindProxy = this.#proxies.trusts(this.#peer);",
+            replacement: "const isBehindProxy = this.#peer !== undefined;",
+          },
+        ],
       },
     ],
   },
@@ -647,6 +795,18 @@ export const threats: readonly Threat[] = [
             file: "server/guard.ts",
             text: 'reason: admission.kind === "refused" ? admission.reason : undefined,',
             replacement: "reason: visit.authorization[0],",
+          },
+        ],
+      },
+      {
+        file: passwordSignIn,
+        test: "leaves neither its password nor its session in the log",
+        without: "a name of the session that opens none",
+        edits: [
+          {
+            file: "auth/browser-sessions.ts",
+            text: 'session: session.id.slice(0, shownIdLength) }, "signed in");',
+            replacement: 'session: value }, "signed in");',
           },
         ],
       },
