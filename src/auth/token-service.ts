@@ -147,8 +147,9 @@ export class TokenService {
   /** Undefined when none can be given: the client goes on with its password. */
   async #refreshToken({ name, method }: Principal, signal: AbortSignal): Promise<string | undefined> {
     const { refresh, log } = this.#options;
-    // A key is what such a token is: it would outlive the key, and know of no scope.
-    if (!refresh || method === "apikey") return undefined;
+    // A key is what such a token is: it would outlive the key, and know of no scope. And whom a provider vouches for is not the account here
+    // that has the same name: it would outlive what the provider says.
+    if (!refresh || method === "apikey" || method === "oidc") return undefined;
     const account = await refresh.accounts.find(name, signal);
     if (account.kind !== "known") return undefined;
     try {

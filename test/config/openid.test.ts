@@ -1,30 +1,110 @@
-/** `auth.openid`: zot's documented blocks and RomM's variables are read, and what means nothing is said, while nobody can sign in by them yet. */
+/** `auth.openid`: zot's documented blocks, what they come to mean, and what is said of those that mean nothing. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { problemsOf } from "./load-text.ts";
+import { readProviderCredentials } from "../../src/config/openid-credentials.ts";
+import { loadText, problemsOf, withoutFolder } from "./load-text.ts";
 
 const scopes = ["openid", "profile", "email"];
 const issuer = "https://auth.example.com/application/o/registry/";
 const oidc = { issuer, clientid: "id", clientsecret: "s3cr3t", scopes };
 const externalUrl = "https://registry.example.com";
-const social = { clientid: "id", clientsecret: "secret", scopes: ["openid", "email"] };
+
+async function load(config: object, environment: Record<string, string> = {}) {
+  const { config: read, notices } = await loadText(JSON.stringify(config), { environment });
+  return { ...read, openid: read.auth?.openid, notices: notices.map(withoutFolder) };
+}
 
 function ofProviders(providers: object, more: object = {}) {
   return { externalUrl, auth: { openid: { providers, ...more } } };
 }
 
 const problems = async (providers: object, more: object = {}): Promise<string> => (await problemsOf(JSON.stringify(ofProviders(providers, more)))).join("\n");
-const notYet = "config.yaml:1: not supported yet: auth.openid (line 1)";
+const example = (name: string): Promise<string> => readFile(join(import.meta.dirname, "examples", name), "utf8");
 
-test.each([
-  ["Authentik's", { oidc: { ...oidc, name: "authentik", scopes: [...scopes, "groups"] } }],
-  ["dex's", { oidc: { ...oidc, name: "Corporate SSO", issuer: "http://zot.example.com:5556/dex", keypath: "" } }],
-  ["Google's and GitLab's", { google: { ...social, issuer: "https://accounts.google.com" }, gitlab: { ...social, issuer: "https://gitlab.com" } }],
-  ["GitHub's", { github: { ...social, scopes: ["read:org", "user", "repo"] } }],
-])("%s documented block has nothing wrong with it", async (_, providers) => {
-  expect(await problems(providers)).toBe(notYet);
+describe("zot's documented blocks", () => {
+  test("Authentik, beside a file of users", async () => {
+    const { config, notices } = await loadText(await example("zot-authentik.yaml"));
+    expect(config.auth).toMatchObject({ htpasswd: { path: "/etc/zot/htpasswd" }, failDelayMs: 5_000 });
+    expect(config.auth?.openid?.providers).toMatchObject([
+      {
+        name: "oidc",
+        title: "authentik",
+        issuer,
+        client: { kind: "given", id: "client-id" },
+        scopes: ["openid", "profile", "email", "groups"],
+        claims: { username: "email", groups: "groups" },
+        requireVerifiedEmail: false,
+        userinfoCheck: "never",
+      },
+    ]);
+    expect(notices.join("\n")).toMatch(/Authentik's own mapping for the scope email says email_verified: False/);
+    expect(notices.join("\n")).toMatch(/auth\.openid without externalUrl/);
+  });
+
+  test("dex, over plain http and with an empty keypath", async () => {
+    const { config, notices } = await loadText(await example("zot-dex.json"));
+    expect(config.auth?.openid?.providers).toMatchObject([{ title: "Corporate SSO", issuer: "http://zot.example.com:5556/dex", keyPath: undefined }]);
+    expect(notices.join("\n")).toMatch(/is reached by plain http/);
+  });
+
+  test("four at once, in the order of their buttons", async () => {
+    const { config } = await loadText(await example("zot-social-login.json"));
+    const providers = config.auth?.openid?.providers ?? [];
+    expect(providers.map(({ name, title, requireVerifiedEmail }) => [name, title, requireVerifiedEmail])).toEqual([
+      ["oidc", "OpenID Connect", false],
+      ["google", "Google", true],
+      ["gitlab", "GitLab", true],
+      ["github", "GitHub", true],
+    ]);
+    expect(providers.find(({ name }) => name === "github")).toMatchObject({
+      authorizationUrl: "https://github.com/login/oauth/authorize",
+      tokenUrl: "https://github.com/login/oauth/access_token",
+      apiUrl: "https://api.github.com",
+      scopes: ["read:org", "user", "repo"],
+    });
+  });
+
+  test("behind a proxy, with nothing to be said of its address", async () => {
+    const { config, notices } = await loadText(await example("zot-behind-proxy.json"));
+    expect(config.externalUrl).toBe("https://zot.example.com");
+    expect(notices.join("\n")).not.toContain("externalUrl");
+  });
 });
 
 describe("a provider", () => {
+  test("is asked for openid, whether that is written or not", async () => {
+    const { openid } = await load(ofProviders({ oidc: { ...oidc, scopes: ["email"] } }));
+    expect(openid?.providers[0]?.scopes).toEqual(["openid", "email"]);
+  });
+
+  test("of Google or GitLab needs no issuer", async () => {
+    const plain = { clientid: "id", clientsecret: "s", scopes };
+    const { openid } = await load(ofProviders({ google: { ...plain, hostedDomain: "example.com" }, gitlab: plain }));
+    expect(openid?.providers).toMatchObject([{ issuer: "https://accounts.google.com", hostedDomain: "example.com" }, { issuer: "https://gitlab.com" }]);
+  });
+
+  test("keeps its secret to itself", async () => {
+    const { openid } = await load(ofProviders({ oidc }));
+    expect(JSON.stringify(openid)).not.toContain("s3cr3t");
+  });
+
+  test.each([
+    ["never", "never"],
+    ["always", "always"],
+    ["every=60s", 60_000],
+    ["", "never"],
+  ])("is asked about tokens %j", async (written, meant) => {
+    expect((await load(ofProviders({ oidc: { ...oidc, userinfoCheck: written } }))).openid?.providers[0]).toMatchObject({ userinfoCheck: meant });
+  });
+
+  test("is written in any case, our own keys in one", async () => {
+    expect(
+      (await load({ HTTP: { Auth: { OpenID: { Providers: { OIDC: { ...oidc, clientid: undefined, ClientID: "Id" } } } } } })).openid?.providers,
+    ).toMatchObject([{ client: { id: "Id" } }]);
+    expect(await problems({ oidc: { ...oidc, RequireVerifiedEmail: true } })).toContain("did you mean requireVerifiedEmail?");
+  });
+
   test.each<[string, object, string]>([
     ["without an issuer", { oidc: { ...oidc, issuer: undefined } }, "auth.openid.providers.oidc has no issuer (OIDC_SERVER_APPLICATION_URL), such as https://"],
     ["without a client", { oidc: { ...oidc, clientid: "" } }, "has no clientid (OIDC_CLIENT_ID), and no credentialsFile"],
@@ -54,12 +134,47 @@ describe("a provider", () => {
 });
 
 describe("people who have names of ours", () => {
+  test("are known by their address, whatever its case", async () => {
+    const { openid } = await load(ofProviders({ oidc }, { users: { alice: "Alice@Example.com" } }));
+    expect(openid?.users).toEqual({ "alice@example.com": "alice" });
+  });
+
   test.each<[object, string]>([
     [{ alice: "alice" }, "auth.openid.users.alice is no e-mail address"],
     [{ alice: "a@example.com", bob: "A@example.com" }, "auth.openid.users.bob has the e-mail address of alice"],
     [{ " ": "a@example.com" }, "has an empty name"],
   ])("%j is refused", async (users, words) => {
     expect(await problems({ oidc }, { users })).toContain(words);
+  });
+});
+
+describe("what is perhaps not meant", () => {
+  test("addresses that nobody verified, while people are known by them", async () => {
+    const notices = async (change: object): Promise<string> => (await load(ofProviders({ oidc: { ...oidc, ...change } }))).notices.join("\n");
+    expect(await notices({})).toContain("does not call verified");
+    expect(await notices({ requireVerifiedEmail: true })).toBe("");
+    expect(await notices({ claimMapping: { username: "preferred_username" } })).toBe("");
+  });
+
+  test("a clientid beside a file of credentials", async () => {
+    expect((await load(ofProviders({ oidc: { ...oidc, credentialsFile: "/f" } }))).notices.join("\n")).toContain("credentialsFile wins");
+  });
+});
+
+describe("a file of credentials", () => {
+  test("is JSON or YAML, in any case", () => {
+    expect(readProviderCredentials("k", '{"clientid":"id","clientsecret":"${s}"}')).toMatchObject({ id: "id" });
+    expect(readProviderCredentials("k", "clientId: id\nClientSecret: s\n").secret.reveal()).toBe("s");
+  });
+
+  test.each([
+    ['{"clientid":"id"}', "k: it needs clientid and clientsecret"],
+    ['{"clientid":"id","clientsecret":"","x":"y"}', "k: it needs clientid and clientsecret"],
+    ['{"clientid":"id","clientsecret":"s","scopes":"planted"}', "k: it has a key that is neither clientid nor clientsecret"],
+    ["{planted", "k: it is neither JSON nor YAML"],
+  ])("that says something else is refused, and not quoted: %s", (text, words) => {
+    expect(() => readProviderCredentials("k", text)).toThrow(words);
+    expect(() => readProviderCredentials("k", text)).not.toThrow(/planted/);
   });
 });
 
@@ -73,21 +188,48 @@ describe("RomM's variables", () => {
     OIDC_SERVER_APPLICATION_URL: "http://authentik.host.local/application/o/registry",
   };
 
+  test("are accepted as they are, with no file", async () => {
+    const { openid } = await load({}, romm);
+    expect(openid?.providers).toMatchObject([
+      {
+        name: "oidc",
+        title: "authentik",
+        client: { kind: "given", id: "client-id" },
+        issuer: undefined,
+        metadataUrl: "http://authentik.host.local/application/o/registry/.well-known/openid-configuration",
+        redirectUri: "http://registry.host.local/api/oauth/openid",
+        scopes: ["openid", "profile", "email"],
+        requireVerifiedEmail: false,
+      },
+    ]);
+  });
+
+  test("take the address with a slash too, and that of the document before it", async () => {
+    const of = async (more: object) => (await load({}, { ...romm, ...more })).openid?.providers[0];
+    expect(await of({ OIDC_SERVER_APPLICATION_URL: "http://a/o/r//" })).toMatchObject({ metadataUrl: "http://a/o/r/.well-known/openid-configuration" });
+    expect(await of({ OIDC_SERVER_METADATA_URL: "http://a/document" })).toMatchObject({ metadataUrl: "http://a/document" });
+  });
+
   test.each([
-    ["true", true],
+    ["1", true],
     [" YES ", true],
-    ["off", false],
+    ["on", true],
+    ["false", false],
     ["", false],
+    ["0", false],
   ])("count when OIDC_ENABLED is %j: %j", async (OIDC_ENABLED, counts) => {
-    expect((await problemsOf("{}", { environment: { ...romm, OIDC_ENABLED } })).join()).toBe(
-      counts ? "config.yaml:1: not supported yet: auth.openid (line 1)" : "",
-    );
+    expect((await load({}, { ...romm, OIDC_ENABLED })).openid !== undefined).toBe(counts);
+  });
+
+  test("win over the file, which may say more", async () => {
+    const { openid } = await load(ofProviders({ oidc: { ...oidc, scopes: ["openid"] } }, { users: { alice: "a@example.com" } }), romm);
+    expect(openid).toMatchObject({ users: { "a@example.com": "alice" }, providers: [{ title: "authentik", issuer: undefined, scopes: ["openid"] }] });
   });
 
   test("of which one is missing are refused by its name", async () => {
     const { OIDC_CLIENT_ID: _, ...others } = romm;
-    expect((await problemsOf("{}", { environment: others })).join()).toContain("OIDC_CLIENT_ID");
+    await expect(load({}, others)).rejects.toThrow(/OIDC_CLIENT_ID/);
     const { OIDC_SERVER_APPLICATION_URL: __, ...nowhere } = romm;
-    expect((await problemsOf("{}", { environment: nowhere })).join()).toContain("OIDC_SERVER_APPLICATION_URL");
+    await expect(load({}, nowhere)).rejects.toThrow(/OIDC_SERVER_APPLICATION_URL/);
   });
 });

@@ -22,9 +22,10 @@ describe("zot's documented blocks", async () => {
   });
 
   test("mean the same at the top and under http", async () => {
-    for (const file of files) {
+    for (const file of files.filter((name) => name.endsWith(".json"))) {
       const { http } = JSON.parse(await readFile(join(examples, file), "utf8"));
-      const { tls: _, ...top } = http;
+      const { externalUrl, auth, accessControl } = http;
+      const top = { externalUrl, auth, accessControl };
       const [under, above] = [await load({ http: top }), await load(top)];
       expect(above.auth, file).toEqual(under.auth);
       expect(above.accessControl, file).toEqual(under.accessControl);
@@ -105,12 +106,9 @@ describe("keys of zot", () => {
     expect(config.port).toBe(0);
   });
 
-  test.each(["openid: {providers: {oidc: {issuer: https://a, clientid: b, scopes: [email]}}}", "apikey: true"])(
-    "auth.%s is not supported yet",
-    async (line) => {
-      expect((await problemsOf(`auth:\n  htpasswd: { path: f }\n  ${line}\n`)).join()).toMatch(/^config.yaml:3: not supported yet: auth\.\w+ \(line 3\)$/);
-    },
-  );
+  test.each(["apikey: true"])("auth.%s is not supported yet", async (line) => {
+    expect((await problemsOf(`auth:\n  htpasswd: { path: f }\n  ${line}\n`)).join()).toMatch(/^config.yaml:3: not supported yet: auth\.\w+ \(line 3\)$/);
+  });
 });
 
 describe("what would let people in by mistake", () => {
