@@ -23,6 +23,7 @@ import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
 import { openIdentityProviders, readProviderFiles, type IdentityProviders } from "./identity-providers.ts";
+import { openApiKeys, type KeyAnswer, type OwnApiKeys } from "./own-api-keys.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
 import { openRecords } from "./records.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
@@ -39,6 +40,8 @@ export interface ClientMethods extends Pick<GateOptions, "headerMethods" | "sess
   readonly htpasswd: Htpasswd | undefined;
   /** Our own token service, or what gives workloads their tokens back, if there is either. */
   readonly answerTokenRequest: TokenAnswer | undefined;
+  /** Where people make keys for themselves, if there are keys. */
+  readonly answerKeyRequest: KeyAnswer | undefined;
   /** How browsers come in and go out, if they do. */
   readonly signIn: SignInRoutes | undefined;
   close(): Promise<void>;
@@ -59,20 +62,23 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     const challenge: ChallengeOptions = realm === undefined ? own : { kind: "bearer", realm: () => realm, service: traditional?.service ?? "" };
     const headerMethods = [await bearerOf(bearer.issuers, "refused")];
     const answerTokenRequest = bearer.workloads.length > 0 ? await openExchange(bearer.workloads, { realm: own.service, failDelay, clock }) : undefined;
-    const nobodyElse = { certificates: undefined, htpasswd: undefined, signIn: undefined };
+    const nobodyElse = { certificates: undefined, htpasswd: undefined, answerKeyRequest: undefined, signIn: undefined };
     return { ...nobodyElse, headerMethods, challenge, failDelay, answerTokenRequest, close: () => bearer.close() };
   }
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
-  const identities = auth.openid && (await openIdentityProviders(auth.openid, options));
   const records = await openRecords({ statePath, driver: auth.sessions.driver }, options);
   const origin = new OwnOrigin({ externalUrl, secureSession: auth.sessions.isSecure, callbackAllowOrigins: auth.openid?.callbackAllowOrigins ?? [] });
-  const tokens = identities?.tokens ?? [];
-  const passwords = htpasswd || directory || tokens.length > 0 ? await openPasswords(auth, { htpasswd, directory, tokens }, options) : undefined;
+  const apiKeys = auth.apiKeys ? await openApiKeys({ records, htpasswd, own: origin }, options) : undefined;
+  const identities = auth.openid && (await openIdentityProviders(auth.openid, options));
+  const passwords = htpasswd || directory || apiKeys ? await openPasswords(auth, { htpasswd, directory, apiKeys, identities }, options) : undefined;
   const own =
     isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts: directory ? undefined : htpasswd, failDelay }, options) : undefined;
-  const issuers = [...(bearer?.issuers ?? []), ...tokens, ...(own ? [own.issuer] : [])];
-  const browsers = await openBrowsers({ auth, own: origin, records, passwords, htpasswd, providers: identities?.providers ?? [], failDelay }, options);
+  const issuers = [...(bearer?.issuers ?? []), ...(identities?.tokens ?? []), ...(own ? [own.issuer] : [])];
+  const browsers = await openBrowsers(
+    { auth, own: origin, records, passwords, htpasswd, providers: identities?.providers ?? [], failDelay, people: apiKeys?.people },
+    options,
+  );
   return {
     headerMethods: [...(issuers.length > 0 ? [await bearerOf(issuers, "left")] : []), ...(passwords ? [passwords] : [])],
     sessions: browsers?.authenticator,
@@ -81,6 +87,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     failDelay,
     htpasswd,
     answerTokenRequest: own?.answer,
+    answerKeyRequest: apiKeys?.answer,
     signIn: browsers?.routes,
     async close() {
       passwords?.close();
@@ -93,7 +100,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
 /** Undefined: nobody could sign in. */
 async function openBrowsers({ passwords, ...parts }: BrowserSignInParts, options: ClientMethodsOptions): Promise<BrowserSignIn | undefined> {
   const { auth, providers } = parts;
-  // Tokens are for programs: whoever has nothing else has no password.
+  // A key is for programs: whoever has nothing else has no password.
   const hasPasswords = auth.htpasswd !== undefined || auth.ldap !== undefined;
   return hasPasswords || providers.length > 0 ? await openBrowserSignIn({ ...parts, passwords: hasPasswords ? passwords : undefined }, options) : undefined;
 }
@@ -110,8 +117,8 @@ export async function fingerprintOf({ auth, externalUrl, statePath }: Auth, { en
   ];
   const texts = await Promise.all(paths.map(async (path) => (path === undefined ? "" : await readNamedFile("auth", path))));
   const service = ldap && (await readService(ldap, environment));
-  const providers = auth.openid && (await readProviderFiles(auth.openid, environment));
   const { driver } = auth.sessions;
+  const providers = auth.openid && (await readProviderFiles(auth.openid, environment));
   const secrets = [service?.password.reveal(), driver.kind === "redis" ? driver.url.reveal() : "", ...(providers ?? [])];
   return JSON.stringify([auth, externalUrl, statePath, texts, service?.dn, secrets]);
 }
@@ -149,25 +156,26 @@ async function readService({ bind }: LdapConfig, environment: NodeJS.ProcessEnv)
 
 async function openPasswords(
   { failBudget }: ClientAuthConfig,
-  { tokens, ...backends }: PasswordParts,
+  { apiKeys, identities, ...backends }: PasswordParts,
   { clock, background, log }: ClientMethodsOptions,
 ): Promise<Passwords> {
   const { Passwords: Basic } = await import("./auth/passwords.ts");
-  const onLogin = (): void => {};
-  const telling = tokens.length > 0 ? [await openTokenLogins(tokens, { onLogin, log })] : [];
-  return new Basic({ ...backends, telling, budget: failBudget, clock, background });
+  const onLogin = apiKeys?.onLogin ?? (() => {});
+  const tokenLogins = identities && identities.tokens.length > 0 ? await openTokenLogins(identities, { onLogin, log }) : undefined;
+  const telling = [...(apiKeys ? [apiKeys.logins] : []), ...(tokenLogins ? [tokenLogins] : [])];
+  return new Basic({ ...backends, telling, onLogin, budget: failBudget, clock, background });
 }
 
 interface PasswordParts {
   readonly htpasswd: Htpasswd | undefined;
   readonly directory: Ldap | undefined;
-  /** Of identity providers. */
-  readonly tokens: IdentityProviders["tokens"];
+  readonly apiKeys: OwnApiKeys | undefined;
+  readonly identities: IdentityProviders | undefined;
 }
 
-async function openTokenLogins(providers: IdentityProviders["tokens"], how: Omit<TokenLoginsOptions, "providers">): Promise<TellingPasswords> {
+async function openTokenLogins({ tokens }: IdentityProviders, how: Omit<TokenLoginsOptions, "providers">): Promise<TellingPasswords> {
   const { TokenLogins } = await import("./auth/openid/token-logins.ts");
-  return new TokenLogins({ ...how, providers });
+  return new TokenLogins({ ...how, providers: tokens });
 }
 
 async function openCertificates({ mtls }: ClientAuthConfig): Promise<Authenticator | undefined> {

@@ -12,6 +12,7 @@ import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
 import type { RegistryNames } from "./oci/registry-names.ts";
+import type { KeyAnswer } from "./own-api-keys.ts";
 import type { TokenAnswer } from "./own-token-service.ts";
 
 export interface GuardsOptions {
@@ -48,6 +49,11 @@ export class Guards {
   /** Our own token service, if there is one. */
   get answerTokenRequest(): TokenAnswer | undefined {
     return this.#current?.methods?.answerTokenRequest;
+  }
+
+  /** Where people make keys for themselves, if there are keys. */
+  get answerKeyRequest(): KeyAnswer | undefined {
+    return this.#current?.methods?.answerKeyRequest;
   }
 
   /** How browsers come in and go out, if they do. */
@@ -120,7 +126,10 @@ export function tellGuards({ config, access }: PreparedGuards, log: Log): void {
   if (methods.length === 0) log.info({}, "open: everybody who can reach this port may pull");
   else log.info({ methods: methods.join(", "), accessControl: access !== undefined }, "guarded: clients are asked who they are");
   for (const notice of access?.notices ?? []) log.warn({ notice }, "accessControl");
-  const asksByBasic = (config.auth?.htpasswd ?? config.auth?.ldap) !== undefined && !config.auth?.bearer && config.auth?.tokenService !== "builtin";
+  const asksByBasic =
+    (config.auth?.htpasswd !== undefined || config.auth?.ldap !== undefined || config.auth?.apiKeys === true) &&
+    !config.auth?.bearer &&
+    config.auth?.tokenService !== "builtin";
   if (asksByBasic && access?.policy.anonymousReach() === "some") {
     log.info(
       { setting: "auth.tokenService: builtin" },
@@ -137,6 +146,7 @@ function methodsOf({ auth, accessControl }: Pick<Config, "auth" | "accessControl
     ...(auth.tokenService === "builtin" ? ["our own tokens"] : []),
     ...(auth.htpasswd ? ["htpasswd"] : []),
     ...(auth.ldap ? ["ldap"] : []),
+    ...(auth.apiKeys ? ["API keys"] : []),
     ...(auth.mtls ? ["client certificates"] : []),
   ];
 }

@@ -156,6 +156,7 @@ export async function startProgram({ config, reload, environment, clock = system
     gate: () => guards.gate,
     tokens: () => guards.answerTokenRequest,
     signIn: () => guards.signInRoutes,
+    apiKeys: () => guards.answerKeyRequest,
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
     admin: { open: config.adminApi, actions: administration },
   };

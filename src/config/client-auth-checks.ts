@@ -115,8 +115,8 @@ function checkTokenService({ auth }: ParsedConfig): readonly Finding[] {
   if (auth.tokenService !== "builtin") return [];
   const path = ["auth", "tokenService"];
   if (auth.bearer?.realm !== undefined) return [{ path, message: "auth.tokenService and auth.bearer.realm name two places for tokens: one is enough" }];
-  if (auth.htpasswd || auth.ldap || auth.openid) return [];
-  return [{ path, message: "auth.tokenService has nobody to give tokens to: it takes logins by htpasswd, ldap or openid" }];
+  if (auth.htpasswd || auth.ldap || auth.openid || auth.apikey) return [];
+  return [{ path, message: "auth.tokenService has nobody to give tokens to: it takes logins by htpasswd, ldap, openid or apikey" }];
 }
 
 function checkExternalUrl({ externalUrl }: ParsedConfig): readonly Finding[] {
@@ -147,7 +147,7 @@ function ldapNotices(ldap: ParsedClientAuth["ldap"]): readonly Finding[] {
   ];
 }
 
-function bearerNotices({ bearer, htpasswd, ldap, tokenService }: ParsedClientAuth): readonly Finding[] {
+function bearerNotices({ bearer, htpasswd, ldap, apikey, openid, tokenService }: ParsedClientAuth): readonly Finding[] {
   if (!bearer) return [];
   const path = ["auth", "bearer"];
   const { realm } = bearer;
@@ -155,7 +155,10 @@ function bearerNotices({ bearer, htpasswd, ldap, tokenService }: ParsedClientAut
     ...(realm !== undefined && realmOf(realm) !== realm
       ? [notice([...path, "realm"], `auth.bearer.realm: taken as ${realmOf(realm)}, where Keycloak answers`)]
       : []),
-    ...((htpasswd || ldap) && tokenService !== "builtin" ? [notice(path, "auth.bearer replaces passwords: htpasswd and ldap are not asked")] : []),
+    ...((htpasswd || ldap || apikey) && tokenService !== "builtin"
+      ? [notice(path, "auth.bearer replaces passwords: htpasswd, ldap and apikey are not asked")]
+      : []),
+    ...(openid && tokenService !== "builtin" ? [notice(path, "auth.bearer replaces auth.openid: nobody signs in, and access tokens do not count")] : []),
   ];
 }
 

@@ -16,6 +16,8 @@ export interface ClientAuthConfig {
   readonly sessions: SessionConfig;
   /** "builtin": we hand out tokens ourselves to those who log in. */
   readonly tokenService: "off" | "builtin";
+  /** Keys that people make for themselves, and operators for machines, count as passwords. */
+  readonly apiKeys: boolean;
   /** How long an answer to a wrong credential waits. */
   readonly failDelayMs: number;
   readonly failBudget: FailBudgetConfig;

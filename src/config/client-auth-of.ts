@@ -16,7 +16,7 @@ const defaultRealm = "Authorization Required";
 export function clientAuthOf({ auth, http, serverTlsConfig }: ParsedConfig): ClientAuthConfig | undefined {
   const mtls = serverTlsConfig.clientAuth === "none" ? undefined : mtlsOf(auth.mtls);
   const openid = openidOf(auth.openid);
-  if (!auth.htpasswd && !auth.ldap && !auth.bearer && !openid && !mtls) return undefined;
+  if (!auth.htpasswd && !auth.ldap && !auth.bearer && !openid && !mtls && !auth.apikey) return undefined;
   return {
     realm: http.realm ?? defaultRealm,
     htpasswd: auth.htpasswd,
@@ -26,6 +26,8 @@ export function clientAuthOf({ auth, http, serverTlsConfig }: ParsedConfig): Cli
     openid,
     sessions: sessionConfigOf(auth),
     tokenService: auth.tokenService ?? "off",
+    // As in zot: whoever signs in by a browser needs something to log in with elsewhere.
+    apiKeys: auth.apikey || openid !== undefined,
     failDelayMs: auth.failDelay,
     failBudget: auth.failBudget,
   };

@@ -13,6 +13,7 @@ import type { Pages } from "../web/pages.ts";
 import { adminPaths, answerAdmin, type AdminActions } from "./admin.ts";
 import { AdminDoor, type AdminDoorOptions } from "./admin-door.ts";
 import { apiVersionHeader, jsonAnswer, textAnswer, type Answer } from "./answer.ts";
+import { answerApiKeys, apiKeysPath, type KeyAnswer } from "./api-keys.ts";
 import { BlobAnswers } from "./blobs.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { TrustedProxies } from "./client-address.ts";
@@ -65,6 +66,8 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly tokens?: () => TokenAnswer | undefined;
   /** The way in and out for browsers, while there is one. */
   readonly signIn?: () => SignInRoutes | undefined;
+  /** Where people make keys for themselves, while there are keys. */
+  readonly apiKeys?: () => KeyAnswer | undefined;
   /** What browsers are shown; undefined: nothing. */
   readonly pages?: Pages;
   /** What the administrative routes do, and who may use them without a name; undefined: there are none. */
@@ -101,6 +104,13 @@ export function createApp(options: AppOptions): App {
     return exchange.method === "OPTIONS" ? methodsOf("GET, POST, OPTIONS") : answerTokens(exchange, answer);
   });
   for (const path of tokenPaths) app.all(path, routed(tokens));
+  const keys = serve("other", (exchange) => {
+    const answer = options.apiKeys?.();
+    if (!answer) return api(exchange);
+    if (exchange.method === "OPTIONS") return methodsOf("GET, POST, DELETE, OPTIONS");
+    return guard.pass({ kind: "account" }, exchange, (passed, admitted) => answerApiKeys(passed, admitted, answer));
+  });
+  app.all(apiKeysPath, routed(keys));
   const { admin } = options;
   if (admin) {
     const door = new AdminDoor({ guard, open: admin.open });

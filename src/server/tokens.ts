@@ -1,7 +1,8 @@
 /** Tokens: where clients ask for one. Who asks, and what for, is for the token service to find out: no gate stands in front of it. */
 import type { Evidence } from "../auth/authenticator.ts";
-import { apiVersionHeader, type Answer } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
+import { answerOf } from "./fetched-answer.ts";
 
 /** Answers a request for a token. Rejects when the client has left. */
 export type TokenAnswer = (request: Request, evidence: Pick<Evidence, "authorization" | "client">) => Promise<Response>;
@@ -14,8 +15,5 @@ export async function answerTokens(exchange: Exchange, answer: TokenAnswer): Pro
   const { request } = exchange;
   if (!request) throw new Error("a request for a token needs its body: it comes by fetch");
   const { authorization, client } = exchange.visit();
-  const response = await answer(request, { authorization, client });
-  const body = new Uint8Array(await response.arrayBuffer());
-  const headers = [...response.headers].flatMap(([name, value]) => [name, value]);
-  return { status: response.status, headers: [...headers, "Content-Length", String(body.byteLength), ...apiVersionHeader], body };
+  return answerOf(await answer(request, { authorization, client }));
 }

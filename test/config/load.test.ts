@@ -345,11 +345,14 @@ describe("platforms", () => {
 
 describe("keys of what is not built yet", () => {
   test.each([
-    ["auth:\n  htpasswd:\n    path: /etc/zot/htpasswd\n  apikey: true\n", ["config.yaml:4: not supported yet: auth.apikey (line 4)"]],
     [
-      '{\n  "http": {\n    "auth": { "htpasswd": { "path": "a" }, "bearer": { "awsSecretsManager": { "region": "eu" }, "oidc": [] } }\n  }\n}\n',
-      ["config.yaml:3: not supported yet: http.auth.bearer.awsSecretsManager (line 3)", expect.stringContaining("auth.bearer has no realm")],
+      "auth:\n  bearer:\n    realm: https://a/token\n    service: s\n    cert: c\n    awsSecretsManager: { region: eu-west-1 }\n    upstreamTokenEndpoint: { service: s }\n",
+      [
+        "config.yaml:6: not supported yet: auth.bearer.awsSecretsManager (line 6)",
+        "config.yaml:7: not supported yet: auth.bearer.upstreamTokenEndpoint (line 7)",
+      ],
     ],
+    ['{\n  "http": {\n    "allowOrigin": "https://ui.example.com"\n  }\n}\n', ["config.yaml:3: not supported yet: http.allowOrigin (line 3)"]],
   ])("%j", async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems);
   });

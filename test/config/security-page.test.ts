@@ -15,6 +15,7 @@ test("there is one for each method", () => {
     "Tokens of a token service",
     "Tokens of workloads",
     "Tokens of our own",
+    "API keys",
   ]);
 });
 
@@ -24,7 +25,7 @@ test.each(examples)("$title", async ({ text }) => {
   expect(notices).toEqual([]);
 });
 
-test.each(["htpasswd", "ldap", "mtls", "failDelay", "bearer.realm", "bearer.oidc", "openid", "accessControl", "tokenService", "failBudget"])(
+test.each(["htpasswd", "ldap", "mtls", "failDelay", "bearer.realm", "bearer.oidc", "openid", "apikey", "accessControl", "tokenService", "failBudget"])(
   "the table of zot's keys tells of %s",
   (key) => {
     const rows = page.slice(page.indexOf("### zot's keys")).split("\n## ", 1)[0] ?? "";

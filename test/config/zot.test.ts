@@ -105,10 +105,6 @@ describe("keys of zot", () => {
     const { config } = await loadText('{"http":{"port":"5000"}}', { flags: { port: "0" } });
     expect(config.port).toBe(0);
   });
-
-  test.each(["apikey: true"])("auth.%s is not supported yet", async (line) => {
-    expect((await problemsOf(`auth:\n  htpasswd: { path: f }\n  ${line}\n`)).join()).toMatch(/^config.yaml:3: not supported yet: auth\.\w+ \(line 3\)$/);
-  });
 });
 
 describe("what would let people in by mistake", () => {

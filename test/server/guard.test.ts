@@ -84,7 +84,9 @@ describe("with a gate that lets nobody in", () => {
   test("no route of the table is open but those that are known to be", async () => {
     const { app } = serving({ gate: () => closed });
     const paths = [...new Set(app.routes.map(({ path }) => path))];
-    expect(paths.toSorted()).toEqual(["/", "/*", "/cmd/*", "/health", "/healthz", "/livez", "/metrics", "/readyz", "/token", "/zot/auth/token"].toSorted());
+    expect(paths.toSorted()).toEqual(
+      ["/", "/*", "/cmd/*", "/health", "/healthz", "/livez", "/metrics", "/readyz", "/token", "/zot/auth/apikey", "/zot/auth/token"].toSorted(),
+    );
     const statuses = await Promise.all(paths.map(async (path) => [path, (await app.request(path.replace("*", "x"))).status] as const));
     expect(
       statuses

@@ -1,0 +1,56 @@
+/** OwnApiKeys: from `auth.apikey` to running ones: who is let in by a key, where people make theirs, and what operators do with all of them. */
+import type { Htpasswd } from "./auth/htpasswd.ts";
+import type { ApiKeys } from "./auth/api-keys.ts";
+import type { KeyVisit } from "./auth/api-key-service.ts";
+import type { TellingPasswords } from "./auth/authenticator.ts";
+import type { OwnOrigin } from "./auth/own-origin.ts";
+import type { People } from "./auth/people.ts";
+import type { Principal } from "./auth/principal.ts";
+import type { Records } from "./auth/records.ts";
+import type { Background } from "./oci/background.ts";
+import type { Clock } from "./oci/clock.ts";
+import type { Log } from "./oci/log.ts";
+import type { RegistryNames } from "./oci/registry-names.ts";
+
+export interface OwnApiKeysParts {
+  readonly records: Records;
+  readonly htpasswd: Htpasswd | undefined;
+  readonly own: OwnOrigin;
+}
+
+export interface OwnApiKeysOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly background: Background;
+  readonly names: () => RegistryNames;
+}
+
+/** Answers a request for somebody's own keys. Rejects when the client has left. */
+export type KeyAnswer = (request: Request, visit: KeyVisit) => Promise<Response>;
+
+export interface OwnApiKeys {
+  readonly keys: ApiKeys;
+  readonly people: People;
+  readonly logins: TellingPasswords;
+  readonly answer: KeyAnswer;
+  /** Keys act with the groups of their owner's last login: this one has logged in. */
+  readonly onLogin: (principal: Principal) => void;
+}
+
+/** Reads and writes nothing yet. */
+export async function openApiKeys({ records, htpasswd, own }: OwnApiKeysParts, { clock, log, background, names }: OwnApiKeysOptions): Promise<OwnApiKeys> {
+  const { ApiKeys: Keys } = await import("./auth/api-keys.ts");
+  const { ApiKeyService } = await import("./auth/api-key-service.ts");
+  const { KeyLogins } = await import("./auth/key-logins.ts");
+  const { People: Known } = await import("./auth/people.ts");
+  const keys = new Keys({ records, clock, background });
+  const people = new Known({ records, clock });
+  const service = new ApiKeyService({ keys, people, own, names, clock, log });
+  return {
+    keys,
+    people,
+    logins: new KeyLogins({ keys, people, htpasswd, log }),
+    answer: (request, visit) => service.handle(request, visit),
+    onLogin: ({ name, groups, method }) => background.run("noting who has logged in", people.note({ name, groups, method })),
+  };
+}

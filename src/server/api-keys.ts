@@ -1,0 +1,21 @@
+/** API keys: where people make their own, see them, and end them. A gate stands in front: whoever has no name has no keys. */
+import type { KeyVisit } from "../auth/api-key-service.ts";
+import type { Admitted } from "../auth/gate.ts";
+import type { Answer } from "./answer.ts";
+import type { Exchange } from "./exchange.ts";
+import { answerOf } from "./fetched-answer.ts";
+
+/** Answers a request for somebody's own keys. Rejects when the client has left. */
+export type KeyAnswer = (request: Request, visit: KeyVisit) => Promise<Response>;
+
+/** zot's. */
+export const apiKeysPath = "/zot/auth/apikey";
+
+/** Hands the request over, with who asks. */
+export async function answerApiKeys(exchange: Exchange, admitted: Admitted | undefined, answer: KeyAnswer): Promise<Answer> {
+  const { request } = exchange;
+  const principal = admitted?.principal;
+  if (!request || !principal) throw new Error("a request for keys needs its body, and somebody's name: it comes by fetch, and past a gate");
+  const { origin, pageOrigin, fetchSite, userAgent } = exchange.visit();
+  return answerOf(await answer(request, { principal, origin, pageOrigin, fetchSite, userAgent }));
+}
