@@ -95,6 +95,7 @@ function clientAuthFiles(auth: Config["auth"]): readonly NamedFile[] {
     ...(bearer?.oidc.map(({ certificateAuthorityPath }, at) => [`bearer.oidc[${at}].certificateAuthorityFile`, certificateAuthorityPath, false] as const) ??
       []),
     ...(auth.openid?.providers.flatMap(openidFiles) ?? []),
+    ["sessionKeysFile", auth.sessions.keysPath, true],
   ];
   return files.flatMap(([key, path, isSecret]) => (path === undefined ? [] : [{ key: `auth.${key}`, path, isSecret }]));
 }

@@ -1,6 +1,7 @@
 /** The secrets that a configuration holds or names, and fetching them. */
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
+import type { SessionDriverConfig } from "./session-config.ts";
 import type { AuthConfig, SecretSource } from "./credential-config.ts";
 import { readNamedFile } from "./named-file.ts";
 import { Secret } from "../oci/secret.ts";
@@ -39,7 +40,13 @@ export function namedSecrets(config: Pick<Config, "registries"> & Partial<Pick<C
       ? [{ key: `auth.openid.providers.${name}.clientsecret${endings[client.secret.kind]}`, source: client.secret }]
       : [],
   );
-  return [...credentials, ...bindPassword, ...(clients ?? [])];
+  return [...credentials, ...bindPassword, ...(clients ?? []), ...sessionSecrets(config.auth?.sessions.driver)];
+}
+
+/** An address without a password is none. */
+function sessionSecrets(driver: SessionDriverConfig | undefined): readonly NamedSecret[] {
+  const hasPassword = driver?.kind === "redis" && URL.parse(driver.url.reveal())?.password !== "";
+  return hasPassword ? [{ key: "auth.sessionDriver.url", source: { kind: "given", secret: driver.url } }] : [];
 }
 
 /** A credential has one at most. */

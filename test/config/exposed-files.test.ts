@@ -24,6 +24,19 @@ describe("files with secrets that everybody may read", () => {
     ]);
   });
 
+  test("are those of sessions too: their keys, and the password of Redis", async () => {
+    await using folder = await openFolder();
+    const keys = await writeMode(join(folder.path, "keys.json"), '{"hashKey":"h"}', 0o644);
+    const driver = (url: string): string => `auth: { htpasswd: { path: /nowhere }, sessionKeysFile: ${keys}, sessionDriver: { name: redis, url: "${url}" } }\n`;
+    const configFile = await writeMode(join(folder.path, "config.yaml"), driver("redis://:hunter2@redis.example.com"), 0o644);
+    const ofKeys = `auth.sessionKeysFile: ${keys} holds a secret, and everybody on this machine may read it: chmod o-r ${keys} (its mode is 0644)`;
+    expect(await exposedBy(configFile)).toEqual([expect.stringContaining(`${configFile} holds a secret`), ofKeys]);
+    await writeFile(configFile, driver("redis://redis.example.com"));
+    expect(await exposedBy(configFile)).toEqual([ofKeys]);
+    await writeFile(configFile, driver("redis://:${PASSWORD}@redis.example.com"));
+    expect(await exposedBy(configFile, { PASSWORD: "from-a-variable" })).toEqual([ofKeys]);
+  });
+
   test("are none when only owner and group may read them, or nobody else may enter a folder above", async () => {
     await using folder = await openFolder();
     const configFile = await writeMode(join(folder.path, "config.yaml"), withPassword, 0o640);
