@@ -88,10 +88,10 @@ function visitOf(exchange: Exchange, admitted: Admitted | undefined, guard: Guar
 
 /** Who has no name is shown where to get one; a browser whose user has a name and a password for us asks for them by itself. */
 function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchange: Exchange; readonly pages: Pages }): Answer {
-  const { status, message, principal } = refused;
+  const { status, message, principal, setCookie } = refused;
   if (status === 401 && principal === undefined && pages.canSignIn) {
     const callback = new URLSearchParams({ callback_ui: exchange.target });
-    return redirectAnswer(`${signInPath}?${callback.toString()}`, ["Vary", "Cookie"]);
+    return redirectAnswer(`${signInPath}?${callback.toString()}`, ["Vary", "Cookie", ...(setCookie === undefined ? [] : ["Set-Cookie", setCookie])]);
   }
   const title = status === 401 ? "Who is there?" : status === 403 ? "Not for you" : "Try again in a moment";
   const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;

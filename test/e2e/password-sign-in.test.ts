@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { copyFile, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { runLine } from "../cli/captured-io.ts";
+import { serving } from "../server/serving.ts";
 import { CookieBrowser } from "../support/cookie-browser.ts";
 import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { startOurServer } from "../support/our-server.ts";
@@ -85,6 +86,9 @@ describe.runIf(requirePrograms("htpasswd"))("a person with a name and a password
     browser.cookies.set("session", "garbage");
     expect((await browser.ui(closed)).status).toBe(401);
     expect(browser.cookies.has("session")).toBe(false);
+    browser.cookies.set("session", "garbage");
+    expect((await browser.ask("/home", { headers: { accept: "text/html" } })).status).toBe(200);
+    expect(browser.cookies.has("session")).toBe(false);
   });
 
   test("who shows a password as well is who the password says", async () => {
@@ -152,6 +156,30 @@ describe.runIf(requirePrograms("htpasswd"))("a person with a name and a password
     const out = await browser.ui(logout, { method: "POST" });
     expect([out.status, await out.json()]).toEqual([200, {}]);
     expect((await browser.ui(closed)).status).toBe(401);
+  });
+
+  test("a foreign page changes nothing at any address of the table, whatever it asks by: the cookie goes along and counts for nothing", async () => {
+    const browser = await signedIn(guarded);
+    const [own] = ((await (await browser.ui("/zot/auth/sessions")).json()) as { sessions: readonly { id: string }[] }).sessions;
+    const table = serving().app.routes.map(({ path }) => path.replace("*", "x"));
+    const others = [
+      login,
+      "/auth/login",
+      logout,
+      `/zot/auth/sessions?id=${own?.id}`,
+      "/zot/auth/apikey",
+      closed,
+      "/cmd/stop",
+      "/cmd/prune?type=accessed&dur=1h",
+    ];
+    for (const path of new Set([...table, ...others])) {
+      for (const method of ["POST", "PUT", "PATCH", "DELETE"]) {
+        const answer = await browser.ask(path, { method, from: "https://evil.example", ...(method === "POST" ? { form: { ...alice, label: "key" } } : {}) });
+        expect([method, path, [400, 401, 403, 404, 405].includes(answer.status)]).toEqual([method, path, true]);
+      }
+    }
+    expect(browser.setCookies).toHaveLength(1);
+    expect((await browser.ui(closed)).status).toBe(200);
   });
 
   test("sees its sessions and ends one of them, and nobody else's", async () => {

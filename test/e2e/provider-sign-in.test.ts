@@ -302,8 +302,10 @@ test("a browser comes back to the address that the operator registered, wherever
 test("whoever opens a page is led to the ways in, and from there to the page; a session is enough for it", async () => {
   await using place = await start({}, { htpasswd: { path: "HTPASSWD" } });
   const browser = new CookieBrowser(place.guarded.server.url);
+  browser.cookies.set("session", "garbage");
   const led = await browser.ask("/home/repositories?q=app", { headers: { accept: "text/html" } });
   expect([led.status, led.headers.get("location")]).toEqual([303, "/login?callback_ui=%2Fhome%2Frepositories%3Fq%3Dapp"]);
+  expect(browser.cookies.has("session")).toBe(false);
   const page = await (await browser.ask(led.headers.get("location") ?? "")).text();
   const href = /href="([^"]*provider=oidc[^"]*)"/.exec(page)?.[1]?.replaceAll("&amp;", "&") ?? "";
   expect(page).toContain('action="/zot/auth/login"');
