@@ -1,6 +1,7 @@
 /** The command line: which command was meant, its flags, and what its end means for the exit code. */
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../config/package-version.ts";
+import type { ApiKeyCreateOptions } from "./apikey-create.ts";
 import type { AuthCheckOptions } from "./auth-check.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { errorLines, isMisuse } from "./error-lines.ts";
@@ -223,6 +224,30 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
   );
   authRevoke.option("--user <NAME>", "whose").option("--all", "everybody's");
 
+  const keys = program.command("apikey").description("Keys that stand in for passwords: people's, and those of machines.");
+  configureCommand(keys, io);
+  const keyCreate = define(keys, "create", "Make a key; it is printed this once.", keyCreateExamples, async (command) => {
+    const { apiKeyCreate } = await import("./apikey-create.ts");
+    return apiKeyCreate({ flags: flagsOf(command), io, ...command.opts<KeyCreateFlags>() });
+  });
+  keyCreate
+    .requiredOption("--user <NAME>", "in whose name it acts; of a machine, any that nobody has")
+    .requiredOption("--label <TEXT>", "what it is for")
+    .option("--expires <DURATION>", "how long it is good: 90d; until it is revoked unless given")
+    .option("--repository <PATTERNS>", "only these repositories, as policies name them, with commas; may be repeated", collect)
+    .option("--action <ACTIONS>", "only these actions, with commas; may be repeated", collect)
+    .option("--json", "print JSON");
+  const keyList = define(keys, "list", "Say what keys there are.", keyListExamples, async (command) => {
+    const { apiKeyList } = await import("./apikey-list.ts");
+    return apiKeyList({ flags: flagsOf(command), io, ...command.opts<{ user?: string; json?: boolean }>() });
+  });
+  keyList.option("--user <NAME>", "whose; everybody's unless given").option("--json", "print JSON, a line for each key");
+  const keyRevoke = define(keys, "revoke", "End a key; servers refuse it within two seconds.", keyRevokeExamples, async (command) => {
+    const { apiKeyRevoke } = await import("./apikey-revoke.ts");
+    return apiKeyRevoke({ flags: flagsOf(command), io, id: command.args[0], ...command.opts<{ user?: string }>() });
+  });
+  keyRevoke.argument("[id]", "which, as the list says").option("--user <NAME>", "in place of an id: all of this user's");
+
   define(program, "version", "Print the version.", ["ociregistry version"], async () => {
     const { version } = await import("./version.ts");
     return version({ io });
@@ -240,6 +265,7 @@ type ImportFlags = Omit<ImportCommandOptions, "flags" | "io" | "file">;
 type ReceiptFlags = Omit<ReceiptCommandOptions, "flags" | "io">;
 type VerifyFlags = Omit<VerifyCommandOptions, "flags" | "io">;
 type AuthCheckFlags = Omit<AuthCheckOptions, "flags" | "io">;
+type KeyCreateFlags = Omit<ApiKeyCreateOptions, "flags" | "io">;
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
@@ -331,6 +357,15 @@ const healthExamples = ["ociregistry health --config-file config.yaml", "ociregi
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
 const authHashExamples = ["ociregistry auth hash --user alice >> htpasswd", "pass show registry/alice | ociregistry auth hash --user alice"];
 const authRevokeExamples = ["ociregistry auth revoke --user alice --config-file config.yaml", "ociregistry auth revoke --all --config-file config.yaml"];
+const keyCreateExamples = [
+  "ociregistry apikey create --user ci --label 'build farm' --expires 90d --repository 'team/**' --action read --config-file config.yaml",
+  "ociregistry apikey create --user alice --label laptop --config-file config.yaml | docker login -u alice --password-stdin registry.example.com",
+];
+const keyListExamples = ["ociregistry apikey list --config-file config.yaml", "ociregistry apikey list --user ci --json --config-file config.yaml | jq -r .id"];
+const keyRevokeExamples = [
+  "ociregistry apikey revoke 1f0c2a6e-52b3-9d9c-4f7e-0d6a51b1c7aa --config-file config.yaml",
+  "ociregistry apikey revoke --user ci --config-file config.yaml",
+];
 const authCheckExamples = [
   "ociregistry auth check --config-file config.yaml --repository library/alpine --user alice --groups dev",
   "ociregistry auth check --config-file config.yaml --repository quay.io/team/app --action fetch --json",
