@@ -156,6 +156,12 @@ describe("what is perhaps not meant", () => {
     expect(await notices({ claimMapping: { username: "preferred_username" } })).toBe("");
   });
 
+  test("a provider beside tokens that replace it", async () => {
+    const bearer = { realm: "https://a/token", service: "s", cert: "c" };
+    const { notices } = await load({ externalUrl, auth: { bearer, openid: { providers: { oidc: { ...oidc, requireVerifiedEmail: true } } } } });
+    expect(notices.join("\n")).toContain("auth.bearer replaces auth.openid");
+  });
+
   test("a clientid beside a file of credentials", async () => {
     expect((await load(ofProviders({ oidc: { ...oidc, credentialsFile: "/f" } }))).notices.join("\n")).toContain("credentialsFile wins");
   });

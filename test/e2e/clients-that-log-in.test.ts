@@ -7,6 +7,7 @@ import { loginClients, programsOf, type LoginClient, type LoginClientName, type 
 import { startFakeIssuer } from "../support/fake-issuer.ts";
 import { startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { startJwtTokenService } from "../support/jwt-token-service.ts";
+import { startOpenidProvider } from "../support/openid-provider.ts";
 import { requirePrograms, requireRoot } from "../support/programs.ts";
 import { startRelay, type Relay } from "../support/relay.ts";
 import { ellipticKey, jwkOf, signToken, type SigningKey } from "../support/signed-tokens.ts";
@@ -322,6 +323,30 @@ describe("tokens of others", () => {
     }
     await issuer.close();
   }, 60_000);
+
+  test.each(["off", "builtin"])(
+    "an access token of the provider that people sign in with, as their password: every client logs in with it; tokenService: %s",
+    async (tokenService) => {
+      const people = new Map(["alice", "bob"].map((name) => [name, { email: `${name}@example.com`, preferred_username: name }]));
+      await using authentik = await startOpenidProvider({ people });
+      const { issuer, clientId: clientid, clientSecret: clientsecret } = authentik;
+      const oidc = { issuer, clientid, clientsecret, scopes: ["openid", "profile", "email"], claimMapping: { username: "preferred_username" } };
+      await using one = await startOverheard({
+        auth: { htpasswd: { path: "HTPASSWD" }, tokenService, openid: { providers: { oidc } } },
+        accessControl: openBeside,
+      });
+      const [alice, bob] = [await authentik.accessToken("alice"), await authentik.accessToken("bob")];
+      for (const name of runnable) {
+        const reference = `${one.host}/team/app:1`;
+        expect(await pull(name, reference, login("alice", alice)), name).toEqual({ succeeded: true, words: "" });
+        expect((await pull(name, reference, login("bob", bob))).succeeded, name).toBe(false);
+        expect((await pull(name, reference, login("alice", bob))).succeeded, name).toBe(false);
+        // Beside it the file goes on.
+        expect((await pull(name, reference, login("alice"))).succeeded, name).toBe(true);
+      }
+    },
+    120_000,
+  );
 
   test("a workload's own, shown as a password: every client logs in with it", async () => {
     const issuer = await startFakeIssuer();
