@@ -64,6 +64,7 @@ export const methods: readonly Method[] = [
   { name: "tokens of a token service", programs: ["htpasswd"], start: withBearer },
   { name: "tokens of workloads", programs: ["htpasswd"], start: withWorkloads },
   { name: "our own tokens", programs: ["htpasswd"], start: withOwnTokens },
+  { name: "API keys", programs: ["htpasswd"], start: withKeys },
   { name: "nobody, where the name is open to all", programs: ["htpasswd"], start: withOpenName },
   { name: "nobody, where all but the name is open", programs: ["htpasswd"], start: withLockedName },
 ];
@@ -90,6 +91,28 @@ function passwordCallers(ending: string): readonly Caller[] {
     outsider(() => ({ authorization: basic("stranger", `stranger-${ending}`) })),
     reader(() => ({ authorization: basic("reader", `reader-${ending}`) })),
   ];
+}
+
+async function withKeys(stack: AsyncDisposableStack): Promise<CallersServer> {
+  // Its owner may read both names: what is open of them is the scope's word.
+  const repositories = { "**": {}, "*/**": { defaultPolicy: ["read"] }, "other.test:5000/library/*": { defaultPolicy: ["read"] } };
+  const guarded = await start(stack, { auth: { htpasswd: { path: "HTPASSWD" }, apikey: true }, accessControl: { repositories } }, ["reader"]);
+  const keyFor = async (pattern: string): Promise<string> => {
+    const body = JSON.stringify({ label: pattern, scope: { repositories: [pattern], actions: ["read"] } });
+    const answer = await fetch(`${guarded.server.url}/zot/auth/apikey`, { method: "POST", headers: { authorization: basic("reader") }, body });
+    return ((await answer.json()) as { apiKey: string }).apiKey; // One of its members.
+  };
+  const [here, elsewhere] = [await keyFor("library/app"), await keyFor("other.test:5000/library/*")];
+  return {
+    guarded,
+    callers: [
+      nobody,
+      wrong("reader with a key that is none", () => ({ authorization: basic("reader", `zak_${"0".repeat(32)}`) })),
+      wrong("stranger with reader's key", () => ({ authorization: basic("stranger", here) })),
+      outsider(() => ({ authorization: basic("reader", elsewhere) })),
+      reader(() => ({ authorization: basic("reader", here) }), "a key for the name"),
+    ],
+  };
 }
 
 async function withCertificates(stack: AsyncDisposableStack): Promise<CallersServer> {
