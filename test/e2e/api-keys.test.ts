@@ -107,6 +107,24 @@ describe.runIf(requirePrograms("htpasswd"))("API keys", () => {
     expect(await Promise.all(roots.map((key) => statusOf(guarded.server.url, "/cmd/blob/list", "root", key.apiKey)))).toEqual([200, 403]);
   });
 
+  test("a browser's session makes keys where its page means it to, and no other site's page can have it do so", async () => {
+    const { url } = guarded.server;
+    const form = new URLSearchParams({ username: "alice", password: "alice-password" });
+    const signedIn = await fetch(`${url}/zot/auth/login`, { method: "POST", body: form, redirect: "manual" });
+    const cookie = signedIn.headers.get("set-cookie")?.split(";", 1)[0] ?? "";
+    const page = { cookie, "x-zot-api-client": "zot-ui" };
+    const post = async (headers: Record<string, string>) => fetch(url + keysPath, { method: "POST", headers, body: JSON.stringify({ label: "in a browser" }) });
+    expect((await post({ cookie })).status).toBe(401);
+    expect((await post({ ...page, origin: "https://evil.example" })).status).toBe(403);
+    expect((await post({ ...page, "sec-fetch-site": "cross-site" })).status).toBe(403);
+    const made = await post({ ...page, origin: url, "sec-fetch-site": "same-origin" });
+    expect(made.status).toBe(201);
+    const { apiKey, uuid } = (await made.json()) as Made; // Two of its members.
+    expect(await statusOf(url, team, "alice", apiKey)).toBe(200);
+    expect((await fetch(`${url}${keysPath}?id=${uuid}`, { method: "DELETE", headers: { cookie } })).status).toBe(401);
+    expect((await fetch(`${url}${keysPath}?id=${uuid}`, { method: "DELETE", headers: page })).status).toBe(200);
+  });
+
   test("whoever found a key makes no other of it, and does not see which there are", async () => {
     const { apiKey, uuid } = await make(guarded.server.url, "alice");
     const authorization = basic("alice", apiKey);
