@@ -24,6 +24,7 @@ import { runManyManifests } from "../test/e2e/many-manifests.ts";
 import { parsers } from "../test/fuzz/parsers.ts";
 import type { Times } from "../test/support/modest-client.ts";
 import { runSilentServer, silentArrivedBytes, silentBlobBytes } from "../test/e2e/silent-server.ts";
+import { compareWatched, timePages } from "../test/e2e/watched-pages.ts";
 import { runSoak, type SoakSample } from "../test/e2e/soak.ts";
 import { createTestAuthority } from "../test/support/certificates.ts";
 import { startFakeDns } from "../test/support/fake-dns.ts";
@@ -64,6 +65,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   "killed-loads": proveKilledLoads,
   "killed-prunes": proveKilledPrunes,
   eviction: proveEviction,
+  pages: provePages,
 };
 const fuzzedInputs = 30_000;
 const chosen = process.argv.slice(2);
@@ -534,6 +536,41 @@ async function guessersCost(): Promise<readonly Claim[]> {
     });
   }
   return claims;
+}
+
+async function* provePages(): AsyncIterable<Claim> {
+  for (const sees of ["all", "a tenth"] as const) {
+    const { repositories, lastUsedFirst, search, searchInVain, firstLookMs, surveyMs, grownBytes } = await timePages({
+      repositories: 100_000,
+      times: 40,
+      sees,
+    });
+    const claimOf = (what: string, times: readonly number[], mostMs: number): Claim => ({
+      what: `first byte in ms of ${what} with 100,000 repositories, of which ${sees} may be seen (median), at most ${mostMs}`,
+      measured: `${medianOf(times).toFixed(1)} (worst ${Math.max(...times).toFixed(1)})`,
+      holds: medianOf(times) <= mostMs,
+    });
+    yield claimOf("the repositories", repositories, 100);
+    yield claimOf("the last used", lastUsedFirst, 100);
+    yield claimOf("a search", search, 150);
+    yield claimOf("a search in vain", searchInVain, 150);
+    yield {
+      what: "  the first look after a start in ms, until all names were known, and MiB that it took",
+      measured: `${Math.round(firstLookMs)}, ${Math.round(surveyMs)}, ${Math.round(grownBytes / mebibyte)}`,
+      holds: firstLookMs < 2_000,
+    };
+  }
+  const { alone, watched, looks } = await compareWatched({
+    rounds: 12,
+    watchers: 20,
+    measure: async (url) => await requestsPerSecond(url, { connections: 8, seconds: 3 }),
+  });
+  const ratio = medianOf(watched.map((rate, round) => rate / (alone[round] ?? NaN)));
+  yield {
+    what: `cached manifests a second with 20 people watching the overview / with none (${Math.round(medianOf(alone))}; they looked ${looks} times), at least 0.95`,
+    measured: ratio.toFixed(3),
+    holds: ratio >= 0.95,
+  };
 }
 
 async function awayDirectoryCost(): Promise<readonly Claim[]> {

@@ -1,18 +1,13 @@
 /** The pages in Debian's Chromium: at two widths and in two colour schemes, empty and full, checked by axe, with a keyboard, and without a script. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Layout } from "../../src/cache/layout.ts";
-import { parseTag } from "../../src/oci/tag.ts";
 import { openViewer, startBrowser, type Viewer, type ViewerOptions } from "../support/browser.ts";
-import { repositoryNamed } from "../support/deposited-images.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { buildImage, buildIndex, seededBytes } from "../support/images.ts";
 import { startOurServer, type OurServer } from "../support/our-server.ts";
-import { plantStore } from "../support/planted-store.ts";
+import { plantNames } from "../support/planted-names.ts";
 import { requirePrograms } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -49,7 +44,7 @@ describe.runIf(requirePrograms("chromium"))("in a browser", () => {
       ];
       return folders.use(await startOurServer({ folder: folder.path, config: { registries, pruneConfig: { maxSize: "1GiB" } } }));
     };
-    [empty, few, many] = await Promise.all([start(), start(), start((root) => plantMany(root, upstream.host))]);
+    [empty, few, many] = await Promise.all([start(), start(), start((root) => plantNames(root, { host: upstream.host, repositories: 3_000, tags: 3_000 }))]);
     upstream.putImage("team/app", "1.0", index);
     upstream.putImage("team/app", "0.9", amd64);
     upstream.putImage("team/other", "1", amd64);
@@ -232,20 +227,6 @@ describe.runIf(requirePrograms("chromium"))("in a browser", () => {
     });
   });
 });
-
-/** 3,000 repositories, one of them with 3,000 tags. */
-function plantMany(root: string, host: string): void {
-  const { first } = plantStore(root, { host, repositories: { "library/lots": 1 } });
-  const layout = new Layout(root);
-  const lots = repositoryNamed(`${host}/library/lots`);
-  const record = readFileSync(layout.tag(lots, parseTag(first.tag)));
-  for (let number = 1; number < 3_000; number++) {
-    writeFileSync(layout.tag(lots, parseTag(`t${number}`)), record);
-    const manifest = layout.manifest(repositoryNamed(`${host}/team-${number % 10}/app-${number}`), first.digest);
-    mkdirSync(dirname(manifest), { recursive: true });
-    writeFileSync(manifest, record);
-  }
-}
 
 /** An image as a client pulls it, with its first child. */
 async function pull({ url }: Pick<OurServer, "url">, repository: string, reference: string): Promise<void> {
