@@ -557,7 +557,7 @@ async function* provePages(): AsyncIterable<Claim> {
     yield {
       what: "  the first look after a start in ms, until all names were known, and MiB that it took",
       measured: `${Math.round(firstLookMs)}, ${Math.round(surveyMs)}, ${Math.round(grownBytes / mebibyte)}`,
-      holds: firstLookMs < 2_000,
+      holds: firstLookMs < 3_000,
     };
   }
   const { alone, watched, looks } = await compareWatched({

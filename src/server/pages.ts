@@ -3,9 +3,11 @@
  * script, shows it in nobody's frame, and asks nobody else for anything.
  */
 import type { Admitted, Refused } from "../auth/gate.ts";
+import type { Principal } from "../auth/principal.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
+import type { PageUser } from "../web/frame.ts";
 import type { Pages, ShownPage } from "../web/pages.ts";
 import type { Answer } from "./answer.ts";
 import { errorAnswer } from "./errors.ts";
@@ -78,12 +80,16 @@ function visitOf(exchange: Exchange, admitted: Admitted | undefined, guard: Guar
   return {
     path,
     query,
-    user: admitted?.principal?.name,
+    user: userOf(admitted?.principal),
     origin: exchange.visit().origin,
     sees: guard.sees(exchange, admitted),
     refusalOf: (repository: Repository, reference: Reference | undefined) => guard.readingRefusal(exchange, admitted, repository, reference),
     signal: exchange.signal,
   };
+}
+
+function userOf(principal: Principal | undefined): PageUser | undefined {
+  return principal && { name: principal.name, hasSession: principal.method === "session" };
 }
 
 /** Who has no name is shown where to get one; a browser whose user has a name and a password for us asks for them by itself. */
@@ -95,7 +101,7 @@ function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchang
   }
   const title = status === 401 ? "Who is there?" : status === 403 ? "Not for you" : "Try again in a moment";
   const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-  const page = pages.message({ title, text }, { status, user: principal?.name });
+  const page = pages.message({ title, text }, { status, user: userOf(principal) });
   return pageAnswer(page, refusalHeaders(refused));
 }
 

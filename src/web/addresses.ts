@@ -9,6 +9,7 @@ export const repositoriesPath = "/home/repositories";
 export const upstreamsPath = "/home/upstreams";
 export const assetsPath = "/home/assets";
 export const signInPath = "/login";
+export const signOutPath = "/zot/auth/logout";
 
 /** Names are made of characters that stand in a path as they are. */
 export function repositoryHref(repository: Repository): string {

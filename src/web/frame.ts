@@ -1,14 +1,21 @@
 /** Frame: what every page has around it: its head, the way to the other pages, who is signed in. */
-import { homePath, repositoriesPath, signInPath, upstreamsPath } from "./addresses.ts";
+import { homePath, repositoriesPath, signInPath, signOutPath, upstreamsPath } from "./addresses.ts";
 import type { SiteAssets } from "./assets.ts";
 import { html, nothing, type Markup } from "./markup.ts";
+
+/** Somebody with a name. */
+export interface PageUser {
+  readonly name: string;
+  /** Whether a cookie tells who it is: that can be ended. */
+  readonly hasSession: boolean;
+}
 
 /** What is the same on every page of a visit. */
 export interface FrameOptions {
   readonly assets: Pick<SiteAssets, "stylesheetPath" | "scriptPath" | "iconPath">;
   readonly version: string;
   /** Who looks; undefined: somebody without a name. */
-  readonly user: string | undefined;
+  readonly user: PageUser | undefined;
   /** Whether there is a page to sign in at. */
   readonly canSignIn: boolean;
 }
@@ -60,7 +67,12 @@ function navigation({ section, path, title }: (typeof sections)[number], current
   return html`<li><a href="${path}" ${section === current ? html` aria-current="page"` : nothing}>${title}</a></li>`;
 }
 
-function userMarkup(user: string | undefined, canSignIn: boolean): Markup {
-  if (user !== undefined) return html`<p class="user"><span class="unseen">Signed in as </span>${user}</p>`;
+function userMarkup(user: PageUser | undefined, canSignIn: boolean): Markup {
+  if (user) {
+    return html`<div class="user">
+      <p><span class="unseen">Signed in as </span>${user.name}</p>
+      ${user.hasSession ? html`<form action="${signOutPath}" method="post"><button type="submit" class="copy">Sign out</button></form>` : nothing}
+    </div>`;
+  }
   return canSignIn ? html`<p class="user"><a href="${signInPath}">Sign in</a></p>` : nothing;
 }

@@ -10,7 +10,7 @@ import { referenceName, type Reference } from "../oci/reference.ts";
 import { findRegistryHost, repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
 import { homePath, parseName, repositoriesPath, upstreamsPath } from "./addresses.ts";
 import type { Asset, SiteAssets } from "./assets.ts";
-import { framed, type FramedPage } from "./frame.ts";
+import { framed, type FramedPage, type PageUser } from "./frame.ts";
 import { imagePage } from "./image-page.ts";
 import type { Markup } from "./markup.ts";
 import { messagePage, type Message } from "./message-page.ts";
@@ -40,7 +40,7 @@ export interface PageVisit {
   readonly path: string;
   readonly query: URLSearchParams;
   /** Undefined: somebody without a name. */
-  readonly user: string | undefined;
+  readonly user: PageUser | undefined;
   /** `https://registry.example.com`: how the visitor reached us. */
   readonly origin: string;
   /** Undefined: all of them. */
@@ -95,7 +95,7 @@ export class Pages {
   }
 
   /** A page that only says something. */
-  message(message: Message, { status, user }: { readonly status: number; readonly user: string | undefined }): ShownPage {
+  message(message: Message, { status, user }: { readonly status: number; readonly user: PageUser | undefined }): ShownPage {
     return { ...this.#page({ title: message.title, section: undefined, body: messagePage(message) }, user), status };
   }
 
@@ -181,7 +181,7 @@ export class Pages {
     return this.#page({ title: name, section: "repositories", body }, user);
   }
 
-  #page(page: FramedPage, user: string | undefined): ShownPage {
+  #page(page: FramedPage, user: PageUser | undefined): ShownPage {
     const { assets, version } = this.#options;
     return shown(framed(page, { assets, version, user, canSignIn: this.canSignIn }));
   }

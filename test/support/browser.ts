@@ -15,7 +15,6 @@ export interface ViewerOptions {
   readonly width?: number;
   readonly scheme?: "light" | "dark";
   readonly javaScript?: boolean;
-  readonly user?: { readonly username: string; readonly password: string };
 }
 
 /** Starts it. Close it. */
@@ -28,12 +27,11 @@ export async function startBrowser(): Promise<Browser> {
 }
 
 /** A window of its own, with no cookies and nothing remembered. */
-export async function openViewer(browser: Browser, { width = 1280, scheme = "light", javaScript = true, user }: ViewerOptions = {}): Promise<Viewer> {
+export async function openViewer(browser: Browser, { width = 1280, scheme = "light", javaScript = true }: ViewerOptions = {}): Promise<Viewer> {
   const context: BrowserContext = await browser.newContext({
     viewport: { width, height: 900 },
     colorScheme: scheme,
     javaScriptEnabled: javaScript,
-    ...(user ? { httpCredentials: user } : {}),
   });
   const page = await context.newPage();
   const requests: string[] = [];

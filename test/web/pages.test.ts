@@ -97,7 +97,10 @@ describe("a repository and its images", () => {
     await rig.put("a.example/team/app:1", amd64);
     const refusals = await Promise.all(
       ["a.example/team/app", "a.example/team/app:1", "a.example/team/none", "a.example/team/none:1"].map((name) =>
-        rig.show(`/home/repositories/${name}`, { user: "eve", refusalOf: (repository) => `eve may not read ${repositoryName(repository)}` }),
+        rig.show(`/home/repositories/${name}`, {
+          user: { name: "eve", hasSession: false },
+          refusalOf: (repository) => `eve may not read ${repositoryName(repository)}`,
+        }),
       ),
     );
     expect(refusals.map(({ status }) => status)).toEqual([403, 403, 403, 403]);
