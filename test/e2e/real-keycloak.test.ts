@@ -3,11 +3,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { basicHeader } from "../../src/auth/basic.ts";
+import { CookieBrowser } from "../support/cookie-browser.ts";
 import { startFakeUpstream, type FakeUpstream } from "../support/fake-upstream.ts";
 import { startOurServer, type OurServer } from "../support/our-server.ts";
 import { runProcess } from "../support/processes.ts";
 import { requirePrograms } from "../support/programs.ts";
-import { startRealKeycloak, type RealKeycloak } from "../support/real-keycloak.ts";
+import { pagesSecret, startRealKeycloak, type RealKeycloak } from "../support/real-keycloak.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 
 const archive = process.env["KEYCLOAK_ARCHIVE"];
@@ -89,4 +90,52 @@ describe.runIf(isAsked).each([undefined, "/auth"] as const)("Keycloak with the b
     expect(await head("team/app", await tokenFor("registry", "repository:team/denied:pull"))).toBe(401);
     expect(await head("team/app", await tokenFor("other", "repository:team/app:pull"))).toBe(401);
   });
+
+  test("people sign in with it, with the groups of now, stay so while it changes its keys or is away, and sign out of it", async () => {
+    const externalUrl = "http://registry.example.test";
+    const oidc = {
+      issuer: keycloak.issuer,
+      clientid: "pages",
+      clientsecret: pagesSecret,
+      scopes: ["openid", "profile", "email"],
+      claimMapping: { username: "preferred_username" },
+    };
+    const accessControl = { repositories: { "team/app": { policies: [{ groups: ["dev"], actions: ["read"] }] } } };
+    const own = join(folder.path, "pages");
+    await mkdir(own);
+    const registries = [{ name: "docker.io", endpoints: [upstream.url], originFallback: false }];
+    const config = { registries, externalUrl, accessControl, auth: { openid: { providers: { oidc }, groupsTtl: "1s" } } };
+    await using server = await startOurServer({ folder: own, config });
+    const manifest = "/v2/team/app/manifests/1";
+    const signIn = async (): Promise<CookieBrowser> => {
+      const browser = new CookieBrowser(server.url);
+      const begun = await browser.ask("/zot/auth/login?provider=oidc&callback_ui=/home");
+      const back = await keycloak.visit(new URL(begun.headers.get("location") ?? ""));
+      expect(back.origin).toBe(externalUrl);
+      const answer = await browser.ask(`${back.pathname}${back.search}`);
+      expect([answer.status, answer.headers.get("location")]).toEqual([302, "/home"]);
+      return browser;
+    };
+    await keycloak.setMember(true);
+    const browser = await signIn();
+    expect((await browser.ui(manifest)).status).toBe(200);
+    await keycloak.setMember(false);
+    await expect.poll(async () => (await browser.ui(manifest)).status).toBe(403);
+    await keycloak.setMember(true);
+    await expect.poll(async () => (await browser.ui(manifest)).status).toBe(200);
+    await keycloak.rotateKeys();
+    expect((await (await signIn()).ui(manifest)).status).toBe(200);
+    expect((await browser.ui(manifest)).status).toBe(200);
+    const out = await signIn();
+    const { endSessionUrl } = (await (await out.ui("/zot/auth/logout", { method: "POST" })).json()) as { endSessionUrl: string };
+    const ended = await fetch(endSessionUrl, { redirect: "manual" });
+    expect([ended.status, ended.headers.get("location")]).toEqual([302, `${externalUrl}/login`]);
+    await keycloak.setEnabled(false);
+    await expect.poll(async () => (await browser.ui(manifest)).status).toBe(401);
+    await keycloak.setEnabled(true);
+    const last = await signIn();
+    await keycloak[Symbol.asyncDispose]();
+    const untilMs = performance.now() + 3_000;
+    while (performance.now() < untilMs) expect((await last.ui(manifest)).status).toBe(200);
+  }, 120_000);
 });
