@@ -98,7 +98,7 @@ function upstreamsMarkup(upstreams: readonly UpstreamStatus[], nowMs: number): M
   return html`<section aria-labelledby="upstreams">
     <h2 id="upstreams">Upstreams</h2>
     <p>
-      ${upstreams.length === 0 ? "None has been asked yet." : ill.length === 0 ? `All ${count(upstreams.length)} are well.` : `${count(ill.length)} of ${count(upstreams.length)} ${ill.length === 1 ? "needs" : "need"} a look.`}
+      ${upstreams.length === 0 ? "None has been asked yet." : ill.length === 0 ? (upstreams.length === 1 ? "It is well." : `All ${count(upstreams.length)} are well.`) : `${count(ill.length)} of ${count(upstreams.length)} ${ill.length === 1 ? "needs" : "need"} a look.`}
     </p>
     ${
       ill.length === 0

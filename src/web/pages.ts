@@ -91,7 +91,7 @@ export class Pages {
   /** The page to sign in at, for everybody; undefined: there is none. */
   signIn(query: URLSearchParams): ShownPage | undefined {
     const options = this.#options.signIn?.(query);
-    return options && this.#page({ title: "Sign in", section: undefined, body: signInPage(options) }, undefined);
+    return options && this.#page({ title: "Sign in", section: undefined, body: signInPage(options) }, undefined, { canSignIn: false });
   }
 
   /** A page that only says something. */
@@ -181,9 +181,9 @@ export class Pages {
     return this.#page({ title: name, section: "repositories", body }, user);
   }
 
-  #page(page: FramedPage, user: PageUser | undefined): ShownPage {
+  #page(page: FramedPage, user: PageUser | undefined, { canSignIn = this.canSignIn } = {}): ShownPage {
     const { assets, version } = this.#options;
-    return shown(framed(page, { assets, version, user, canSignIn: this.canSignIn }));
+    return shown(framed(page, { assets, version, user, canSignIn }));
   }
 }
 
