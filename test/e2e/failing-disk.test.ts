@@ -129,7 +129,10 @@ describe("reads that fail", () => {
     await using _failing = await injectFailure(server.process.pid, { calls: ["pread64"], error: "EIO" });
     running.resume();
     expect(await running.done).toMatchObject({ status: 200, ending: "complete", isExact: true });
-    expect(all.upstream.requests).toEqual([all.request]);
+    // Again, should the client fall behind what comes instead: what it would have to read from the disk fails still.
+    expect(all.upstream.requests.length).toBeGreaterThanOrEqual(1);
+    expect(all.upstream.requests.length).toBeLessThanOrEqual(3);
+    expect(all.upstream.requests.every((request) => request.startsWith(all.request))).toBe(true);
   });
 
   test.runIf(canTrace)("of a blob that arrives, for a client that is behind, are made up for likewise", async () => {
