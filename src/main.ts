@@ -1,8 +1,8 @@
 /** The process: its arguments, environment and signals, and the only exit. */
 import { enableCompileCache } from "node:module";
-import { getPriority, setPriority } from "node:os";
 import { join } from "node:path";
 import type { CommandIo } from "./cli/command-io.ts";
+import { stepBack } from "./oci/step-back.ts";
 
 goOnWithSmallHeap(process.argv.slice(2));
 
@@ -34,13 +34,7 @@ const io: CommandIo = {
   isTerminal: process.stderr.isTTY,
   isInteractive: process.stdin.isTTY === true,
   columns: process.stdout.columns ?? 80,
-  stepBack() {
-    try {
-      setPriority(Math.min(getPriority() + 10, 19));
-    } catch {
-      // A sandbox may forbid it: it works all the same.
-    }
-  },
+  stepBack,
   onSignal(signal, listener) {
     process.on(signal, listener);
     return () => process.off(signal, listener);

@@ -73,7 +73,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
     "transfer",
     "types:cache",
   ],
-  "main.ts": ["cli"],
+  "main.ts": ["cli", "oci"],
 };
 
 /** Where each library may be imported: one library, one folder, so that it can be exchanged there. */

@@ -3,11 +3,11 @@ import { parentPort } from "node:worker_threads";
 import type { ImageView, ListFound, ManifestView, TagView } from "../oci/browsing.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
+import { stepBack } from "../oci/step-back.ts";
 import { readImageView } from "./image-view.ts";
 import { Layout } from "./layout.ts";
 import { RepositoryLists, type ThreadListQuery } from "./repository-lists.ts";
 import { surveyRepositories, type SurveyedRepository } from "./repository-survey.ts";
-import { stepBack } from "./step-back.ts";
 import { StoreReader } from "./store-reader.ts";
 import type { ThreadFailure } from "./store-thread.ts";
 

@@ -4,9 +4,9 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { getPriority, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { DigestAlgorithm } from "../oci/digest.ts";
+import { stepBack } from "../oci/step-back.ts";
 
 export type HashingOrder = { readonly kind: "begin"; readonly path: string; readonly algorithm: DigestAlgorithm } | { readonly kind: "go on" | "stop" };
 
@@ -18,15 +18,11 @@ export type HashingReport =
 
 /** Read in one step. */
 const stepBytes = 1024 * 1024;
-/** A tenth of the processor where somebody else wants all of it. */
-const niceness = 10;
-const nicenessMax = 19;
 
 const buffer = Buffer.allocUnsafeSlow(stepBytes);
 let open: { readonly file: number; readonly hash: Hash; sizeBytes: number } | undefined;
 
-// Linux knows it by thread; elsewhere it would slow all of us.
-if (process.platform === "linux") stepBack();
+stepBack();
 
 parentPort?.on("message", (order: HashingOrder) => {
   if (order.kind === "stop") return close();
@@ -63,13 +59,4 @@ function step(): HashingReport {
 function close(): void {
   if (open) closeSync(open.file);
   open = undefined;
-}
-
-function stepBack(): void {
-  try {
-    // Behind our owner, but no further back if it has stepped back itself: at 19 the start alone takes ten seconds on a machine that is busy.
-    setPriority(Math.min(Math.max(niceness, getPriority() + 1), nicenessMax));
-  } catch {
-    // A sandbox may forbid it: files are hashed all the same.
-  }
 }

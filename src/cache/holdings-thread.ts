@@ -5,12 +5,12 @@
 import { parentPort } from "node:worker_threads";
 import type { Digest } from "../oci/digest.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
+import { stepBack } from "../oci/step-back.ts";
 import type { HeldImage, ImageContents } from "./held-image.ts";
 import { readContents } from "./image-contents.ts";
 import { Layout } from "./layout.ts";
 import { walkRepositories } from "./repository-folders.ts";
 import { RepositoryImages } from "./repository-images.ts";
-import { stepBack } from "./step-back.ts";
 import { StoreReader, type UnreadPath } from "./store-reader.ts";
 import type { ThreadFailure } from "./store-thread.ts";
 

@@ -51,6 +51,12 @@ export async function list(options: ListCommandOptions): Promise<number> {
   await using parts = await openCommandParts({ config, environment: io.environment });
   using live = new WaitingLines({ io, clock: parts.clock, text: lookingText(0), afterMs: quietMsMax });
   let hasUnread = false;
+  let isBack = false;
+  /** A server may run on the same machine: from the first answer on it goes first. */
+  const letOthersGoFirst = (): void => {
+    if (!isBack) io.stepBack();
+    isBack = true;
+  };
   const listing: ListingOptions = {
     images: parts.images,
     pattern,
@@ -58,18 +64,22 @@ export async function list(options: ListCommandOptions): Promise<number> {
     isComplete: options.complete === true ? true : options.incomplete === true ? false : undefined,
     sort,
     tellsOwn: json || tree,
-    onProgress: (looked) => live.tell(lookingText(looked), { isNews: looked === quietImagesMax }),
+    onProgress(looked) {
+      live.tell(lookingText(looked), { isNews: looked === quietImagesMax });
+      letOthersGoFirst();
+    },
     onUnread({ path, code }) {
       hasUnread = true;
       live.above(() => io.writeError(`ociregistry: ${path} cannot be read (${code}): what lies there is not listed\n`));
     },
     signal: stopping.signal,
   };
+  const printing: Printing = { io, live, onPrinted: letOthersGoFirst };
   const count = json
-    ? await print(listing, { io, live }, (summary) => io.writeOut(`${JSON.stringify(jsonOf(summary))}\n`))
+    ? await print(listing, printing, (summary) => io.writeOut(`${JSON.stringify(jsonOf(summary))}\n`))
     : tree
-      ? await print(listing, { io, live }, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
-      : await printRows(listing, { io, live, isShort, pattern, header });
+      ? await print(listing, printing, (summary) => io.writeOut(treeOf(summary, { isShort, nowMs: parts.clock.now() })))
+      : await printRows(listing, { ...printing, isShort, pattern, header });
   if (count === 0) io.writeError(`ociregistry: ${isChosen(listing) ? "nothing that was asked for" : "no image"} is held in ${config.imagePath}\n`);
   return hasUnread ? exitCodes.failed : exitCodes.done;
 }
@@ -79,27 +89,32 @@ function lookingText(images: number): string {
 }
 
 /** How many images there were. */
-async function print(listing: ListingOptions, { io, live }: Pick<RowPrinting, "io" | "live">, write: (summary: ImageSummary) => void): Promise<number> {
+async function print(listing: ListingOptions, { io, live, onPrinted }: Printing, write: (summary: ImageSummary) => void): Promise<number> {
   let count = 0;
   for await (const summary of listHeld(listing)) {
     live.end();
     write(summary);
     count += 1;
+    onPrinted();
     await taken(io);
   }
   return count;
 }
 
-interface RowPrinting {
+interface Printing {
   readonly io: CommandIo;
   readonly live: WaitingLines;
+  readonly onPrinted: () => void;
+}
+
+interface RowPrinting extends Printing {
   readonly isShort: boolean;
   readonly pattern: ListingOptions["pattern"];
   readonly header: boolean;
 }
 
 /** A row for each tag that matches. Columns grow with what comes: nobody waits for the last to see the first. */
-async function printRows(listing: ListingOptions, { io, live, isShort, pattern, header }: RowPrinting): Promise<number> {
+async function printRows(listing: ListingOptions, { io, live, onPrinted, isShort, pattern, header }: RowPrinting): Promise<number> {
   let count = 0;
   let rows: Row[] = header ? [headerOf()] : [];
   let widths: readonly number[] = [];
@@ -115,6 +130,7 @@ async function printRows(listing: ListingOptions, { io, live, isShort, pattern, 
           .trimEnd()}\n`,
       );
     rows = [];
+    onPrinted();
   };
   for await (const summary of listHeld(listing)) {
     count += 1;
