@@ -46,13 +46,14 @@ export function chooseByRules(stock: Stock, rules: PruneRules): readonly Chosen[
   const isKept = keeper(stock, rules.keep);
   const leavings = new Leavings(stock);
   const chosen: Chosen[] = [];
+  const reason = reasonOf(rules);
   for (const image of byUse(mains(stock))) {
     if (chosen.length >= (rules.countMax ?? Infinity)) break;
     const tags = namesThatGo(stock.table, image, rules);
     if (!tags || isKept(image)) continue;
     const isWhole = tags.length === image.tags.length;
     if (isWhole && !leavings.take(image)) continue;
-    chosen.push({ image, tags, isWhole, reason: reasonOf(rules) });
+    chosen.push({ image, tags, isWhole, reason });
   }
   return withCompanions(stock, chosen);
 }
@@ -77,10 +78,11 @@ export function chooseBySize(
   const isNew = (image: CensusImage): boolean => nowMs - image.heldSinceMs < graceMs;
   const inTurn = byUse(ofHost).sort((one, other) => Number(isNew(one)) - Number(isNew(other)));
   const chosen: Chosen[] = [];
+  const reason: Reason = { kind: "size", host };
   for (const image of inTurn) {
     if (leavings.freedBytes >= needBytes) break;
     if (isKept(image) || !leavings.take(image)) continue;
-    chosen.push({ image, tags: image.tags, isWhole: true, reason: { kind: "size", host } });
+    chosen.push({ image, tags: image.tags, isWhole: true, reason });
   }
   return withCompanions(stock, chosen);
 }
@@ -110,11 +112,12 @@ export function lowBytes({ lowWater }: Pick<SizeLimits, "lowWater">, limitBytes:
  * go, on which came last, or on the image that it is about.
  */
 export function decide(table: DigestTable, rules: PruneRules): (image: CensusImage) => Chosen | undefined {
+  const reason = reasonOf(rules);
   return (image) => {
     if (rules.countMax !== undefined || image.about !== undefined || rules.keep.lastTags(image.repository) > 0) return undefined;
     const tags = namesThatGo(table, image, rules);
     if (!tags || isKeptByItself(image, rules.keep)) return undefined;
-    return { image, tags, isWhole: tags.length === image.tags.length, reason: reasonOf(rules) };
+    return { image, tags, isWhole: tags.length === image.tags.length, reason };
   };
 }
 
@@ -204,14 +207,16 @@ function mains({ images }: Stock): CensusImage[] {
 
 /** What was said about images that go goes with them. */
 function withCompanions({ images }: Stock, chosen: readonly Chosen[]): readonly Chosen[] {
+  const possible = images.filter(({ about, isPinned }) => about !== undefined && !isPinned);
+  if (possible.length === 0) return chosen;
+  const wanted = new Set(possible.map((image) => keyOf(image, image.about)));
   const gone = new Map<string, Chosen>();
   for (const one of chosen) {
     if (!one.isWhole) continue;
-    for (const id of one.image.manifests) gone.set(keyOf(one.image, id), one);
+    for (const key of one.image.manifests.map((id) => keyOf(one.image, id))) if (wanted.has(key)) gone.set(key, one);
   }
-  if (gone.size === 0) return chosen;
-  const companions = images.flatMap((image) => {
-    const subject = image.about === undefined || image.isPinned ? undefined : gone.get(keyOf(image, image.about));
+  const companions = possible.flatMap((image) => {
+    const subject = gone.get(keyOf(image, image.about));
     return subject && subject.image !== image ? [{ image, tags: image.tags, isWhole: true, reason: subject.reason }] : [];
   });
   return [...chosen, ...companions];

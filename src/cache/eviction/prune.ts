@@ -127,24 +127,23 @@ async function* rehearse(census: Census, { store, rules, limits, tellsStaying = 
   const stock = (): Stock => census.stock(() => false);
   const told = new Set<CensusImage>();
   const goes = rules && decide(census.table, rules);
-  const chosen: Chosen[] = [];
   onProgress?.({ kind: "looking", images: 0 });
   if (limits) await census.takeBlobs(signal);
   for await (const image of census.takeImages(signal)) {
     const one = goes?.(image);
     if (!one) continue;
     told.add(image);
-    chosen.push(one);
     yield pruned(one, census, await census.measure(image));
   }
   if (rules && tellsStaying) yield* tellStaying(stock(), { rules, pins: store.pins });
-  const later = rules ? chooseByRules(stock(), rules).filter(({ image }) => !told.has(image)) : [];
+  // What was told is among them, since no other image has a say in it.
+  const chosen: Chosen[] = rules ? [...chooseByRules(stock(), rules)] : [];
   const leavings = new Leavings(stock());
-  for (const one of later) {
-    chosen.push(one);
-    yield pruned(one, census, await census.measure(one.image));
+  for (const one of chosen) {
+    if (one.isWhole) leavings.take(one.image);
+    if (!told.has(one.image)) yield pruned(one, census, await census.measure(one.image));
   }
-  for (const { image, isWhole } of chosen) if (isWhole) leavings.take(image);
+  told.clear();
   if (limits) {
     const gone = new Set(chosen.filter(({ isWhole }) => isWhole).map(({ image }) => image));
     const bySize = overLimits(census, stock(), { limits, keep: rules?.keep ?? keepNothing, nowMs: clock.now(), freedBytes: leavings.freedBytes });
