@@ -290,7 +290,7 @@ function unknownPath({ target }: Exchange): Answer {
 function rootAnswer(exchange: Exchange, { pages, version }: AppOptions): Answer {
   if (!pages) return textAnswer(200, welcome(version, exchange.header("host")));
   if (exchange.accepts("text/html")) return redirectAnswer("/home", ["Vary", "Accept"]);
-  const answer = textAnswer(200, `${welcome(version, exchange.header("host"))}/home        what is held, and how things stand, for browsers\n`);
+  const answer = textAnswer(200, `${welcome(version, exchange.header("host"))}/home       what is held, and how things stand, for browsers\n`);
   return { ...answer, headers: [...answer.headers, "Vary", "Accept"] };
 }
 
