@@ -94,8 +94,8 @@ export class UpstreamRegistry implements Registry {
   async leave(): Promise<void> {
     const { endpoints, clock, totalMs } = this.#parts;
     for (const endpoint of endpoints) endpoint.stopProbing();
-    // A close in the meantime ends the wait, and everything else.
     await delay(clock, totalMs, this.#closing.signal).catch(() => {});
+    if (this.#closing.signal.aborted) return; // Which ends everything else too.
     await Promise.all(endpoints.map((endpoint) => endpoint.leave()));
   }
 

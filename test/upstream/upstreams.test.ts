@@ -7,6 +7,7 @@ import type { UpstreamAuth, UpstreamOptions } from "../../src/upstream/upstream-
 import { startFakeOauth2 } from "../support/fake-oauth2.ts";
 import { startFakeTokenService } from "../support/fake-token-service.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
+import { KeptLog } from "../support/kept-log.ts";
 import { passwordAuth } from "../support/password-auth.ts";
 import { seededBytes } from "../support/images.ts";
 import { TestClock } from "../support/test-clock.ts";
@@ -164,6 +165,17 @@ test("closing ends every connection and what waits on it", async () => {
   await upstreams.close();
   await pending;
   await fake.waitFor(() => fake.connections.open === 0, "the connections to end");
+});
+
+test("closing while a registry is being left is told of as no failure", async () => {
+  await using fake = await startFakeUpstream();
+  fake.putImage("team/app", "latest");
+  const log = new KeptLog();
+  const upstreams = startUpstreams([listedAs(fake)], { ...base, log });
+  await upstreams.getManifest(repositoryAt(fake.host), reference(), call());
+  upstreams.reconfigure({ ...base, log, registries: [] });
+  await upstreams.close();
+  expect(log.lines.filter((line) => /^(warn|error) /.test(line))).toEqual([]);
 });
 
 test("registries that are listed are known before anybody asks, and nobody is dialled for it", async () => {
