@@ -11,7 +11,7 @@ import { TooManyKeys, type ApiKey, type ApiKeys } from "./api-keys.ts";
 import { writeKeyScope } from "./key-scope.ts";
 import type { OwnOrigin } from "./own-origin.ts";
 import type { People } from "./people.ts";
-import type { Principal } from "./principal.ts";
+import { isInPerson, type Principal } from "./principal.ts";
 import { RecordsUnavailable } from "./records.ts";
 import { readBody } from "./request-body.ts";
 import type { Visit } from "./visit.ts";
@@ -35,9 +35,6 @@ export const keyRequestBytesMax = 8 << 10;
 const requestTimeoutMs = 10_000;
 const creatorLengthMax = 256;
 
-/** By whom a person may have been recognised who makes keys. */
-const personal: readonly Principal["method"][] = ["htpasswd", "ldap", "mtls", "session"];
-
 export class ApiKeyService {
   readonly #options: ApiKeyServiceOptions;
 
@@ -51,7 +48,7 @@ export class ApiKeyService {
     if (method !== "GET" && method !== "POST" && method !== "DELETE")
       return refusal(405, "UNSUPPORTED", `${method.slice(0, 16)} is not supported here`, { Allow: "GET, POST, DELETE, OPTIONS" });
     const { principal } = visit;
-    if (principal.access || principal.scope || !personal.includes(principal.method))
+    if (!isInPerson(principal))
       return refusal(403, "DENIED", "keys are for who logs in with a password, a certificate or in a browser: a key or a token makes none, and shows none");
     if (method !== "GET" && this.#options.own.pageBehind(visit) === "foreign") return refusal(403, "DENIED", "a page of another site has asked for this");
     try {

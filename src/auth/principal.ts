@@ -29,3 +29,10 @@ export interface KeyScope {
   /** In the words of policies. Undefined: all. */
   readonly actions: ReadonlySet<string> | undefined;
 }
+
+/** Whether it is somebody in person, by what only he has: not what was given to a machine for less (a key, a token), which disposes of nothing that is his. */
+export function isInPerson({ method, access, scope }: Principal): boolean {
+  return !access && !scope && personal.has(method);
+}
+
+const personal: ReadonlySet<Principal["method"]> = new Set(["htpasswd", "ldap", "mtls", "session"] as const);

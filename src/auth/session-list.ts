@@ -1,6 +1,6 @@
 /** SessionList: somebody's own sessions, to look at and to end: GET, and DELETE with an `id`. */
 import type { Log } from "../oci/log.ts";
-import type { Principal } from "./principal.ts";
+import { isInPerson, type Principal } from "./principal.ts";
 import { RecordsUnavailable } from "./records.ts";
 import type { LiveSession, Sessions } from "./sessions.ts";
 import { json, refusal } from "./sign-in-answers.ts";
@@ -27,13 +27,12 @@ export class SessionList {
   /** Never rejects but for a bug. */
   async answer({ method, search, principal }: SessionListRequest): Promise<Response> {
     if (!principal) return refusal(401, "UNAUTHORIZED", "sessions are somebody's: sign in first");
+    if (!isInPerson(principal)) return refusal(403, "DENIED", "sessions are seen and ended by their owner, and not by a key or a token");
     const { sessions, log } = this.#options;
     try {
       if (method === "GET") return json(200, { sessions: (await sessions.list(principal.name)).map(shown) });
       if (method !== "DELETE")
         return refusal(405, "UNSUPPORTED", "sessions are listed by GET and ended by DELETE", { headers: { Allow: "GET, DELETE, OPTIONS" } });
-      // What was given to a machine may do less than its owner, and ends nothing of his.
-      if (principal.access || principal.method === "apikey") return refusal(403, "DENIED", "sessions are ended by their owner, and not by a key or a token");
       const id = search.get("id");
       if (id === null) return refusal(400, "UNSUPPORTED", "which session: id is missing");
       if (!(await sessions.revoke(principal.name, id))) return refusal(404, "UNSUPPORTED", "there is no such session of yours");
