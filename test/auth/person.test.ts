@@ -77,8 +77,16 @@ describe("a verified address", () => {
 
 describe("a name of ours", () => {
   test("is that of whose address is linked to it, whatever its case", () => {
-    expect(readPerson([{ email: "Alice@Example.com" }], linked)).toMatchObject({
+    expect(readPerson([{ email: "Alice@Example.com", email_verified: true }], linked)).toMatchObject({
       person: { name: "alice", otherNames: ["Alice@Example.com", "Alice@Example.com"] },
+    });
+  });
+
+  test.each([false, undefined, "no"])("is not that of whose address nobody has verified: %j", (email_verified) => {
+    expect(readPerson([{ email: "alice@example.com", email_verified }], linked)).toMatchObject({
+      kind: "refused",
+      reason: expect.stringContaining("linked to a name here"),
+      hint: expect.stringContaining("Authentik"),
     });
   });
 

@@ -81,8 +81,9 @@ describe("an access token as a password", () => {
 
   test("is that of the name of ours that its address is linked to", async () => {
     await using at = await setup();
-    const bob = at.token({ email: "Bob@example.com", preferred_username: "rob" });
+    const bob = at.token({ email: "Bob@example.com", email_verified: true, preferred_username: "rob" });
     for (const user of ["bob", "rob", "Bob@example.com"]) expect(await at.login(user, bob)).toMatchObject({ principal: { name: "bob" } });
+    expect((await at.login("bob", at.token({ email: "bob@example.com", preferred_username: "rob" }))).kind).toBe("wrong");
   });
 
   test("is known again without asking anybody, as the same principal, and told of once", async () => {

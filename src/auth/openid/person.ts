@@ -38,6 +38,9 @@ export function readPerson(sources: readonly Claims[], { claims, requireVerified
     return refused("the provider does not call the e-mail address verified (email_verified)", verifiedHint);
   const claimed = textOf(claim(claims.username)) || email;
   const linked = email === undefined ? undefined : users.get(email.toLowerCase());
+  // At many providers people write their own address: an unverified one must not make anybody somebody of ours.
+  if (linked !== undefined && emailVerified !== true)
+    return refused("the e-mail address is linked to a name here (auth.openid.users), and the provider does not call it verified (email_verified)", linkedHint);
   const name = linked ?? claimed;
   if (!isUserName(name))
     return refused(
@@ -53,6 +56,8 @@ export function readPerson(sources: readonly Claims[], { claims, requireVerified
 }
 
 const verifiedHint = "set requireVerifiedEmail: false, or have the provider say so (Authentik: a scope mapping for email that says email_verified: True)";
+
+const linkedHint = "have the provider say so (Authentik: a scope mapping for email that says email_verified: True)";
 
 /** A list, or a single one; what is no text is written as one. */
 function groupsIn(claim: unknown): readonly string[] {
