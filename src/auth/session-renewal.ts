@@ -8,7 +8,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { Secret } from "../oci/secret.ts";
 import type { Htpasswd } from "./htpasswd.ts";
-import { LoginRefused, type IdentityProvider } from "./openid/provider.ts";
+import { LoginRefused, ProviderUnavailable, type IdentityProvider } from "./openid/provider.ts";
 import type { SessionTokens } from "./session-records.ts";
 import type { LiveSession, Sessions } from "./sessions.ts";
 
@@ -29,6 +29,16 @@ const retryMs = 30_000;
 /** How long another process may take to ask. After that what the provider gave is lost, and the session with it. */
 const awaitedMs = 30_000;
 const notedMax = 10_000;
+
+interface Refreshed extends SessionTokens {
+  readonly groups: readonly string[];
+}
+
+/** The provider could not be asked; or it could, and failed after it had given another refresh token. */
+interface Away {
+  readonly groups: undefined;
+  readonly refreshToken: string | undefined;
+}
 
 export class SessionRenewal {
   readonly #options: SessionRenewalOptions;
@@ -67,8 +77,8 @@ export class SessionRenewal {
     this.#awaitedSinceMs.delete(session.id);
     // Until it is put back somewhere, what was taken is here alone.
     const answer = await this.#refresh(provider, session, tokens.refreshToken);
-    if (answer === "away") {
-      await sessions.putTokens(session, value, tokens);
+    if (answer !== "ended" && answer.groups === undefined) {
+      await sessions.putTokens(session, value, { ...tokens, refreshToken: answer.refreshToken ?? tokens.refreshToken });
       return session;
     }
     if (answer === "ended") return await this.#end(session, value, "the provider says so");
@@ -76,11 +86,7 @@ export class SessionRenewal {
     return await sessions.noteGroups(session, answer.groups);
   }
 
-  async #refresh(
-    provider: Pick<IdentityProvider, "refresh">,
-    session: LiveSession,
-    refreshToken: string,
-  ): Promise<"away" | "ended" | (SessionTokens & { readonly groups: readonly string[] })> {
+  async #refresh(provider: Pick<IdentityProvider, "refresh">, session: LiveSession, refreshToken: string): Promise<"ended" | Refreshed | Away> {
     const { clock, log } = this.#options;
     try {
       const identity = await provider.refresh({ refreshToken: new Secret(refreshToken) });
@@ -95,7 +101,7 @@ export class SessionRenewal {
         { provider: session.by, user: session.user, problem: error instanceof Error ? error.message : String(error) },
         "openid: a session's groups could not be asked for: it goes on with those it had",
       );
-      return "away";
+      return { groups: undefined, refreshToken: error instanceof ProviderUnavailable ? error.refreshToken?.reveal() : undefined };
     }
   }
 

@@ -10,7 +10,7 @@ import { Background } from "../../src/oci/background.ts";
 import { systemClock } from "../../src/oci/clock.ts";
 import { silentLog } from "../../src/oci/log.ts";
 import { Secret } from "../../src/oci/secret.ts";
-import { defaultRedirectUri, startOpenidProvider, type OpenidProvider as Authentik } from "../support/openid-provider.ts";
+import { defaultRedirectUri, startOpenidProvider, type Ill, type OpenidProvider as Authentik } from "../support/openid-provider.ts";
 import { outboundFetch } from "../support/outbound-fetch.ts";
 
 const login: LoginUnderWay = { redirectUri: defaultRedirectUri, state: "a-state-of-its-own", nonce: "a-nonce-of-its-own", codeVerifier: "v".repeat(43) };
@@ -59,6 +59,7 @@ describe("with Authentik's stand-in", () => {
     authentik.people.set("alice-id", alice);
     authentik.visitor = "alice-id";
     authentik.requests.length = 0;
+    authentik.ills.clear();
   });
   afterAll(() => authentik?.[Symbol.asyncDispose]());
 
@@ -107,7 +108,10 @@ describe("with Authentik's stand-in", () => {
 
   test("an address that is linked to a name of ours is that name, whatever its case", async () => {
     const users = new Map([["alice@example.com", "alice"]]);
+    authentik.people.set("alice-id", { ...alice, email_verified: true });
     expect(await enter(ours(authentik, { rules: { ...rules, users } }))).toMatchObject({ name: "alice" });
+    authentik.people.set("alice-id", alice);
+    await expect(enter(ours(authentik, { rules: { ...rules, users } }))).rejects.toThrow(/linked to a name here.*email_verified/);
   });
 
   test("an unverified address is refused where verified ones are required, and the log can say why", async () => {
@@ -180,6 +184,36 @@ describe("with Authentik's stand-in", () => {
     await provider.begin(login);
     await authentik.refuse();
     await expect(provider.refresh(kept)).rejects.toThrow(ProviderUnavailable);
+  });
+
+  test.each<[string, Ill]>([
+    ["with a page of its proxy", { status: 502, body: "<html>Bad gateway</html>" }],
+    ["with a page and a good status", { status: 200, body: "<html>Maintenance</html>" }],
+    ["that there is nothing", { status: 404, body: "" }],
+    ["that we ask too often", { status: 429, contentType: "application/json", body: '{"error":"slow_down"}' }],
+    ["that it is ill", { status: 500, contentType: "application/json", body: '{"error":"server_error"}' }],
+    ["what is no answer", { status: 200, contentType: "application/json", body: '{"access_' }],
+  ])("nobody's login ends because the provider answers %s", async (_, ill) => {
+    const provider = ours(authentik);
+    const first = await enter(provider);
+    const kept = { refreshToken: first.refreshToken ?? new Secret("") };
+    authentik.ills.set("/token", ill);
+    await expect(provider.refresh(kept)).rejects.toThrow(ProviderUnavailable);
+    authentik.ills.clear();
+    expect(await provider.refresh(kept)).toMatchObject({ subject: "alice-id" });
+  });
+
+  test.each(["/userinfo", "/jwks"])("a refresh token that came just before the provider fell ill at %s is not lost", async (path) => {
+    const first = await enter(ours(authentik));
+    const provider = ours(authentik);
+    await provider.begin(login);
+    authentik.ills.set(path, { status: 503, body: "<html>later</html>" });
+    const failed: unknown = await provider.refresh({ refreshToken: first.refreshToken ?? new Secret("") }).catch((error: unknown) => error);
+    if (!(failed instanceof ProviderUnavailable)) throw new Error(`it did not fail as it should: ${String(failed)}`);
+    expect(failed.refreshToken?.reveal()).toMatch(/./);
+    expect(failed.refreshToken?.reveal()).not.toBe(first.refreshToken?.reveal());
+    authentik.ills.clear();
+    expect(await ours(authentik).refresh({ refreshToken: failed.refreshToken ?? new Secret("") })).toMatchObject({ subject: "alice-id" });
   });
 
   test("keys that are others by now are asked for, and no login fails", async () => {

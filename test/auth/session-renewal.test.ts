@@ -128,6 +128,19 @@ describe("a session of a provider", () => {
     expect(provider.shown).toEqual(["first", "first", "first"]);
   });
 
+  test("goes on by the newest refresh token where the provider failed after it had given it", async () => {
+    const here = open();
+    const value = await begin(here);
+    provider.failure = new ProviderUnavailable("oidc", "no userinfo", { refreshToken: new Secret("second") });
+    await clock.advance(groupsTtlMs);
+    expect(await here.look(value)).toEqual(["dev"]);
+    provider.failure = undefined;
+    provider.next = "second";
+    await clock.advance(30_000);
+    expect(await here.look(value)).toEqual(["ops"]);
+    expect(provider.shown).toEqual(["first", "second"]);
+  });
+
   test.each([
     ["knows that login no more", () => (provider.next = "another")],
     ["refuses the person", () => (provider.failure = new LoginRefused("disabled"))],

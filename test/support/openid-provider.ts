@@ -26,6 +26,12 @@ export interface OpenidProviderOptions {
   readonly tellsInTokens?: boolean;
 }
 
+export interface Ill {
+  readonly status: number;
+  readonly contentType?: string;
+  readonly body: string;
+}
+
 export interface OpenidProvider extends AsyncDisposable {
   /** With a slash at its end. */
   readonly issuer: string;
@@ -37,6 +43,8 @@ export interface OpenidProvider extends AsyncDisposable {
   visitor: string | undefined;
   /** `GET /application/o/registry/jwks`, in order of arrival; without query. */
   readonly requests: string[];
+  /** What it answers at a path below its own (`/token`) for as long as it is ill there. */
+  readonly ills: Map<string, Ill>;
   /** Sends browsers back to this address too. */
   allow(redirectUri: string): void;
   /** Its keys are others from now on; what it signed by the old ones it signs no more. */
@@ -66,11 +74,14 @@ export async function startOpenidProvider({
 }: OpenidProviderOptions): Promise<OpenidProvider> {
   const clientId = "registry";
   const requests: string[] = [];
+  const ills = new Map<string, Ill>();
   const sockets = new Set<Socket>();
   const server = createServer((incoming, response) => {
     const path = (incoming.url ?? "").split("?", 1)[0] ?? "";
     requests.push(`${incoming.method} ${path}`);
     if (!path.startsWith(`${mount}/`)) return void response.writeHead(404).end();
+    const ill = ills.get(path.slice(mount.length));
+    if (ill) return void response.writeHead(ill.status, { "content-type": ill.contentType ?? "text/html" }).end(ill.body);
     if (path.startsWith(`${mount}/enter/`)) return void finishInteraction(incoming, response);
     if (path === `${mount}/userinfo`) return tellUserinfo(incoming, response);
     Object.assign(incoming, { originalUrl: incoming.url, url: (incoming.url ?? "").slice(mount.length) });
@@ -174,6 +185,7 @@ export async function startOpenidProvider({
     people,
     visitor: undefined,
     requests,
+    ills,
     allow(redirectUri) {
       allowed.push(redirectUri);
       current = make();

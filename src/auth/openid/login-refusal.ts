@@ -28,13 +28,14 @@ export async function loginRefusal(error: unknown, provider: string): Promise<un
       .join(": ");
     return new LoginRefused(`the answer of openid provider ${provider} cannot be trusted: ${detail}${codeOf(error.code)}`, hintForDetail(detail), {
       cause: error,
+      word: "unreadable",
     });
   }
   return error;
 
   function refusedBy(word: string, description: string | undefined, cause: Error): LoginRefused {
     const said = description === undefined ? "" : ` (${plain(description)})`;
-    return new LoginRefused(`openid provider ${provider} says ${plain(word)}${said}`, Object.hasOwn(hints, word) ? hints[word] : undefined, { cause });
+    return new LoginRefused(`openid provider ${provider} says ${plain(word)}${said}`, Object.hasOwn(hints, word) ? hints[word] : undefined, { cause, word });
   }
 }
 

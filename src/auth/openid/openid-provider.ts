@@ -41,6 +41,9 @@ interface Ready {
 /** Seconds that clocks may be apart. */
 const clockToleranceSeconds = 60;
 
+/** What a provider says when it is over with somebody: of the refresh token, or of the access token at the userinfo endpoint. */
+const endingWords: ReadonlySet<string> = new Set(["invalid_grant", "invalid_token", "status 401"]);
+
 export class OpenidProvider implements IdentityProvider {
   readonly name;
   readonly title;
@@ -89,16 +92,19 @@ export class OpenidProvider implements IdentityProvider {
 
   async refresh({ refreshToken }: { readonly refreshToken: Secret }): Promise<ProviderIdentity | "ended"> {
     const { library, configuration } = await this.#prepare();
+    let newest = refreshToken;
     try {
       const tokens = await this.#asked(() => library.refreshTokenGrant(configuration, refreshToken.reveal()));
+      if (tokens.refresh_token !== undefined) newest = new Secret(tokens.refresh_token);
       const claims = tokens.id_token === undefined ? undefined : await this.#verified(tokens.id_token);
       const userinfo = await this.#userinfo(tokens.access_token, claims?.sub);
       const sources = [...(userinfo ? [userinfo] : []), ...(claims ? [claims] : [])];
-      return this.#identity(sources, { idToken: tokens.id_token, refreshToken: tokens.refresh_token ?? refreshToken.reveal() });
+      return this.#identity(sources, { idToken: tokens.id_token, refreshToken: newest.reveal() });
     } catch (error) {
-      // Who we are is our own affair: nobody is logged out because our secret has changed.
-      if (error instanceof LoginRefused && error.reason.includes("invalid_client")) throw new ProviderUnavailable(this.name, error.message, { cause: error });
-      if (error instanceof LoginRefused) return "ended";
+      if (error instanceof LoginRefused && (error.word === undefined || endingWords.has(error.word))) return "ended";
+      // A provider that is half away, or wants another secret of ours, has said nothing of the person: nobody is logged out by that.
+      if (error instanceof LoginRefused || error instanceof ProviderUnavailable)
+        throw new ProviderUnavailable(this.name, error.message, { cause: error, refreshToken: newest });
       throw error;
     }
   }

@@ -42,9 +42,13 @@ export interface ProviderIdentity {
 
 /** Nobody can tell just now: the provider does not answer, or says nothing of use. */
 export class ProviderUnavailable extends Error {
-  constructor(provider: string, reason: string, options?: ErrorOptions) {
+  /** What it gave in place of the refresh token that it was shown, before it failed: the other one is good no longer. */
+  readonly refreshToken: Secret | undefined;
+
+  constructor(provider: string, reason: string, { refreshToken, ...options }: ErrorOptions & { readonly refreshToken?: Secret | undefined } = {}) {
     super(`openid provider ${provider}: ${reason}`, options);
     this.name = "ProviderUnavailable";
+    this.refreshToken = refreshToken;
   }
 }
 
@@ -52,11 +56,14 @@ export class ProviderUnavailable extends Error {
 export class LoginRefused extends Error {
   readonly reason: string;
   readonly hint: string | undefined;
+  /** The provider's own word for it (RFC 6749 5.2, RFC 6750 3.1), or `unreadable`; undefined where it is we who refuse. */
+  readonly word: string | undefined;
 
-  constructor(reason: string, hint?: string, options?: ErrorOptions) {
+  constructor(reason: string, hint?: string, { word, ...options }: ErrorOptions & { readonly word?: string } = {}) {
     super(hint === undefined ? reason : `${reason}: ${hint}`, options);
     this.name = "LoginRefused";
     this.reason = reason;
     this.hint = hint;
+    this.word = word;
   }
 }
