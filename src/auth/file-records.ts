@@ -7,6 +7,7 @@ import { link, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
+import { atMost } from "../oci/waiting.ts";
 import { objectOf, textOf } from "./json-object.ts";
 import { readPrivate, removePrivate, writePrivate } from "./private-files.ts";
 import { checkPath, listedMax, RecordsUnavailable, type RecordPath, type Records } from "./records.ts";
@@ -19,6 +20,8 @@ export interface FileRecordsOptions {
   readonly background: Background;
 }
 
+/** A disk that hangs is no better than none: nobody waits longer for it. */
+const answerMs = 10_000;
 /** How often what nobody asks for any more is looked for, of each kind that is written. */
 const sweepEveryMs = 3_600_000;
 /** Folders below a kind: no path is longer. */
@@ -152,12 +155,19 @@ export class FileRecords implements Records {
   }
 
   async #attempt<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof Error && "code" in error) throw new RecordsUnavailable(this.#options.folder, error);
+    const { folder, clock } = this.#options;
+    const working = work();
+    working.catch(() => {}); // It may fail when nobody waits any more; who still does hears of it.
+    const done = await atMost(
+      clock,
+      answerMs,
+      working.then((result) => ({ result })),
+    ).catch((error: unknown) => {
+      if (error instanceof Error && "code" in error) throw new RecordsUnavailable(folder, error);
       throw error;
-    }
+    });
+    if (done === "late") throw new RecordsUnavailable(folder, new Error(`the disk gave nothing within ${answerMs} ms`));
+    return done.result;
   }
 }
 

@@ -8,7 +8,7 @@ import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
 import type { Secret } from "../oci/secret.ts";
 import type { Principal } from "./principal.ts";
-import type { Records } from "./records.ts";
+import { RecordsUnavailable, type Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
 import { readGroups, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
 
@@ -104,7 +104,7 @@ export class Sessions {
       this.#remembered.delete(id);
       return undefined;
     }
-    if (clock.now() - live.usedAtMs >= noteMs) await this.#noteUse(live);
+    if (clock.now() - live.usedAtMs >= noteMs) await this.#tryToNoteUse(live);
     this.#remembered.set(id, { live, atElapsedMs: clock.elapsed() });
     return live;
   }
@@ -186,6 +186,15 @@ export class Sessions {
     if (usedAtMs === undefined || clock.now() - usedAtMs >= sessionIdleMs) return undefined;
     const { groups, atMs } = newer ?? { groups: session.groups, atMs: session.startedAtMs };
     return { ...session, groups, usedAtMs, groupsAtMs: atMs, principal: principalOf(session.user, groups, principal) };
+  }
+
+  /** A disk that takes nothing more keeps nobody out: what is not noted only ends sooner, by idling. */
+  async #tryToNoteUse(session: LiveSession): Promise<void> {
+    try {
+      await this.#noteUse(session);
+    } catch (error) {
+      if (!(error instanceof RecordsUnavailable)) throw error;
+    }
   }
 
   async #noteUse(session: Session): Promise<void> {

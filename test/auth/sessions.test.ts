@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FileRecords } from "../../src/auth/file-records.ts";
+import { RecordsUnavailable } from "../../src/auth/records.ts";
 import { Sessions, sessionIdleMs, sessionLifeMs, sessionsMax, type SessionKeys } from "../../src/auth/sessions.ts";
 import { Background } from "../../src/oci/background.ts";
 import { silentLog } from "../../src/oci/log.ts";
@@ -26,6 +27,15 @@ afterEach(() => folder[Symbol.asyncDispose]());
 /** One process: several share the folder. */
 function open(keys = noKeys): Sessions {
   return new Sessions({ records: new FileRecords({ folder: folder.path, clock, background: new Background(silentLog) }), clock, keys });
+}
+
+/** On a disk that takes nothing more once it is full. */
+class FillingRecords extends FileRecords {
+  isFull = false;
+
+  override write(...call: Parameters<FileRecords["write"]>): Promise<void> {
+    return this.isFull ? Promise.reject(new RecordsUnavailable(folder.path, new Error("ENOSPC: no space left on device"))) : super.write(...call);
+  }
 }
 
 describe("a session", () => {
@@ -76,6 +86,16 @@ describe("a session", () => {
     expect(await sessions.find(unused)).toBeUndefined();
     await clock.advance(sessionIdleMs);
     expect(await sessions.find(used)).toBeUndefined();
+  });
+
+  test("goes on where nothing can be written any more", async () => {
+    const records = new FillingRecords({ folder: folder.path, clock, background: new Background(silentLog) });
+    const sessions = new Sessions({ records, clock, keys: noKeys });
+    const { value } = await sessions.open(alice, begun);
+    records.isFull = true;
+    await clock.advance(90_000);
+    await expect(sessions.open(alice, begun)).rejects.toThrow(RecordsUnavailable);
+    expect(await sessions.find(value)).toMatchObject({ user: "alice" });
   });
 
   test("ends with its day, however much it is used", async () => {
