@@ -45,7 +45,12 @@ export class RepositoryIndex {
     await this.#renew(query.signal);
     const table = this.#known?.table ?? this.#running?.table ?? new RepositoryTable();
     const page = await table.find(query, clock);
-    return { ...page, registries: table.registries(query.sees), foundSoFar: this.#known ? undefined : table.size, isCut: table.isCut };
+    return {
+      ...page,
+      registries: table.registries(query.sees),
+      foundSoFar: this.#known ? undefined : query.sees ? page.repositories.length : table.size,
+      isCut: table.isCut,
+    };
   }
 
   /** Ends a survey that runs. */
