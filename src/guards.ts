@@ -146,6 +146,7 @@ function methodsOf({ auth, accessControl }: Pick<Config, "auth" | "accessControl
     ...(auth.tokenService === "builtin" ? ["our own tokens"] : []),
     ...(auth.htpasswd ? ["htpasswd"] : []),
     ...(auth.ldap ? ["ldap"] : []),
+    ...(auth.openid ? [`OpenID providers (${auth.openid.providers.map(({ name }) => name).join(", ")})`] : []),
     ...(auth.apiKeys ? ["API keys"] : []),
     ...(auth.mtls ? ["client certificates"] : []),
   ];
