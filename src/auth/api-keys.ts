@@ -7,6 +7,7 @@ import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { readStoredKey, writeStoredKey, type StoredKey } from "./api-key-records.ts";
 import { unendingMs, type Records } from "./records.ts";
+import { userKeyOf } from "./user-key.ts";
 
 export interface ApiKeysOptions {
   readonly records: Records;
@@ -56,7 +57,7 @@ export class ApiKeys {
   async create(wanted: Omit<StoredKey, "createdAtMs">): Promise<{ readonly secret: string; readonly key: ApiKey }> {
     const { records, clock } = this.#options;
     const { owner, expiresAtMs } = wanted;
-    const ownerKey = ownerKeyOf(owner);
+    const ownerKey = userKeyOf(owner);
     if ((await records.list(["api-keys", ownerKey])).length >= keysMax) throw new TooManyKeys(owner);
     if ((await records.read(["api-key-owners", ownerKey])) === undefined) await records.write(["api-key-owners", ownerKey], owner, { lifeMs: unendingMs });
     const secret = `zak_${randomBytes(16).toString("hex")}`;
@@ -87,7 +88,7 @@ export class ApiKeys {
 
   /** Ends the key of `owner` that `id` names: whether there was one. Everybody's next look finds none. Throws `RecordsUnavailable`. */
   async revoke(owner: string, id: string): Promise<boolean> {
-    const ownerKey = ownerKeyOf(owner);
+    const ownerKey = userKeyOf(owner);
     const hashed = (await this.#options.records.list(["api-keys", ownerKey])).find((name) => idOf(name) === id.toLowerCase());
     if (hashed === undefined) return false;
     const wasThere = await this.#options.records.remove(["api-keys", ownerKey, hashed]);
@@ -103,7 +104,7 @@ export class ApiKeys {
 
   async #listOf(owner: string): Promise<readonly ApiKey[]> {
     const { records } = this.#options;
-    const ownerKey = ownerKeyOf(owner);
+    const ownerKey = userKeyOf(owner);
     const keys = await Promise.all(
       (await records.list(["api-keys", ownerKey])).map(async (hashed) => {
         const stored = await this.#read(owner, hashed);
@@ -115,7 +116,7 @@ export class ApiKeys {
   }
 
   async #read(owner: string, hashed: string): Promise<StoredKey | undefined> {
-    const text = await this.#options.records.read(["api-keys", ownerKeyOf(owner), hashed]);
+    const text = await this.#options.records.read(["api-keys", userKeyOf(owner), hashed]);
     const stored = text === undefined ? undefined : readStoredKey(text);
     return stored?.owner === owner ? stored : undefined;
   }
@@ -127,7 +128,7 @@ export class ApiKeys {
     if (nowMs - (this.#notedAtMs.get(hashed) ?? -Infinity) < noteMs) return;
     if (this.#notedAtMs.size >= notedMax) this.#notedAtMs.clear();
     this.#notedAtMs.set(hashed, nowMs);
-    background.run("noting that a key is used", records.write(["api-key-uses", ownerKeyOf(owner), hashed], String(nowMs), { lifeMs: usesLifeMs }));
+    background.run("noting that a key is used", records.write(["api-key-uses", userKeyOf(owner), hashed], String(nowMs), { lifeMs: usesLifeMs }));
   }
 
   #described(hashed: string, stored: StoredKey, usedAtMs: number | undefined): ApiKey {
@@ -149,9 +150,4 @@ function hashOf(secret: string): string {
 
 function idOf(hashed: string): string {
   return hashed.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-}
-
-/** Names hold anything; records do not. */
-function ownerKeyOf(owner: string): string {
-  return hash("sha256", owner, "hex").slice(0, 32);
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { atMost } from "../oci/waiting.ts";
-import { objectOf, textOf } from "./json-object.ts";
+import { findObject, textOf } from "./json-object.ts";
 import { readPrivate, removePrivate, writePrivate } from "./private-files.ts";
 import { checkPath, listedMax, RecordsUnavailable, type RecordPath, type Records } from "./records.ts";
 
@@ -100,13 +100,9 @@ export class FileRecords implements Records {
 
   /** The record in a file's text; undefined when it is over, or torn. */
   #good(text: string): string | undefined {
-    try {
-      const read = objectOf(JSON.parse(text));
-      const until = read?.["until"];
-      return typeof until === "number" && this.#options.clock.now() < until ? textOf(read?.["text"]) : undefined;
-    } catch {
-      return undefined; // Torn: it is as good as over.
-    }
+    const read = findObject(text);
+    const until = read?.["until"];
+    return typeof until === "number" && this.#options.clock.now() < until ? textOf(read?.["text"]) : undefined;
   }
 
   /** Removes what is over. It may have been written anew since somebody saw that: then it comes back, unless there is one newer still. */

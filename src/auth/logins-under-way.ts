@@ -5,7 +5,7 @@
 import { hash, randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
-import { objectOf, textOf } from "./json-object.ts";
+import { findObject, textOf } from "./json-object.ts";
 import { budgetAddress } from "./login-budgets.ts";
 import type { LoginUnderWay } from "./openid/provider.ts";
 import type { Records } from "./records.ts";
@@ -103,7 +103,7 @@ function randomText(): string {
 }
 
 function read(text: string | undefined): (BegunLogin & { readonly nonce: string; readonly codeVerifier: string; readonly browser: string }) | undefined {
-  const held = text === undefined ? undefined : objectOf(JSON.parse(text)); // Sealed by us: it is JSON.
+  const held = findObject(text);
   const [provider, redirectUri, callback] = [textOf(held?.["provider"]), textOf(held?.["redirectUri"]), textOf(held?.["callback"])];
   const [nonce, codeVerifier, browser] = [textOf(held?.["nonce"]), textOf(held?.["codeVerifier"]), textOf(held?.["browser"])];
   if (provider === undefined || redirectUri === undefined || callback === undefined) return undefined;

@@ -1,5 +1,5 @@
 /** What a token says of itself, before anybody has checked it: nothing is believed by that, it only picks who is to check. */
-import { objectOf } from "./json-object.ts";
+import { findObject } from "./json-object.ts";
 import type { Claims } from "./token-verifier.ts";
 
 /** The claims as they are written; undefined for what is no token. */
@@ -20,9 +20,5 @@ export function kindOfToken(password: string): "signed" | "encrypted" | undefine
 }
 
 function parsePart(part: string): Claims | undefined {
-  try {
-    return objectOf(JSON.parse(Buffer.from(part, "base64url").toString("utf8")));
-  } catch {
-    return undefined; // No JSON: no token of anybody.
-  }
+  return findObject(Buffer.from(part, "base64url").toString("utf8"));
 }

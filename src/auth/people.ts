@@ -2,11 +2,11 @@
  * People: who has logged in, and which groups they had then: an API key acts for its owner long after, when nobody is there to ask. Kept for
  * 400 days from the last login.
  */
-import { hash } from "node:crypto";
 import type { Clock } from "../oci/clock.ts";
-import { objectOf, textOf } from "./json-object.ts";
+import { findObject, textOf } from "./json-object.ts";
 import type { Principal } from "./principal.ts";
 import type { Records } from "./records.ts";
+import { userKeyOf } from "./user-key.ts";
 
 export interface PeopleOptions {
   readonly records: Records;
@@ -54,7 +54,7 @@ export class People {
 }
 
 function pathOf(name: string): readonly [string, string] {
-  return ["people", hash("sha256", name, "hex").slice(0, 32)];
+  return ["people", userKeyOf(name)];
 }
 
 function isSame(one: Omit<Person, "seenAtMs">, other: Omit<Person, "seenAtMs">): boolean {
@@ -64,15 +64,11 @@ function isSame(one: Omit<Person, "seenAtMs">, other: Omit<Person, "seenAtMs">):
 
 /** Undefined for a text that was torn. */
 function readPerson(text: string): Person | undefined {
-  try {
-    const read = objectOf(JSON.parse(text));
-    const [name, method, seenAtMs, groups] = [textOf(read?.["name"]), methodOf(read?.["method"]), read?.["seenAtMs"], read?.["groups"]];
-    if (name === undefined || method === undefined || typeof seenAtMs !== "number" || !Array.isArray(groups)) return undefined;
-    const [provider, email] = [textOf(read?.["provider"]), textOf(read?.["email"])];
-    return { name, method, seenAtMs, groups: groups.filter((group) => typeof group === "string"), provider, email };
-  } catch {
-    return undefined; // Whoever it was is noted again at the next login.
-  }
+  const read = findObject(text);
+  const [name, method, seenAtMs, groups] = [textOf(read?.["name"]), methodOf(read?.["method"]), read?.["seenAtMs"], read?.["groups"]];
+  if (name === undefined || method === undefined || typeof seenAtMs !== "number" || !Array.isArray(groups)) return undefined;
+  const [provider, email] = [textOf(read?.["provider"]), textOf(read?.["email"])];
+  return { name, method, seenAtMs, groups: groups.filter((group) => typeof group === "string"), provider, email };
 }
 
 const methods: readonly Principal["method"][] = ["htpasswd", "ldap", "mtls", "bearer", "oidc", "token", "apikey", "session"];

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { isErrno } from "../oci/errno.ts";
 
 /** Entries of a folder that are looked at; who fills it with more is not helped. */
 const entriesMax = 10_000;
@@ -29,7 +30,7 @@ export async function listPrivate(folder: string): Promise<readonly string[]> {
   try {
     return (await readdir(folder)).filter((name) => !name.startsWith(".")).slice(0, entriesMax);
   } catch (error) {
-    if (isAbsent(error)) return [];
+    if (isErrno(error, "ENOENT")) return [];
     throw error;
   }
 }
@@ -40,7 +41,7 @@ export async function listPrivateFolders(folder: string): Promise<readonly strin
     const entries = await readdir(folder, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   } catch (error) {
-    if (isAbsent(error)) return [];
+    if (isErrno(error, "ENOENT")) return [];
     throw error;
   }
 }
@@ -50,7 +51,7 @@ export async function readPrivate(folder: string, name: string): Promise<string 
   try {
     return await readFile(join(folder, name), "utf8");
   } catch (error) {
-    if (isAbsent(error)) return undefined;
+    if (isErrno(error, "ENOENT")) return undefined;
     throw error;
   }
 }
@@ -58,8 +59,4 @@ export async function readPrivate(folder: string, name: string): Promise<string 
 /** Removes a file; one that is not there is as good as removed. */
 export async function removePrivate(folder: string, name: string): Promise<void> {
   await rm(join(folder, name), { force: true });
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

@@ -6,8 +6,10 @@ import { hash, randomBytes } from "node:crypto";
 import { utimes, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
-import { objectOf, textOf } from "./json-object.ts";
+import { isErrno } from "../oci/errno.ts";
+import { findObject, textOf } from "./json-object.ts";
 import { listPrivate, listPrivateFolders, readPrivate, removePrivate, writePrivate } from "./private-files.ts";
+import { userKeyOf } from "./user-key.ts";
 
 /** Unused for longer, a token is over. */
 export const refreshLifeMs = 30 * 86_400_000;
@@ -43,12 +45,12 @@ export class RefreshTokens {
 
   /** A new token. Throws the system's error when it cannot be kept. */
   async issue({ user, stamp }: RefreshGrant): Promise<string> {
-    const folder = this.#folderOf(userId(user));
+    const folder = this.#folderOf(userKeyOf(user));
     await this.#makeRoom(folder);
     const secret = randomBytes(32).toString("base64url");
     const atMs = this.#options.clock.now();
     await writePrivate(folder, fileName(secret), { text: JSON.stringify({ user, stamp, issuedAt: new Date(atMs).toISOString() }), atMs });
-    return `${prefix}${userId(user)}_${secret}`;
+    return `${prefix}${userKeyOf(user)}_${secret}`;
   }
 
   /** For whom `token` stands; undefined for one that is wrong, over, or revoked. Throws the system's error when nobody can tell. */
@@ -58,7 +60,7 @@ export class RefreshTokens {
     const text = await readPrivate(place.folder, place.name);
     if (text === undefined) return undefined;
     const grant = readGrant(text);
-    if (!grant || this.#folderOf(userId(grant.user)) !== place.folder) return undefined;
+    if (!grant || this.#folderOf(userKeyOf(grant.user)) !== place.folder) return undefined;
     return (await this.#isAlive(place)) ? grant : undefined;
   }
 
@@ -70,7 +72,7 @@ export class RefreshTokens {
 
   /** Ends every token of `user`, or, when that is undefined, of everybody: how many there were. Other processes' next look finds none. Throws the system's error. */
   async revokeAll(user: string | undefined): Promise<number> {
-    const users = user === undefined ? await listPrivateFolders(this.#options.folder) : [userId(user)];
+    const users = user === undefined ? await listPrivateFolders(this.#options.folder) : [userKeyOf(user)];
     let revoked = 0;
     for (const folder of users.map((id) => this.#folderOf(id))) {
       for (const name of await listPrivate(folder)) {
@@ -105,7 +107,7 @@ export class RefreshTokens {
     try {
       return (await stat(join(folder, name))).mtimeMs;
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined; // Revoked a moment ago.
+      if (isErrno(error, "ENOENT")) return undefined; // Revoked a moment ago.
       throw error;
     }
   }
@@ -124,22 +126,13 @@ export class RefreshTokens {
 const prefix = "ocr_";
 const tokenPattern = /^ocr_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
 
-/** Names hold anything; folders do not. */
-function userId(user: string): string {
-  return hash("sha256", user, "hex").slice(0, 32);
-}
-
 /** 256 random bits need no salt, and no slow hash. */
 function fileName(secret: string): string {
   return hash("sha256", secret, "hex");
 }
 
 function readGrant(text: string): RefreshGrant | undefined {
-  try {
-    const read = objectOf(JSON.parse(text));
-    const [user, stamp] = [textOf(read?.["user"]), textOf(read?.["stamp"])];
-    return user === undefined || stamp === undefined ? undefined : { user, stamp };
-  } catch {
-    return undefined; // A torn file is a token that is over.
-  }
+  const read = findObject(text);
+  const [user, stamp] = [textOf(read?.["user"]), textOf(read?.["stamp"])];
+  return user === undefined || stamp === undefined ? undefined : { user, stamp };
 }

@@ -1,5 +1,5 @@
 /** Session records: what is kept of a session, and reading it: a record that is torn, or says something else, is as good as none. */
-import { objectOf, textOf } from "./json-object.ts";
+import { findObject, textOf } from "./json-object.ts";
 
 /** Who signed in, and how. */
 export interface SessionPerson {
@@ -31,7 +31,7 @@ export interface Session extends SessionPerson {
 
 /** Undefined for what is none, or for another one than `id`. */
 export function readSession(text: string | undefined, id: string): Session | undefined {
-  const read = parse(text);
+  const read = findObject(text);
   const [user, by, client, userAgent] = [textOf(read?.["user"]), textOf(read?.["by"]), textOf(read?.["client"]), textOf(read?.["userAgent"])];
   const [groups, startedAtMs, untilMs] = [textsOf(read?.["groups"]), read?.["startedAtMs"], read?.["untilMs"]];
   if (user === undefined || by === undefined || client === undefined || userAgent === undefined || !groups) return undefined;
@@ -41,31 +41,23 @@ export function readSession(text: string | undefined, id: string): Session | und
 
 /** When it was, in milliseconds since 1970. */
 export function readTime(text: string | undefined): number | undefined {
-  const atMs = parse(text)?.["atMs"];
+  const atMs = findObject(text)?.["atMs"];
   return typeof atMs === "number" ? atMs : undefined;
 }
 
 /** What the groups are by now. */
 export function readGroups(text: string | undefined): { readonly groups: readonly string[]; readonly atMs: number } | undefined {
-  const read = parse(text);
+  const read = findObject(text);
   const [groups, atMs] = [textsOf(read?.["groups"]), read?.["atMs"]];
   return groups && typeof atMs === "number" ? { groups, atMs } : undefined;
 }
 
 /** What a provider gave. */
 export function readTokens(text: string): SessionTokens | undefined {
-  const read = parse(text);
+  const read = findObject(text);
   return read && { refreshToken: textOf(read["refreshToken"]), idToken: textOf(read["idToken"]) };
 }
 
 function textsOf(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) && value.every((item) => typeof item === "string") ? value : undefined;
-}
-
-function parse(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
-  try {
-    return text === undefined ? undefined : objectOf(JSON.parse(text));
-  } catch {
-    return undefined; // Torn: it is as good as over.
-  }
 }

@@ -11,6 +11,7 @@ import type { Principal } from "./principal.ts";
 import { RecordsUnavailable, type Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
 import { readGroups, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
+import { userKeyOf } from "./user-key.ts";
 
 /** The cookie's name. */
 export const sessionCookie = "session";
@@ -261,11 +262,6 @@ const kinds = ["sessions", "session-uses", "session-groups"] as const;
 
 function userKeyIn(value: string): string | undefined {
   return /^([0-9a-f]{32})\.[A-Za-z0-9_-]{43}$/.exec(value)?.[1];
-}
-
-/** Names hold anything; records do not. */
-function userKeyOf(user: string): string {
-  return hash("sha256", user, "hex").slice(0, 32);
 }
 
 /** `known` while it says the same: what was decided for it is remembered by it. */

@@ -5,7 +5,8 @@
 import { link } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Digest } from "../oci/digest.ts";
-import { isErrno, syncFolderIfThere, unlinkIfThere } from "./atomic-write.ts";
+import { isErrno } from "../oci/errno.ts";
+import { syncFolderIfThere, unlinkIfThere } from "./atomic-write.ts";
 import { findDashedDigest } from "./layout.ts";
 
 const asideEnding = ".aside";

@@ -5,6 +5,7 @@
 import { constants, type Stats } from "node:fs";
 import { mkdir, open, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
+import { isErrno } from "../oci/errno.ts";
 
 export interface AtomicWriteOptions {
   /** Where the bytes are written first: in the same filesystem. */
@@ -130,11 +131,6 @@ export async function syncFolderIfThere(folder: string): Promise<void> {
   } catch (error) {
     if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
   }
-}
-
-/** True for a system error with one of these codes. */
-export function isErrno(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
-  return error instanceof Error && "code" in error && typeof error.code === "string" && codes.includes(error.code);
 }
 
 /**

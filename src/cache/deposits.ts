@@ -6,11 +6,12 @@
 import type { Clock } from "../oci/clock.ts";
 import { isElsewhere, type Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, digestOf, type Digest } from "../oci/digest.ts";
+import { isErrno } from "../oci/errno.ts";
 import { OciError } from "../oci/errors.ts";
 import { parseManifest, readManifestContent, type Manifest } from "../oci/manifest.ts";
 import { repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
 import type { Tag } from "../oci/tag.ts";
-import { isErrno, isThere } from "./atomic-write.ts";
+import { isThere } from "./atomic-write.ts";
 import { smallBytesMax } from "./blob-store.ts";
 import { DepositRefused } from "./deposit-failures.ts";
 import { Grants } from "./grants.ts";

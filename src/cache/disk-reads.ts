@@ -3,8 +3,9 @@
  * cure: it comes from upstream and is written anew. The second kind is told of.
  */
 import type { Clock } from "../oci/clock.ts";
+import { isErrno } from "../oci/errno.ts";
 import type { Log } from "../oci/log.ts";
-import { isErrno, isStorageFailure } from "./atomic-write.ts";
+import { isStorageFailure } from "./atomic-write.ts";
 
 /** A dying disk fails every pull: it is told of this often, not each time. */
 const tellEveryMs = 10_000;

@@ -1,6 +1,7 @@
 /** expectStore: for who only works on what is held: a mistyped folder is told, and not made. */
 import { readdir } from "node:fs/promises";
-import { isErrno, isStorageFailure } from "./atomic-write.ts";
+import { isErrno } from "../oci/errno.ts";
+import { isStorageFailure } from "./atomic-write.ts";
 import { folders, versionFile } from "./layout.ts";
 
 /**

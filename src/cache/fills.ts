@@ -5,6 +5,7 @@
 import { algorithmOf, hexOf, type Digest } from "../oci/digest.ts";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
+import { isErrno } from "../oci/errno.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { DownloadView } from "../oci/overview.ts";
@@ -16,7 +17,7 @@ import { FillQueue } from "./fill-queue.ts";
 import type { FillRoom } from "./fill-room.ts";
 import type { FillStorage } from "./fill-storage.ts";
 import { hostFolder } from "./layout.ts";
-import { isErrno, removeIfThere } from "./atomic-write.ts";
+import { removeIfThere } from "./atomic-write.ts";
 import { RingMemory } from "./ring-memory.ts";
 import { LoopShare } from "./loop-share.ts";
 import type { Store } from "./store.ts";

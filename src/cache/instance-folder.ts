@@ -11,9 +11,10 @@ import { rename, rmdir, stat, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
+import { isErrno } from "../oci/errno.ts";
 import type { Log } from "../oci/log.ts";
 import { asideName, findAsideDigest, giveBack } from "./aside.ts";
-import { isErrno, isStorageFailure, isThere, makeFolder, removeIfThere, statIfThere } from "./atomic-write.ts";
+import { isStorageFailure, isThere, makeFolder, removeIfThere, statIfThere } from "./atomic-write.ts";
 import { findProcessName, formatProcessName, startTimeOf, type ProcessName } from "./process-name.ts";
 import { listFolder } from "./list-folder.ts";
 

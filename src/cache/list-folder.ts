@@ -1,6 +1,6 @@
 /** The names in a folder; none when it is not there. Throws the system's error for anything else. */
 import { opendir, readdir } from "node:fs/promises";
-import { isErrno } from "./atomic-write.ts";
+import { isErrno } from "../oci/errno.ts";
 
 export async function listFolder(folder: string): Promise<string[]> {
   try {

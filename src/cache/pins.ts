@@ -4,11 +4,12 @@
  */
 import { readFile, unlink } from "node:fs/promises";
 import type { Clock } from "../oci/clock.ts";
+import { isErrno } from "../oci/errno.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, isReferrersTag } from "../oci/tag.ts";
-import { isErrno, isThere, writeAtomic } from "./atomic-write.ts";
+import { isThere, writeAtomic } from "./atomic-write.ts";
 import type { DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import { findDashedDigest, type Layout } from "./layout.ts";

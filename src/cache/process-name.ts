@@ -1,7 +1,7 @@
 /** ProcessName: who a process is, so that another can tell whether it still lives, though its pid may be somebody else's by now. */
 import { randomBytes } from "node:crypto";
 import { readFile, readlink } from "node:fs/promises";
-import { isErrno } from "./atomic-write.ts";
+import { isErrno } from "../oci/errno.ts";
 
 /** Who a process is, across reboots and containers. */
 export interface ProcessName {

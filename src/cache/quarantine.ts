@@ -6,8 +6,9 @@ import { rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
+import { isErrno } from "../oci/errno.ts";
 import { giveBack } from "./aside.ts";
-import { isErrno, isStorageFailure, makeFolder } from "./atomic-write.ts";
+import { isStorageFailure, makeFolder } from "./atomic-write.ts";
 import type { Layout } from "./layout.ts";
 import { listFolder } from "./list-folder.ts";
 

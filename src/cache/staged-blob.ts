@@ -5,7 +5,8 @@
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import type { Digest } from "../oci/digest.ts";
-import { isErrno, removeIfThere } from "./atomic-write.ts";
+import { isErrno } from "../oci/errno.ts";
+import { removeIfThere } from "./atomic-write.ts";
 
 const chunkBytes = 1024 * 1024;
 

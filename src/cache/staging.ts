@@ -4,7 +4,8 @@
  */
 import { open, statfs, type FileHandle } from "node:fs/promises";
 import { algorithmOf, Digester, type Digest } from "../oci/digest.ts";
-import { isErrno, isStorageFailure, removeIfThere } from "./atomic-write.ts";
+import { isErrno } from "../oci/errno.ts";
+import { isStorageFailure, removeIfThere } from "./atomic-write.ts";
 import { DepositRefused, StoreUnwritable } from "./deposit-failures.ts";
 import { LoopShare } from "./loop-share.ts";
 import { StagedBlob } from "./staged-blob.ts";

@@ -3,7 +3,8 @@
  * costs a tenth of what a promise for each file does, and keeps nothing: readers' memory is left to readers.
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync, type Dirent, type Stats } from "node:fs";
-import { isErrno, isStorageFailure } from "./atomic-write.ts";
+import { isErrno } from "../oci/errno.ts";
+import { isStorageFailure } from "./atomic-write.ts";
 
 /** What is there, perhaps, and could not be read. */
 export interface UnreadPath {

@@ -6,6 +6,7 @@ import { chmod, mkdir, open, readdir, readlink, rename, stat, symlink, unlink, u
 import { connect } from "node:net";
 import { dirname, join, relative } from "node:path";
 import type { Clock } from "../oci/clock.ts";
+import { isErrno } from "../oci/errno.ts";
 import type { Log } from "../oci/log.ts";
 import type { App } from "./app.ts";
 import { listen, type Listener } from "./listening.ts";
@@ -147,9 +148,9 @@ async function makeFolder(folder: string, mode: number): Promise<void> {
   try {
     await mkdir(folder, { mode });
   } catch (error) {
-    if (hasCode(error, "EEXIST")) return;
+    if (isErrno(error, "EEXIST")) return;
     const parent = dirname(folder);
-    if (!hasCode(error, "ENOENT") || parent === folder) throw error;
+    if (!isErrno(error, "ENOENT") || parent === folder) throw error;
     await makeFolder(parent, 0o775);
     await mkdir(folder, { mode });
   }
@@ -179,7 +180,7 @@ function isDead(path: string): Promise<boolean> {
     };
     socket.setTimeout(probeMs, () => settle(false));
     socket.once("connect", () => settle(false));
-    socket.once("error", (error) => settle(hasCode(error, "ECONNREFUSED")));
+    socket.once("error", (error) => settle(isErrno(error, "ECONNREFUSED")));
   });
 }
 
@@ -200,10 +201,6 @@ async function removed(path: string): Promise<void> {
   try {
     await unlink(path);
   } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
+    if (!isErrno(error, "ENOENT")) throw error;
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

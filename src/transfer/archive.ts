@@ -10,6 +10,7 @@ import type { Deposits } from "../cache/deposits.ts";
 import { DepositRefused } from "../cache/deposit-failures.ts";
 import type { StagedBlob } from "../cache/staged-blob.ts";
 import { algorithmOf, findDigest, hexOf, type Digest } from "../oci/digest.ts";
+import { isErrno } from "../oci/errno.ts";
 import { parseEntryPath, quoted, readArchiveEntries, type ArchiveFile } from "./archive-entries.ts";
 import { ArchiveRefused } from "./archive-refused.ts";
 
@@ -154,7 +155,7 @@ class FolderArchive implements Archive {
   async #realPath(path: string): Promise<string | undefined> {
     const wanted = join(this.#root, path);
     const real = await realpath(wanted).catch((error: unknown) => {
-      if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined;
+      if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
       throw error;
     });
     if (real === undefined) return undefined;

@@ -1,6 +1,7 @@
 /** A bundle's file, or the numbered parts that it was split into: `NAME.001`, `NAME.002` and so on. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isErrno } from "../oci/errno.ts";
 import { BundleRefused } from "./bundle-refused.ts";
 
 export interface BundlePart {
@@ -65,7 +66,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined;
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }

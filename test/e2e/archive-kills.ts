@@ -4,9 +4,9 @@
  */
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isErrno } from "../../src/cache/atomic-write.ts";
 import { readManifestContent } from "../../src/oci/manifest.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { isErrno } from "../../src/oci/errno.ts";
 import { layoutEntries } from "../support/archives.ts";
 import { buildImage, buildIndex, seededBytes, type BuiltIndex } from "../support/images.ts";
 import { lookUntil } from "../support/looking.ts";

@@ -4,8 +4,8 @@
  */
 import { cp, readdir, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { isErrno } from "../../src/cache/atomic-write.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { isErrno } from "../../src/oci/errno.ts";
 import { readManifestContent } from "../../src/oci/manifest.ts";
 import { exported, importInto, openSide } from "../support/bundle-sides.ts";
 import { buildImage, buildIndex, seededBytes, type BuiltImage, type BuiltIndex } from "../support/images.ts";

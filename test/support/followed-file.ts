@@ -2,7 +2,7 @@
 import { watch } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { isErrno } from "../../src/cache/atomic-write.ts";
+import { isErrno } from "../../src/oci/errno.ts";
 
 export interface FollowedFile {
   /** Resolves to the match when what was appended since `followFile` holds one. Rejects with the signal's reason. */

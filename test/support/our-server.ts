@@ -1,7 +1,7 @@
 /** Our own program as a real process: `node src/main.ts serve`, on a free port, with a configuration of the test's. */
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isErrno } from "../../src/cache/atomic-write.ts";
+import { isErrno } from "../../src/oci/errno.ts";
 import { followFile, type FollowedFile } from "./followed-file.ts";
 import { startProcess, type RunningProcess, type StartOptions } from "./processes.ts";
 

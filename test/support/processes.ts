@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
-import { isErrno } from "../../src/cache/atomic-write.ts";
+import { isErrno } from "../../src/oci/errno.ts";
 import { lookUntil } from "./looking.ts";
 import { States } from "./states.ts";
 

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { isErrno } from "../../src/cache/atomic-write.ts";
+import { isErrno } from "../../src/oci/errno.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const run = promisify(execFile);

@@ -4,7 +4,8 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { findDigest, type Digest } from "../../oci/digest.ts";
-import { isErrno, makeFolder, unlinkIfThere, writeAtomic } from "../atomic-write.ts";
+import { isErrno } from "../../oci/errno.ts";
+import { makeFolder, unlinkIfThere, writeAtomic } from "../atomic-write.ts";
 import { evictionFolder, type InstanceFolder } from "../instance-folder.ts";
 
 export interface BegunRemoval {

@@ -6,7 +6,8 @@
 import { randomBytes } from "node:crypto";
 import { link, readFile, rename, stat, utimes, writeFile } from "node:fs/promises";
 import { delay, type Clock } from "../../oci/clock.ts";
-import { isErrno, isStorageFailure, makeFolder, removeIfThere } from "../atomic-write.ts";
+import { isErrno } from "../../oci/errno.ts";
+import { isStorageFailure, makeFolder, removeIfThere } from "../atomic-write.ts";
 import { evictionFolder, heartbeatMs, type InstanceFolder } from "../instance-folder.ts";
 import { findProcessName, formatProcessName, nameOfThisProcess, startTimeOf } from "../process-name.ts";
 

@@ -1,6 +1,6 @@
 /** What a repository's records and folders take on the disk. Records are many and each smaller than a block: they are counted, not asked. */
 import { readdir } from "node:fs/promises";
-import { isErrno } from "../atomic-write.ts";
+import { isErrno } from "../../oci/errno.ts";
 import type { Layout } from "../layout.ts";
 import type { Repository } from "../../oci/repository.ts";
 

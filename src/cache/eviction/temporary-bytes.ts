@@ -1,6 +1,6 @@
 /** What lies under `tmp/`: parts of downloads, running, left and taken over, and what is brought by commands. */
 import { stat } from "node:fs/promises";
-import { isErrno } from "../atomic-write.ts";
+import { isErrno } from "../../oci/errno.ts";
 import { listFolder } from "../list-folder.ts";
 import { allocatedBytes } from "../store-changes.ts";
 
