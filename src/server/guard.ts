@@ -106,23 +106,20 @@ export class Guard {
 }
 
 /** Every refusal has a body that clients can read; every 401, of a HEAD too, says how one logs in. */
-function refusalAnswer({ status, message, challenge, setCookie }: Refused): Answer {
+function refusalAnswer(refused: Refused): Answer {
+  const { status, message } = refused;
   const code = status === 401 ? "UNAUTHORIZED" : status === 403 ? "DENIED" : "UNAVAILABLE";
-  const headers = [
+  return jsonAnswer(status, { errors: [{ code, message }] }, { headers: refusalHeaders(refused) });
+}
+
+/** What goes with a refusal beside its words. */
+export function refusalHeaders({ status, challenge, setCookie }: Pick<Refused, "status" | "challenge" | "setCookie">): readonly string[] {
+  return [
     ...(challenge === undefined ? [] : ["WWW-Authenticate", challenge]),
     ...(setCookie === undefined ? [] : ["Set-Cookie", setCookie]),
     ...(status === 503 ? ["Retry-After", unavailableRetryAfter] : []),
   ];
-  return jsonAnswer(status, { errors: [{ code, message }] }, { headers });
 }
-
-/** What goes with a refusal beside its words. */
-export function refusalHeaders(refused: Refused): readonly string[] {
-  const { headers } = refusalAnswer(refused);
-  return headers.filter((_, index) => aboutRefusals.has(headers[index - (index % 2)] ?? ""));
-}
-
-const aboutRefusals: ReadonlySet<string> = new Set(["WWW-Authenticate", "Set-Cookie", "Retry-After"]);
 
 function recordOf(admission: Admission, wanted: Wanted, { requestId, method, client }: Exchange, visit: ExchangeVisit): AccessRecord {
   const { principal, rule } = admission;
