@@ -1,7 +1,7 @@
 /** Administration: what the administrative routes do: looking through what is held, pruning it, stopping. */
 import { prune as pruneImages, PruneBusy, type PrunedImage } from "./cache/eviction/prune.ts";
 import type { PruneRules } from "./cache/eviction/rules.ts";
-import { HeldImages, imageNames, wasPulled, type HeldImage, type HeldPart } from "./cache/held-images.ts";
+import { HeldImages, imageNames, pulledAt, type HeldImage, type HeldPart } from "./cache/held-images.ts";
 import type { Store } from "./cache/store.ts";
 import type { Config } from "./config/config.ts";
 import { ConfigError } from "./config/config-error.ts";
@@ -54,7 +54,7 @@ export class Administration implements AdminActions {
       if (!matches(name)) continue;
       const blobs = withBlobs ? await this.#blobsOf(part.digest) : [];
       if (blob !== undefined && !blobs.some((digest) => digest.includes(blob))) continue;
-      found.push({ name, digest: part.digest, heldSinceMs: image.heldSinceMs, pulledAtMs: wasPulled(image) ? image.usedAtMs : undefined, blobs });
+      found.push({ name, digest: part.digest, heldSinceMs: image.heldSinceMs, pulledAtMs: pulledAt(image), blobs });
     }
     return found.sort((one, other) => (one.name < other.name ? -1 : 1));
   }

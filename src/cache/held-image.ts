@@ -4,7 +4,7 @@ import type { Platform } from "../oci/platform.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import type { Tag } from "../oci/tag.ts";
 import type { Pin } from "./pins.ts";
-import type { TagRecord } from "./repository-store.ts";
+import type { TagRecord } from "./repository-records.ts";
 
 /** A root of a repository: a digest that a tag means, or one that no held index names and that refers to nothing held. */
 export interface HeldImage {
@@ -55,7 +55,7 @@ export function imageNames({ repository, tags, digest }: Pick<HeldImage, "reposi
   return tags.length === 0 ? [`${name}@${digest}`] : tags.map(({ tag }) => `${name}:${tag}`);
 }
 
-/** Whether somebody pulled it since it came. */
-export function wasPulled({ usedAtMs, heldSinceMs }: Pick<HeldImage, "usedAtMs" | "heldSinceMs">): boolean {
-  return usedAtMs > heldSinceMs;
+/** When it was pulled last, in milliseconds since 1970; undefined: never since it came. */
+export function pulledAt({ usedAtMs, heldSinceMs }: Pick<HeldImage, "usedAtMs" | "heldSinceMs">): number | undefined {
+  return usedAtMs > heldSinceMs ? usedAtMs : undefined;
 }

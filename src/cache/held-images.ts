@@ -12,7 +12,7 @@ import type { UnreadPath } from "./store-reader.ts";
 import { StoreThread } from "./store-thread.ts";
 
 export type { UnreadPath } from "./store-reader.ts";
-export { imageNames, wasPulled, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
+export { imageNames, pulledAt, type HeldImage, type HeldPart, type ImageContents } from "./held-image.ts";
 
 export interface WalkOptions {
   /** Which images, by any of their names (`imageNames`); absent: all. */

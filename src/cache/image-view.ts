@@ -7,7 +7,7 @@ import { manifestBytesMax, type ManifestContent } from "../oci/manifest.ts";
 import { platformName } from "../oci/platform.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
-import { wasPulled, type HeldPart, type ImageContents } from "./held-image.ts";
+import { pulledAt, type HeldPart, type ImageContents } from "./held-image.ts";
 import { readContents } from "./image-contents.ts";
 import type { Layout } from "./layout.ts";
 import { RepositoryImages, tryReadContent } from "./repository-images.ts";
@@ -34,7 +34,7 @@ export function readImageView(options: ImageViewOptions, reference: Reference): 
   const bytes = image && reader.file(layout.blob(image.digest), manifestBytesMax)?.bytes;
   const content = bytes && tryReadContent(bytes);
   if (!image || !content) return undefined;
-  const { digest, mediaType, heldSinceMs, usedAtMs, pinned, tags } = image;
+  const { digest, mediaType, heldSinceMs, pinned, tags } = image;
   const contents = readContents({ layout, reader, repository, digest });
   const parts = new Map(contents.blobs.map((part) => [part.digest, part]));
   return {
@@ -42,7 +42,7 @@ export function readImageView(options: ImageViewOptions, reference: Reference): 
     mediaType,
     kind: content.kind,
     heldSinceMs,
-    pulledAtMs: wasPulled(image) ? usedAtMs : undefined,
+    pulledAtMs: pulledAt(image),
     checkedAtMs: tags[0]?.record.checkedAtMs,
     isPinned: pinned !== undefined,
     artifactType: content.artifactType,

@@ -1,6 +1,6 @@
 /** summarize: what an operator wants to know of an image's parts at a glance. */
 import { isElsewhere } from "../oci/descriptor.ts";
-import { imageNames, wasPulled, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-image.ts";
+import { imageNames, pulledAt, type HeldImage, type HeldPart, type ImageContents } from "../cache/held-image.ts";
 import type { Digest } from "../oci/digest.ts";
 
 export interface ImageSummary {
@@ -41,7 +41,7 @@ export function summarize(image: HeldImage, { manifests, blobs }: ImageContents,
   return {
     image,
     names: imageNames(image),
-    pulledAtMs: wasPulled(image) ? image.usedAtMs : undefined,
+    pulledAtMs: pulledAt(image),
     sizeBytes: sumOf(held),
     ownBytes: isShared && sumOf(held.filter(({ digest }) => !isShared(digest))),
     missingCount,
