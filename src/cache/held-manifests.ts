@@ -8,7 +8,7 @@ import { namedDescriptors, parseManifest, readManifestContent, type Manifest } f
 import type { Answered } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import type { Grants } from "./grants.ts";
-import type { ManifestRecord } from "./repository-store.ts";
+import type { ManifestRecord } from "./repository-records.ts";
 import type { Store } from "./store.ts";
 import type { TrustedFile } from "./trusted-files.ts";
 

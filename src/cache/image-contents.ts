@@ -7,7 +7,7 @@ import type { Repository } from "../oci/repository.ts";
 import type { HeldPart, ImageContents } from "./held-image.ts";
 import { findDashedDigest, type Layout } from "./layout.ts";
 import { tryReadContent } from "./repository-images.ts";
-import { parseManifestRecord } from "./repository-store.ts";
+import { parseManifestRecord } from "./repository-records.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 /** What names more is no image. */

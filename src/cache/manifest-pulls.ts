@@ -16,7 +16,7 @@ import type { Freshness } from "./freshness.ts";
 import type { HeldManifests } from "./held-manifests.ts";
 import { HotAnswers } from "./hot-answers.ts";
 import type { NegativeAnswers } from "./negative-answers.ts";
-import type { TagRecord } from "./repository-store.ts";
+import type { TagRecord } from "./repository-records.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Store } from "./store.ts";
 

@@ -5,6 +5,7 @@
  */
 import { delay, type Clock } from "../oci/clock.ts";
 import type { Digest } from "../oci/digest.ts";
+import { digestAlgorithms } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import type { Tag } from "../oci/tag.ts";
 import { isThere, mark, removeIfEmpty, syncFolderIfThere, unlinkIfThere } from "./atomic-write.ts";
@@ -96,7 +97,7 @@ async function removeBlob({ blobs, layout }: Store, { digest, mtimeMs }: BlobRem
 }
 
 function manifestFolders(layout: Layout, repository: Repository): readonly string[] {
-  return ["sha256", "sha512"].map((algorithm) => `${layout.manifests(repository)}/${algorithm}`);
+  return digestAlgorithms.map((algorithm) => `${layout.manifests(repository)}/${algorithm}`);
 }
 
 /** A repository of which nothing is held leaves no folder: the catalog would name it. Whoever writes there now makes it anew. */

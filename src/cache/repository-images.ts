@@ -3,7 +3,7 @@
  * that none of them names. Runs in the thread that walks the store.
  */
 import type { Digest } from "../oci/digest.ts";
-import { findDigest } from "../oci/digest.ts";
+import { digestAlgorithms, findDigest } from "../oci/digest.ts";
 import { OciError } from "../oci/errors.ts";
 import { manifestBytesMax, readManifestContent, type ManifestContent } from "../oci/manifest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
@@ -13,7 +13,7 @@ import { findTag } from "../oci/tag.ts";
 import type { HeldImage } from "./held-image.ts";
 import { findDashedDigest, type Layout } from "./layout.ts";
 import { findPinnedReference, parsePin, type Pin } from "./pins.ts";
-import { parseManifestRecord, parseTagRecord, type ManifestRecord } from "./repository-store.ts";
+import { parseManifestRecord, parseTagRecord, type ManifestRecord } from "./repository-records.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 const recordBytesMax = 64 * 1024;
@@ -106,7 +106,7 @@ export class RepositoryImages {
   }
 
   *#digests(): Generator<Digest> {
-    for (const algorithm of ["sha256", "sha512"]) {
+    for (const algorithm of digestAlgorithms) {
       for (const hex of this.#reader.names(`${this.#layout.manifests(this.#repository)}/${algorithm}`)) {
         const digest = findDigest(`${algorithm}:${hex}`);
         if (digest) yield digest;

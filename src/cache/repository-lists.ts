@@ -3,15 +3,15 @@
  * Runs in the thread that browses the store.
  */
 import type { ListFound, ListQuery, ManifestView, TagView } from "../oci/browsing.ts";
-import { findDigest, type Digest } from "../oci/digest.ts";
+import { type Digest, digestAlgorithms, findDigest } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
-import { wasPulled, type HeldImage } from "./held-image.ts";
+import { pulledAt, type HeldImage } from "./held-image.ts";
 import { heldBytesOf, ownPlatformOf, platformsOf } from "./image-view.ts";
 import { readContents } from "./image-contents.ts";
 import type { Layout } from "./layout.ts";
 import { RepositoryImages } from "./repository-images.ts";
-import { parseManifestRecord } from "./repository-store.ts";
+import { parseManifestRecord } from "./repository-records.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 export interface RepositoryListsOptions {
@@ -64,7 +64,7 @@ export class RepositoryLists {
 
   #digests(): readonly Digest[] {
     const { layout, reader, repository } = this.#options;
-    return ["sha256", "sha512"].flatMap((algorithm) =>
+    return digestAlgorithms.flatMap((algorithm) =>
       reader.names(`${layout.manifests(repository)}/${algorithm}`).flatMap((hex) => findDigest(`${algorithm}:${hex}`) ?? []),
     );
   }
@@ -77,14 +77,14 @@ export class RepositoryLists {
 
   /** One for each of its tags. */
   #viewsOf(image: HeldImage): readonly (readonly [Tag, TagView])[] {
-    const { digest, mediaType, heldSinceMs, usedAtMs, pinned } = image;
+    const { digest, mediaType, heldSinceMs, pinned } = image;
     const contents = readContents({ ...this.#options, digest });
     const children = platformsOf(contents, digest);
     const common = {
       digest,
       mediaType,
       heldSinceMs,
-      pulledAtMs: wasPulled(image) ? usedAtMs : undefined,
+      pulledAtMs: pulledAt(image),
       isPinned: pinned !== undefined,
       platforms: children.length > 0 ? children : ownPlatformOf(contents, digest, this.#options),
       ...heldBytesOf(contents),

@@ -7,9 +7,8 @@ import { LRUCache } from "lru-cache";
 import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
-import { findDigest, type Digest } from "../oci/digest.ts";
+import { type Digest, digestAlgorithms, findDigest } from "../oci/digest.ts";
 import { isErrno } from "../oci/errno.ts";
-import { bareMediaType } from "../oci/manifest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
 import { giveBack } from "./aside.ts";
@@ -18,28 +17,10 @@ import { isAbsence, type DiskReads } from "./disk-reads.ts";
 import type { InstanceFolder } from "./instance-folder.ts";
 import type { Layout } from "./layout.ts";
 import { hasEntries, listFolder } from "./list-folder.ts";
-import { formatRecord, parseRecord } from "./record.ts";
+import { formatRecord } from "./record.ts";
+import { parseLink, parseManifestRecord, parseTagRecord, type ManifestRecord, type TagRecord } from "./repository-records.ts";
 import type { StoreChanges } from "./store-changes.ts";
 import { TrustedFiles, type TrustedFile } from "./trusted-files.ts";
-
-/** What a tag meant when the upstream was last asked. */
-export interface TagRecord {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly sizeBytes: number;
-  /** When the upstream last confirmed it, in milliseconds since 1970. */
-  readonly checkedAtMs: number;
-}
-
-/** That a repository holds a manifest. */
-export interface ManifestRecord {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly sizeBytes: number;
-  readonly subject?: Digest;
-  /** When the repository first held it, in milliseconds since 1970; absent where somebody else wrote the record. */
-  readonly fetchedAtMs?: number;
-}
 
 const recordBytesMax = 64 * 1024;
 const entriesMax = 4_096;
@@ -184,7 +165,7 @@ export class RepositoryStore {
 
   /** Digests of the manifests that a repository holds, as they come. */
   async *manifestDigests(repository: Repository): AsyncGenerator<Digest> {
-    for (const algorithm of ["sha256", "sha512"]) {
+    for (const algorithm of digestAlgorithms) {
       for (const hex of await this.#list(join(this.#layout.manifests(repository), algorithm))) {
         const digest = findDigest(`${algorithm}:${hex}`);
         if (digest) yield digest;
@@ -270,37 +251,4 @@ export class RepositoryStore {
   async #write(path: string, record: Readonly<Record<string, unknown>>, modifiedAtMs?: number): Promise<void> {
     await writeAtomic(path, formatRecord(record), { temporaryPath: await this.#instance.temporaryPath(), modifiedAtMs });
   }
-}
-
-/** A tag's file; undefined when it is torn, or not ours. Never throws. */
-export function parseTagRecord(bytes: Buffer, file: { readonly mtimeMs: number }): TagRecord | undefined {
-  const json = parseRecord(bytes);
-  const named = json && findNamed(json);
-  return named && { ...named, checkedAtMs: file.mtimeMs };
-}
-
-/** The same of a manifest's record. */
-export function parseManifestRecord(bytes: Buffer): ManifestRecord | undefined {
-  const json = parseRecord(bytes);
-  const named = json && findNamed(json);
-  const subject = typeof json?.["subject"] === "string" ? findDigest(json["subject"]) : undefined;
-  const fetchedAtMs = typeof json?.["fetchedAt"] === "string" ? Date.parse(json["fetchedAt"]) : Number.NaN;
-  return named && { ...named, ...(subject ? { subject } : {}), ...(Number.isNaN(fetchedAtMs) ? {} : { fetchedAtMs }) };
-}
-
-/** The same of a link. */
-export function parseLink(bytes: Buffer): { sizeBytes: number } | undefined {
-  const sizeBytes = parseRecord(bytes)?.["size"];
-  return isSize(sizeBytes) ? { sizeBytes } : undefined;
-}
-
-function findNamed(json: Record<string, unknown>): { digest: Digest; mediaType: string; sizeBytes: number } | undefined {
-  const { digest: raw, mediaType, size } = json;
-  const digest = typeof raw === "string" ? findDigest(raw) : undefined;
-  if (!digest || typeof mediaType !== "string" || bareMediaType(mediaType) === undefined || !isSize(size)) return undefined;
-  return { digest, mediaType, sizeBytes: size };
-}
-
-function isSize(size: unknown): size is number {
-  return typeof size === "number" && Number.isSafeInteger(size) && size >= 0;
 }

@@ -2,6 +2,7 @@
  * surveyRepositories: every repository of which something is held, with what a list shows of it. Looks at names and times of files, and
  * reads none. Runs in the thread that browses the store.
  */
+import { digestAlgorithms } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import type { Layout } from "./layout.ts";
 import { walkRepositories } from "./repository-folders.ts";
@@ -23,7 +24,7 @@ export function* surveyRepositories(layout: Layout, reader: StoreReader): Genera
   for (const repository of walkRepositories(layout, reader, undefined)) {
     let manifestCount = 0;
     let usedAtMs = 0;
-    for (const algorithm of ["sha256", "sha512"]) {
+    for (const algorithm of digestAlgorithms) {
       const folder = `${layout.manifests(repository)}/${algorithm}`;
       for (const name of reader.names(folder)) {
         manifestCount += 1;

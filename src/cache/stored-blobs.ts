@@ -1,13 +1,11 @@
 /** Every blob file of a store, whoever needs it: layers, configs and manifests alike. One shard at a time: a store has millions. */
 import { join } from "node:path";
-import { algorithmOf, findDigest, hexOf, type Digest, type DigestAlgorithm } from "../oci/digest.ts";
+import { type Digest, algorithmOf, digestAlgorithms, findDigest, hexOf } from "../oci/digest.ts";
 import { isStorageFailure } from "./atomic-write.ts";
 import { folders } from "./layout.ts";
 import { listFolder } from "./list-folder.ts";
 import type { Store } from "./store.ts";
 import type { UnreadPath } from "./store-reader.ts";
-
-const algorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
 
 /** Digests of the files under `blobs/`, in their order. What bears another name is nobody's; a folder that cannot be read is told of, and passed over. Without `onUnread` it is thrown. */
 export async function* walkStoredBlobs(
@@ -23,7 +21,7 @@ export async function* walkStoredBlobs(
       return [];
     }
   };
-  for (const algorithm of algorithms) {
+  for (const algorithm of digestAlgorithms) {
     const root = join(layout.root, folders.blobs, algorithm);
     for (const shard of (await list(root)).toSorted()) {
       for (const hex of (await list(join(root, shard))).toSorted()) {

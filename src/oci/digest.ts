@@ -12,6 +12,9 @@ export type Digest = string & { readonly [digestBrand]: true };
 
 export type DigestAlgorithm = "sha256" | "sha512";
 
+/** The algorithms that we can verify, the usual one first. */
+export const digestAlgorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
+
 const hexLengths = { sha256: 64, sha512: 128 } as const satisfies Record<DigestAlgorithm, number>;
 const digestLengthMax = "sha512:".length + hexLengths.sha512;
 const hexPattern = /^[a-f0-9]+$/;

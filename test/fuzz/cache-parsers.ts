@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { findDashedDigest, findHostOfFolder, findRepositoryOfFolder, hostFolder } from "../../src/cache/layout.ts";
 import { findProcessName, formatProcessName } from "../../src/cache/process-name.ts";
 import { formatRecord, parseRecord } from "../../src/cache/record.ts";
-import { parseLink, parseManifestRecord, parseTagRecord } from "../../src/cache/repository-store.ts";
+import { parseLink, parseManifestRecord, parseTagRecord } from "../../src/cache/repository-records.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
 import { findRegistryHost, parseRegistryHost, type RegistryHost } from "../../src/oci/repository.ts";

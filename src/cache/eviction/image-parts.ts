@@ -3,7 +3,7 @@
  * for absent here: it is thrown. A manifest that is there and is torn leaves open what its image needs.
  */
 import { readFile } from "node:fs/promises";
-import { algorithmOf, digestOf, findDigest, type Digest } from "../../oci/digest.ts";
+import { type Digest, algorithmOf, digestAlgorithms, digestOf, findDigest } from "../../oci/digest.ts";
 import { manifestBytesMax, type ManifestContent } from "../../oci/manifest.ts";
 import type { Repository } from "../../oci/repository.ts";
 import { ifThere, statIfThere } from "../atomic-write.ts";
@@ -61,7 +61,7 @@ async function referrersOf(layout: Layout, repository: Repository, subject: Dige
 
 /** What the repository's manifests have named, each written down when it came. */
 async function* linksOf(layout: Layout, repository: Repository): AsyncGenerator<Digest> {
-  for (const algorithm of ["sha256", "sha512"]) {
+  for (const algorithm of digestAlgorithms) {
     for (const hex of await listFolder(`${layout.links(repository)}/${algorithm}`)) {
       const digest = findDigest(`${algorithm}:${hex}`);
       if (digest) yield digest;

@@ -1,5 +1,6 @@
 /** What a repository's records and folders take on the disk. Records are many and each smaller than a block: they are counted, not asked. */
 import { readdir } from "node:fs/promises";
+import { digestAlgorithms } from "../../oci/digest.ts";
 import { isErrno } from "../../oci/errno.ts";
 import type { Layout } from "../layout.ts";
 import type { Repository } from "../../oci/repository.ts";
@@ -28,7 +29,7 @@ export function folderBytesOf({ shards, hosts }: { readonly shards: number; read
 }
 
 function sharded(folder: string): readonly string[] {
-  return ["sha256", "sha512"].map((algorithm) => `${folder}/${algorithm}`);
+  return digestAlgorithms.map((algorithm) => `${folder}/${algorithm}`);
 }
 
 async function countEntries(folder: string): Promise<number | undefined> {
