@@ -100,8 +100,7 @@ function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchang
     return redirectAnswer(`${signInPath}?${callback.toString()}`, ["Vary", "Cookie", ...(setCookie === undefined ? [] : ["Set-Cookie", setCookie])]);
   }
   const title = status === 401 ? "Who is there?" : status === 403 ? "Not for you" : "Try again in a moment";
-  const text = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-  const page = pages.message({ title, text }, { status, user: userOf(principal) });
+  const page = pages.message({ title, text: message }, { status, user: userOf(principal) });
   return pageAnswer(page, refusalHeaders(refused));
 }
 

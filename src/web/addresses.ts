@@ -41,7 +41,7 @@ export interface NamedThing {
 /** What `host/path[:tag][@digest]` names. Throws `NAME_INVALID`, `TAG_INVALID` or `DIGEST_INVALID`. */
 export function parseName(text: string): NamedThing {
   const slashAt = text.indexOf("/");
-  const host = slashAt === -1 ? undefined : canonicalHost(text.slice(0, slashAt));
+  const host = slashAt === -1 ? undefined : findHost(text.slice(0, slashAt));
   if (host === undefined) throw new OciError("NAME_INVALID", "this is not the name of a repository: HOST/PATH");
   const rest = text.slice(slashAt + 1);
   const at = rest.indexOf("@");
@@ -57,7 +57,7 @@ function parseDigestReference(text: string): Reference {
   return { kind: "digest", digest };
 }
 
-/** Links of ours spell a registry one way. One that is spoken to by http may have a port that https implies. */
-function canonicalHost(word: string): RegistryHost | undefined {
+/** A registry, as links of ours spell it: one way. One that is spoken to by http may have a port that https implies. */
+export function findHost(word: string): RegistryHost | undefined {
   return [findRegistryHost(word), findRegistryHost(word, { scheme: "http" })].find((host) => host === word);
 }

@@ -4,6 +4,7 @@ import { html, nothing, type Markup } from "./markup.ts";
 
 export interface Message {
   readonly title: string;
+  /** A sentence, or a message as errors have it. */
   readonly text: string;
   /** Offer to sign in. */
   readonly canSignIn?: boolean;
@@ -11,6 +12,11 @@ export interface Message {
 
 export function messagePage({ title, text, canSignIn = false }: Message): Markup {
   return html`<h1>${title}</h1>
-    <p class="message">${text}</p>
+    <p class="message">${sentence(text)}</p>
     <p>${canSignIn ? html`<a class="button" href="${signInPath}">Sign in</a> ` : nothing}<a href="${homePath}">Overview</a></p>`;
+}
+
+/** As people write it. */
+function sentence(message: string): string {
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}${message.endsWith(".") ? "" : "."}`;
 }

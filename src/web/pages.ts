@@ -7,8 +7,8 @@ import type { Overview } from "../oci/overview.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
 import { referenceName, type Reference } from "../oci/reference.ts";
-import { findRegistryHost, repositoryName, type RegistryHost, type Repository } from "../oci/repository.ts";
-import { homePath, parseName, repositoriesPath, upstreamsPath } from "./addresses.ts";
+import { repositoryName, type Repository } from "../oci/repository.ts";
+import { findHost, homePath, parseName, repositoriesPath, upstreamsPath } from "./addresses.ts";
 import type { Asset, SiteAssets } from "./assets.ts";
 import { framed, type FramedPage, type PageUser } from "./frame.ts";
 import { imagePage } from "./image-page.ts";
@@ -84,7 +84,7 @@ export class Pages {
       return await this.#route(visit);
     } catch (error) {
       if (!(error instanceof OciError)) throw error;
-      return this.message({ title: "Not found", text: sentence(error.message) }, { status: 404, user: visit.user });
+      return this.message({ title: "Not found", text: error.message }, { status: 404, user: visit.user });
     }
   }
 
@@ -144,10 +144,7 @@ export class Pages {
     const { repository, reference } = parseName(decoded(encoded));
     const refusal = visit.refusalOf(repository, reference);
     if (refusal !== undefined) {
-      return this.message(
-        { title: "Not for you", text: sentence(refusal), canSignIn: visit.user === undefined && this.canSignIn },
-        { status: 403, user: visit.user },
-      );
+      return this.message({ title: "Not for you", text: refusal, canSignIn: visit.user === undefined && this.canSignIn }, { status: 403, user: visit.user });
     }
     return reference ? await this.#image(repository, reference, visit) : await this.#repository(repository, visit);
   }
@@ -200,10 +197,6 @@ function fromIn(query: URLSearchParams): number {
   return /^[0-9]{1,8}$/.test(written) ? Math.min(Number(written), fromMax) : 0;
 }
 
-function findHost(written: string): RegistryHost | undefined {
-  return [findRegistryHost(written), findRegistryHost(written, { scheme: "http" })].find((host) => host === written);
-}
-
 /** Where the page before ended: a name, or a time and a name. */
 function placeIn(written: string, sort: "name" | "used"): { readonly name: string; readonly usedAtMs: number } | undefined {
   if (written === "" || written.length > 2 * textLengthMax) return undefined;
@@ -218,9 +211,4 @@ function decoded(encoded: string): string {
   } catch (error) {
     throw new OciError("NAME_INVALID", "this address is not percent-encoded UTF-8", { cause: error });
   }
-}
-
-/** As people write it. */
-function sentence(message: string): string {
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }

@@ -4,6 +4,7 @@ import { countText } from "../oci/amounts.ts";
 import type { RegistryHost } from "../oci/repository.ts";
 import { repositoriesPath, repositoryHref, withQuery } from "./addresses.ts";
 import { ago, copyButton, count, html, nothing, type Markup } from "./markup.ts";
+import { table, type Column } from "./table.ts";
 
 /** What was asked for. */
 export interface RepositoriesAsked {
@@ -69,22 +70,7 @@ function repositoriesResults(options: RepositoriesPageOptions): Markup {
   const { repositories, hasMore, foundSoFar, isCut } = found;
   if (repositories.length === 0) return emptyMarkup(options);
   const last = repositories.at(-1);
-  return html`<table>
-      <caption class="unseen">
-        Repositories
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Repository</th>
-          <th scope="col" class="number wide">Tags</th>
-          <th scope="col" class="number wide">Manifests</th>
-          <th scope="col" class="wide">Last used</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${repositories.map((repository) => row(repository, nowMs))}
-      </tbody>
-    </table>
+  return html`${table("Repositories", columns(nowMs), repositories)}
     ${foundSoFar === undefined ? nothing : html`<p class="muted">The store is still being looked through; there may be more.</p>`}
     ${isCut ? html`<p class="muted">There are more than can be listed here: the last, by name, are missing.</p>` : nothing}
     <nav class="paging" aria-label="More repositories">
@@ -93,17 +79,18 @@ function repositoriesResults(options: RepositoriesPageOptions): Markup {
     </nav>`;
 }
 
-function row({ repository, tagCount, manifestCount, usedAtMs }: RepositorySummary, nowMs: number): Markup {
-  const { host, path } = repository;
-  return html`<tr>
-    <th scope="row">
-      <a href="${repositoryHref(repository)}"><span class="muted">${host}/</span><wbr />${path}</a>
-      <div class="narrow muted">${countText(tagCount, "tag")} · used ${ago(usedAtMs, nowMs)}</div>
-    </th>
-    <td class="number wide">${count(tagCount)}</td>
-    <td class="number wide">${count(manifestCount)}</td>
-    <td class="wide">${ago(usedAtMs, nowMs)}</td>
-  </tr>`;
+function columns(nowMs: number): readonly Column<RepositorySummary>[] {
+  return [
+    {
+      title: "Repository",
+      cell: ({ repository, tagCount, usedAtMs }) =>
+        html`<a href="${repositoryHref(repository)}"><span class="muted">${repository.host}/</span><wbr />${repository.path}</a>
+          <div class="narrow muted">${countText(tagCount, "tag")} · used ${ago(usedAtMs, nowMs)}</div>`,
+    },
+    { title: "Tags", isNumber: true, isWide: true, cell: ({ tagCount }) => count(tagCount) },
+    { title: "Manifests", isNumber: true, isWide: true, cell: ({ manifestCount }) => count(manifestCount) },
+    { title: "Last used", isWide: true, cell: ({ usedAtMs }) => ago(usedAtMs, nowMs) },
+  ];
 }
 
 function emptyMarkup({ found, asked, server, isFiltered }: RepositoriesPageOptions): Markup {

@@ -5,6 +5,7 @@ import { mediaTypes } from "../oci/media-types.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { digestHref, imageHref, repositoriesPath, repositoryHref, withQuery } from "./addresses.ts";
 import { ago, copyButton, count, html, nothing, shortDigest, size, type Markup } from "./markup.ts";
+import { table, type Column } from "./table.ts";
 
 /** What of the repository is listed. */
 export type RepositoryList =
@@ -55,9 +56,15 @@ export function repositoryPage(options: RepositoryPageOptions): Markup {
 export function repositoryFragment(options: RepositoryPageOptions): Markup {
   const { list } = options;
   return html`<div id="results" data-status="${statusText(options)}">
-    ${list.found.entries.length === 0 ? html`<p class="empty">${options.text === "" ? "None is held." : "None that is held has this in its name."}</p>` : list.kind === "tags" ? tagTable(options, list.found) : manifestTable(options, list.found)}
+    ${list.found.entries.length === 0 ? html`<p class="empty">${options.text === "" ? "None is held." : "None that is held has this in its name."}</p>` : listTable(options)}
     ${paging(options)}
   </div>`;
+}
+
+function listTable(options: RepositoryPageOptions): Markup {
+  const { list } = options;
+  if (list.kind === "tags") return table("Tags", tagColumns(options), list.found.entries);
+  return table("Manifests", manifestColumns(options), list.found.entries);
 }
 
 /** The way back. */
@@ -76,41 +83,22 @@ export function trail(repository: Repository, last?: string): Markup {
   </nav>`;
 }
 
-function tagTable({ repository, nowMs }: RepositoryPageOptions, { entries }: ListFound<TagView>): Markup {
-  return html`<table>
-    <caption class="unseen">
-      Tags
-    </caption>
-    <thead>
-      <tr>
-        <th scope="col">Tag</th>
-        <th scope="col" class="wide">Platforms held</th>
-        <th scope="col" class="number wide">Size</th>
-        <th scope="col" class="wide">Here since</th>
-        <th scope="col" class="wide">Checked</th>
-        <th scope="col" class="wide">Last pulled</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${entries.map((tag) => tagRow(repository, tag, nowMs))}
-    </tbody>
-  </table>`;
+function tagColumns({ repository, nowMs }: RepositoryPageOptions): readonly Column<TagView>[] {
+  return [
+    { title: "Tag", cell: (view) => tagCell(repository, view, nowMs) },
+    { title: "Platforms held", isWide: true, cell: ({ platforms }) => platformsMarkup(platforms) },
+    { title: "Size", isNumber: true, isWide: true, cell: heldText },
+    { title: "Here since", isWide: true, cell: ({ heldSinceMs }) => ago(heldSinceMs, nowMs) },
+    { title: "Checked", isWide: true, cell: ({ checkedAtMs }) => ago(checkedAtMs, nowMs) },
+    { title: "Last pulled", isWide: true, cell: ({ pulledAtMs }) => ago(pulledAtMs, nowMs) },
+  ];
 }
 
-function tagRow(repository: Repository, view: TagView, nowMs: number): Markup {
-  const { tag, digest, isPinned, platforms, heldSinceMs, checkedAtMs, pulledAtMs } = view;
-  return html`<tr>
-    <th scope="row">
-      <a href="${imageHref(repository, { kind: "tag", tag })}">${tag}</a>${isPinned ? html` <span class="badge plain">pinned</span>` : nothing}
-      <div class="muted">${shortDigest(digest)}</div>
-      <div class="narrow muted">${heldText(view)} · ${platformsMarkup(platforms)} · ${pulledText(pulledAtMs, nowMs)}</div>
-    </th>
-    <td class="wide">${platformsMarkup(platforms)}</td>
-    <td class="number wide">${heldText(view)}</td>
-    <td class="wide">${ago(heldSinceMs, nowMs)}</td>
-    <td class="wide">${ago(checkedAtMs, nowMs)}</td>
-    <td class="wide">${ago(pulledAtMs, nowMs)}</td>
-  </tr>`;
+function tagCell(repository: Repository, view: TagView, nowMs: number): Markup {
+  const { tag, digest, isPinned, platforms, pulledAtMs } = view;
+  return html`<a href="${imageHref(repository, { kind: "tag", tag })}">${tag}</a>${isPinned ? html` <span class="badge plain">pinned</span>` : nothing}
+    <div class="muted">${shortDigest(digest)}</div>
+    <div class="narrow muted">${heldText(view)} · ${platformsMarkup(platforms)} · ${pulledText(pulledAtMs, nowMs)}</div>`;
 }
 
 const platformsShown = 4;
@@ -136,38 +124,23 @@ function heldText({ heldBytes, sizeBytes }: Pick<TagView, "heldBytes" | "sizeByt
   return all === held ? `${all}, less ${sizeText(sizeBytes - heldBytes)}` : `${held} of ${all}`;
 }
 
-function manifestTable({ repository, nowMs }: RepositoryPageOptions, { entries }: ListFound<ManifestView>): Markup {
-  return html`<table>
-    <caption class="unseen">
-      Manifests
-    </caption>
-    <thead>
-      <tr>
-        <th scope="col">Digest</th>
-        <th scope="col" class="wide">Kind</th>
-        <th scope="col" class="number wide">Size</th>
-        <th scope="col" class="wide">Here since</th>
-        <th scope="col" class="wide">Last pulled</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${entries.map((manifest) => manifestRow(repository, manifest, nowMs))}
-    </tbody>
-  </table>`;
+function manifestColumns({ repository, nowMs }: RepositoryPageOptions): readonly Column<ManifestView>[] {
+  return [
+    {
+      title: "Digest",
+      cell: (manifest) =>
+        html`<a href="${digestHref(repository, manifest.digest)}">${shortDigest(manifest.digest)}</a>
+          <div class="narrow muted">${manifestKind(manifest)} · ${pulledText(manifest.pulledAtMs, nowMs)}</div>`,
+    },
+    { title: "Kind", isWide: true, cell: manifestKind },
+    { title: "Size", isNumber: true, isWide: true, cell: ({ sizeBytes }) => size(sizeBytes) },
+    { title: "Here since", isWide: true, cell: ({ heldSinceMs }) => ago(heldSinceMs, nowMs) },
+    { title: "Last pulled", isWide: true, cell: ({ pulledAtMs }) => ago(pulledAtMs, nowMs) },
+  ];
 }
 
-function manifestRow(repository: Repository, { digest, mediaType, sizeBytes, subject, heldSinceMs, pulledAtMs }: ManifestView, nowMs: number): Markup {
-  const kind = subject ? "refers to another" : kindText(mediaType);
-  return html`<tr>
-    <th scope="row">
-      <a href="${digestHref(repository, digest)}">${shortDigest(digest)}</a>
-      <div class="narrow muted">${kind} · ${pulledText(pulledAtMs, nowMs)}</div>
-    </th>
-    <td class="wide">${kind}</td>
-    <td class="number wide">${size(sizeBytes)}</td>
-    <td class="wide">${ago(heldSinceMs, nowMs)}</td>
-    <td class="wide">${ago(pulledAtMs, nowMs)}</td>
-  </tr>`;
+function manifestKind({ mediaType, subject }: ManifestView): string {
+  return subject ? "refers to another" : kindText(mediaType);
 }
 
 /** A media type in a word, where it has one. */

@@ -2,6 +2,7 @@
 import { count, ago, distance, html, nothing, type Markup } from "./markup.ts";
 import type { UpstreamStatus } from "../oci/views.ts";
 import { repositoriesPath, withQuery } from "./addresses.ts";
+import { table, type Column } from "./table.ts";
 
 const badges = {
   ready: { kind: "good", text: "ready" },
@@ -32,41 +33,28 @@ export function upstreamsPage(upstreams: readonly UpstreamStatus[], { nowMs, isA
     <p class="muted">
       ${upstreams.length === 0 ? "No registry is listed, and none has been asked yet." : `${count(upstreams.length)} that are listed or were asked lately. While one does not answer, what is held of it is served.`}
     </p>
-    ${
-      sorted.length === 0
-        ? nothing
-        : html`<table>
-            <caption class="unseen">
-              Upstream registries
-            </caption>
-            <thead>
-              <tr>
-                <th scope="col">Registry</th>
-                <th scope="col">State</th>
-                <th scope="col" class="wide">Credential</th>
-                <th scope="col" class="wide">Last failure</th>
-              </tr>
-            </thead>
-            <tbody>
-              ${sorted.map((upstream) => row(upstream, nowMs))}
-            </tbody>
-          </table>`
-    }`;
+    ${sorted.length === 0 ? nothing : table("Upstream registries", columns(nowMs), sorted)}`;
 }
 
-function row(upstream: UpstreamStatus, nowMs: number): Markup {
-  const { host, reason, retryInMs } = upstream;
-  return html`<tr>
-    <th scope="row">
-      <a href="${withQuery(repositoriesPath, { registry: host })}">${host}</a>
-      <div class="narrow muted">${credentialMarkup(upstream, nowMs)}</div>
-    </th>
-    <td>
-      ${stateBadge(upstream)}${reason === undefined ? nothing : html`<div class="muted">${reason}</div>`}${retryInMs === undefined ? nothing : html`<div class="muted">asked again ${retryText(retryInMs)}</div>`}
-    </td>
-    <td class="wide">${credentialMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>`}</td>
-    <td class="wide">${lastFailureMarkup(upstream, nowMs)}</td>
-  </tr>`;
+function columns(nowMs: number): readonly Column<UpstreamStatus>[] {
+  return [
+    {
+      title: "Registry",
+      cell: (upstream) =>
+        html`<a href="${withQuery(repositoriesPath, { registry: upstream.host })}">${upstream.host}</a>
+          <div class="narrow muted">${credentialMarkup(upstream, nowMs)}</div>`,
+    },
+    { title: "State", cell: stateMarkup },
+    { title: "Credential", isWide: true, cell: (upstream) => credentialMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>` },
+    { title: "Last failure", isWide: true, cell: (upstream) => lastFailureMarkup(upstream, nowMs) },
+  ];
+}
+
+function stateMarkup(upstream: UpstreamStatus): Markup {
+  const { reason, retryInMs } = upstream;
+  return html`${stateBadge(upstream)}${reason === undefined ? nothing : html`<div class="muted">${reason}</div>`}${
+    retryInMs === undefined ? nothing : html`<div class="muted">asked again ${retryText(retryInMs)}</div>`
+  }`;
 }
 
 function credentialMarkup({ credential }: UpstreamStatus, nowMs: number): Markup | undefined {
