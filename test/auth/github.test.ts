@@ -1,5 +1,5 @@
 /** Logging in with GitHub, against a server in the documented shapes of its API. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Github, type GithubOptions } from "../../src/auth/openid/github.ts";
 import { LoginRefused, ProviderUnavailable, type LoginUnderWay } from "../../src/auth/openid/provider.ts";
 import { systemClock } from "../../src/oci/clock.ts";
@@ -7,6 +7,7 @@ import { silentLog } from "../../src/oci/log.ts";
 import { Secret } from "../../src/oci/secret.ts";
 import { outboundFetch } from "../support/outbound-fetch.ts";
 import { startFakeGithub, type FakeGithub } from "../support/fake-github.ts";
+import type { Reply } from "../support/recording-server.ts";
 
 const login: LoginUnderWay = { redirectUri: "http://127.0.0.1:1/zot/auth/callback/github", state: "a state", nonce: "a nonce", codeVerifier: "v".repeat(43) };
 
@@ -136,6 +137,40 @@ test("while its API fails nobody is told that he may not", async () => {
   await expect(at.provider.refresh({ refreshToken: refreshToken ?? new Secret("") })).rejects.toThrow(ProviderUnavailable);
   await at.github.refuse();
   await expect(at.enter()).rejects.toThrow(ProviderUnavailable);
+});
+
+const lists = ["emails", "orgs", "teams"].map((name) => `/api/user/${name}?per_page=100&page=1`);
+const illnesses: readonly (readonly [string, Reply])[] = [
+  ["a 403 that says nothing", { status: 403 }],
+  ["a 403 of too many requests", { status: 403, headers: { "x-ratelimit-remaining": "0", "x-oauth-scopes": "", "x-accepted-oauth-scopes": "user" } }],
+  ["a 403 that says when to come again", { status: 403, headers: { "retry-after": "60" } }],
+  ["a 429", { status: 429 }],
+  ["a 500", { status: 500 }],
+  ["a page for people", { status: 200, headers: { "content-type": "text/html" }, body: "<h1>Unicorn!</h1>" }],
+];
+
+describe.each(lists)("somebody who is known keeps what they have while %s answers with", (path) => {
+  test.each(illnesses)("%s", async (_, reply) => {
+    await using at = await setup();
+    at.github.organizations = ["mine"];
+    const { refreshToken = new Secret("") } = await at.enter();
+    at.github.when({ path }, reply);
+    await expect(at.provider.refresh({ refreshToken })).rejects.toThrow(ProviderUnavailable);
+  });
+
+  test.each(illnesses.slice(1))("%s, and somebody who is not is told to try later", async (_, reply) => {
+    await using at = await setup();
+    at.github.when({ path }, reply);
+    await expect(at.enter()).rejects.toThrow(ProviderUnavailable);
+  });
+});
+
+test("somebody who is known, whose token was never for teams, has the groups that it is for", async () => {
+  await using at = await setup();
+  const { refreshToken = new Secret("") } = await at.enter();
+  at.github.organizations = ["new"];
+  at.github.when({ path: lists[2] ?? "" }, { status: 403, headers: { "x-oauth-scopes": "user:email, user", "x-accepted-oauth-scopes": "read:org, repo" } });
+  expect(await at.provider.refresh({ refreshToken })).toMatchObject({ groups: ["new"] });
 });
 
 test("no token is in what goes wrong", async () => {

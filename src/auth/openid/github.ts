@@ -57,13 +57,13 @@ export class Github implements IdentityProvider {
     if (error !== null) throw new LoginRefused(`openid provider github says ${wordOf(error)}`);
     const code = searchParams.get("code");
     if (code === null || code === "") throw new LoginRefused("github: nothing came back (code)");
-    return await this.#identify(await this.#accessToken({ code, redirect_uri: redirectUri, code_verifier: codeVerifier }));
+    return await this.#identify(await this.#accessToken({ code, redirect_uri: redirectUri, code_verifier: codeVerifier }), { isKnown: false });
   }
 
   /** Its access token lasts until it is revoked, so that it is what is kept. */
   async refresh({ refreshToken }: { readonly refreshToken: Secret }): Promise<ProviderIdentity | "ended"> {
     try {
-      return await this.#identify(refreshToken.reveal());
+      return await this.#identify(refreshToken.reveal(), { isKnown: true });
     } catch (error) {
       if (error instanceof LoginRefused) return "ended";
       throw error;
@@ -86,15 +86,16 @@ export class Github implements IdentityProvider {
     return token;
   }
 
-  async #identify(accessToken: string): Promise<ProviderIdentity> {
+  /** `isKnown`: the person was let in before, with groups that are not to be lost because GitHub does not tell them just now. */
+  async #identify(accessToken: string, { isKnown }: { readonly isKnown: boolean }): Promise<ProviderIdentity> {
     const { rules } = this.#options;
     const user = objectOf(await this.#get("/user", accessToken)) ?? {};
     const subject = user["id"];
     if (typeof subject !== "number") throw new ProviderUnavailable(this.name, "its API does not say who it is (id)");
     const [addresses, organizations, teams] = await Promise.all([
-      this.#all("/user/emails", accessToken),
-      this.#all("/user/orgs", accessToken),
-      this.#all("/user/teams", accessToken),
+      this.#all("/user/emails", accessToken, isKnown),
+      this.#all("/user/orgs", accessToken, isKnown),
+      this.#all("/user/teams", accessToken, isKnown),
     ]);
     const primary = addresses.find((address) => address["primary"] === true);
     const claims = {
@@ -112,12 +113,12 @@ export class Github implements IdentityProvider {
     return { provider: this.name, subject: String(subject), name, groups, email, emailVerified, refreshToken: new Secret(accessToken), idToken: undefined };
   }
 
-  /** Every item of a list. What the token may not see is left out. */
-  async #all(path: string, accessToken: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  /** Every item of a list. What the token may not see is left out: of somebody who is known, only where the token says so itself. */
+  async #all(path: string, accessToken: string, isKnown: boolean): Promise<readonly Readonly<Record<string, unknown>>[]> {
     const items: Readonly<Record<string, unknown>>[] = [];
     for (let page = 1; page <= pagesMax; page++) {
       const { answer, value } = await this.#ask(`${path}?per_page=${pageSize}&page=${page}`, accessToken);
-      if (answer.status === 403) {
+      if (answer.status === 403 && (!isKnown || lacksScope(answer))) {
         this.#options.log.warn(
           { provider: this.name, path },
           "openid provider github does not let us see this: its scope is missing, or the organization has not approved us",
@@ -142,6 +143,7 @@ export class Github implements IdentityProvider {
     const { apiUrl } = this.#options;
     const headers = { accept: "application/vnd.github+json", authorization: `Bearer ${accessToken}`, "x-github-api-version": "2022-11-28" };
     const answer = await this.#fetch(`${apiUrl}${path}`, { headers });
+    if (isLimited(answer)) throw new ProviderUnavailable(this.name, `${path.split("?", 1)[0]}: status ${answer.status}, asked too often`);
     return { answer, value: findJson(answer.text) };
   }
 
@@ -173,6 +175,18 @@ const tokenHints: Readonly<Record<string, string>> = {
   redirect_uri_mismatch: "the OAuth app's callback URL must be ours",
   bad_verification_code: "the code was used or is over",
 };
+
+/** GitHub's "Rate limits for the REST API": 403 or 429, with either of two headers. */
+function isLimited({ status, headers }: FetchedText): boolean {
+  return status === 429 || (status === 403 && (headers.get("x-ratelimit-remaining") === "0" || headers.has("retry-after")));
+}
+
+/** GitHub's "Scopes for OAuth apps": what the token has, and any of what would do. */
+function lacksScope({ headers }: FetchedText): boolean {
+  const scopesOf = (name: string): readonly string[] => (headers.get(name) ?? "").split(",").flatMap((scope) => scope.trim() || []);
+  const [granted, wanted] = [scopesOf("x-oauth-scopes"), scopesOf("x-accepted-oauth-scopes")];
+  return wanted.length > 0 && !wanted.some((scope) => granted.includes(scope));
+}
 
 /** `organization/team`, as policies name it. */
 function teamName({ slug, organization }: Readonly<Record<string, unknown>>): string | undefined {
