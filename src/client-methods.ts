@@ -2,6 +2,7 @@
  * ClientMethods: from `auth` to the methods that a gate asks. A library is loaded when its method is configured, and a file is read
  * where it is needed, so that everything that can be wrong is found before anything is taken over.
  */
+import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { Authenticator, TellingPasswords } from "./auth/authenticator.ts";
 import type { TokenIssuer } from "./auth/bearer.ts";
 import type { ChallengeOptions } from "./auth/challenges.ts";
@@ -23,7 +24,7 @@ import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
 import { openIdentityProviders, readProviderFiles, type IdentityProviders } from "./identity-providers.ts";
-import { openApiKeys, type KeyAnswer, type OwnApiKeys } from "./own-api-keys.ts";
+import { openApiKeys, type OwnApiKeys } from "./own-api-keys.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
 import { openRecords } from "./records.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";

@@ -2,6 +2,7 @@
  * Guards: from `auth` and `accessControl` to the gate that the server asks, and what a reload exchanges of it while requests run.
  */
 import { readAccess, type Access } from "./access.ts";
+import type { KeyAnswer } from "./auth/api-key-service.ts";
 import { FailDelay } from "./auth/fail-delay.ts";
 import { Gate } from "./auth/gate.ts";
 import type { SignInRoutes } from "./browser-sign-in.ts";
@@ -12,7 +13,6 @@ import type { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import type { Log } from "./oci/log.ts";
 import type { RegistryNames } from "./oci/registry-names.ts";
-import type { KeyAnswer } from "./own-api-keys.ts";
 import type { TokenAnswer } from "./own-token-service.ts";
 
 export interface GuardsOptions {

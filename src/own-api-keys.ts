@@ -1,7 +1,7 @@
 /** OwnApiKeys: from `auth.apikey` to running ones: who is let in by a key, where people make theirs, and what operators do with all of them. */
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { ApiKeys } from "./auth/api-keys.ts";
-import type { KeyVisit } from "./auth/api-key-service.ts";
+import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { TellingPasswords } from "./auth/authenticator.ts";
 import type { OwnOrigin } from "./auth/own-origin.ts";
 import type { People } from "./auth/people.ts";
@@ -24,9 +24,6 @@ export interface OwnApiKeysOptions {
   readonly background: Background;
   readonly names: () => RegistryNames;
 }
-
-/** Answers a request for somebody's own keys. Rejects when the client has left. */
-export type KeyAnswer = (request: Request, visit: KeyVisit) => Promise<Response>;
 
 export interface OwnApiKeys {
   readonly keys: ApiKeys;

@@ -1,29 +1,24 @@
-/**
- * ApiKeyService: people make keys, see what they made, and end it: `/zot/auth/apikey` as zot's. Keys are for people who show who they are in
- * another way: whoever found a key, or a token, cannot make more of it.
- */
+/** ApiKeyService: people's own keys over HTTP: `/zot/auth/apikey` as zot's. */
 import type { Clock } from "../oci/clock.ts";
-import type { Log } from "../oci/log.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import { readWantedKey, type WantedKey } from "./api-key-requests.ts";
-import type { KeyAccount } from "./api-key-records.ts";
-import { TooManyKeys, type ApiKey, type ApiKeys } from "./api-keys.ts";
+import { TooManyKeys, type ApiKey } from "./api-keys.ts";
 import { writeKeyScope } from "./key-scope.ts";
+import { findOwnKeys, type OwnKeys, type OwnKeysOptions } from "./own-keys.ts";
 import type { OwnOrigin } from "./own-origin.ts";
-import type { People } from "./people.ts";
-import { isInPerson, type Principal } from "./principal.ts";
+import type { Principal } from "./principal.ts";
 import { RecordsUnavailable } from "./records.ts";
 import { readBody } from "./request-body.ts";
 import type { Visit } from "./visit.ts";
 
-export interface ApiKeyServiceOptions {
-  readonly keys: ApiKeys;
-  readonly people: People;
+export interface ApiKeyServiceOptions extends OwnKeysOptions {
   readonly own: Pick<OwnOrigin, "pageBehind">;
   readonly names: () => RegistryNames;
   readonly clock: Clock;
-  readonly log: Log;
 }
+
+/** Answers a request for somebody's own keys. Rejects when the client has left. */
+export type KeyAnswer = (request: Request, visit: KeyVisit) => Promise<Response>;
 
 /** Whoever asks, once a gate has let them in. */
 export interface KeyVisit extends Pick<Visit, "origin" | "pageOrigin" | "fetchSite" | "userAgent"> {
@@ -33,7 +28,6 @@ export interface KeyVisit extends Pick<Visit, "origin" | "pageOrigin" | "fetchSi
 /** Bytes of a request. zot's. */
 export const keyRequestBytesMax = 8 << 10;
 const requestTimeoutMs = 10_000;
-const creatorLengthMax = 256;
 
 export class ApiKeyService {
   readonly #options: ApiKeyServiceOptions;
@@ -47,13 +41,13 @@ export class ApiKeyService {
     const { method } = request;
     if (method !== "GET" && method !== "POST" && method !== "DELETE")
       return refusal(405, "UNSUPPORTED", `${method.slice(0, 16)} is not supported here`, { Allow: "GET, POST, DELETE, OPTIONS" });
-    const { principal } = visit;
-    if (!isInPerson(principal))
+    const own = findOwnKeys(visit.principal, this.#options);
+    if (!own)
       return refusal(403, "DENIED", "keys are for who logs in with a password, a certificate or in a browser: a key or a token makes none, and shows none");
     if (method !== "GET" && this.#options.own.pageBehind(visit) === "foreign") return refusal(403, "DENIED", "a page of another site has asked for this");
     try {
-      if (method === "GET") return await this.#list(principal);
-      return await (method === "POST" ? this.#create(request, visit) : this.#revoke(request, principal));
+      if (method === "GET") return json(200, { apiKeys: (await own.list()).map(described) });
+      return await (method === "POST" ? this.#create(request, own, visit) : revoke(request, own));
     } catch (error) {
       if (!(error instanceof RecordsUnavailable)) throw error;
       this.#options.log.error({ error }, "API keys cannot be kept");
@@ -61,12 +55,8 @@ export class ApiKeyService {
     }
   }
 
-  async #list({ name }: Principal): Promise<Response> {
-    return json(200, { apiKeys: (await this.#options.keys.list(name)).map(described) });
-  }
-
-  async #create(request: Request, { principal, userAgent = "" }: KeyVisit): Promise<Response> {
-    const { clock, names, keys, log } = this.#options;
+  async #create(request: Request, own: OwnKeys, { userAgent = "" }: KeyVisit): Promise<Response> {
+    const { clock, names } = this.#options;
     const body = await readBody(request, { bytesMax: keyRequestBytesMax, timeoutMs: requestTimeoutMs, clock });
     if (body.kind === "too large") return refusal(413, "SIZE_INVALID", `a body of more than ${keyRequestBytesMax} bytes`);
     if (body.kind === "late") return refusal(408, "UNSUPPORTED", `the body was not there within ${requestTimeoutMs} ms`);
@@ -77,31 +67,20 @@ export class ApiKeyService {
       return refusal(400, "REQUEST_INVALID", error instanceof Error ? error.message : String(error));
     }
     try {
-      const account = await this.#accountOf(principal);
-      const { secret, key } = await keys.create({ ...wanted, owner: principal.name, account, creator: userAgent.slice(0, creatorLengthMax) });
-      log.info({ user: principal.name, key: key.id, label: key.label, scope: key.scope && writeKeyScope(key.scope) }, "API key made");
+      const { secret, key } = await own.make(wanted, userAgent);
       return json(201, { ...described(key), apiKey: secret });
     } catch (error) {
       if (error instanceof TooManyKeys) return refusal(429, "TOOMANYREQUESTS", error.message);
       throw error;
     }
   }
+}
 
-  /** As in zot, an id that means nothing is no error: what was to be gone is. */
-  async #revoke(request: Request, { name }: Principal): Promise<Response> {
-    const id = new URL(request.url).searchParams.get("id") ?? "";
-    if (id === "") return refusal(400, "REQUEST_INVALID", "say which key, by ?id=");
-    if (await this.#options.keys.revoke(name, id)) this.#options.log.info({ user: name, key: id }, "API key revoked");
-    return json(200, {});
-  }
-
-  /** Whose name the key needs to go on. Its groups are those that the owner has now, until the next login says otherwise. */
-  async #accountOf({ name, groups, method }: Principal): Promise<KeyAccount> {
-    const { people } = this.#options;
-    const known = method === "session" ? await people.find(name) : undefined;
-    if (!known) await people.note({ name, groups, method });
-    return (known?.method ?? method) === "htpasswd" ? "htpasswd" : "person";
-  }
+async function revoke(request: Request, own: OwnKeys): Promise<Response> {
+  const id = new URL(request.url).searchParams.get("id") ?? "";
+  if (id === "") return refusal(400, "REQUEST_INVALID", "say which key, by ?id=");
+  await own.revoke(id);
+  return json(200, {});
 }
 
 /** zot's words; a time that there is not is Go's zero. */

@@ -1,14 +1,9 @@
-/** SessionList: somebody's own sessions, to look at and to end: GET, and DELETE with an `id`. */
-import type { Log } from "../oci/log.ts";
-import { isInPerson, type Principal } from "./principal.ts";
+/** SessionList: somebody's own sessions over HTTP, to look at and to end: GET, and DELETE with an `id`. */
+import { findOwnSessions, type OwnSessionsOptions } from "./own-sessions.ts";
+import type { Principal } from "./principal.ts";
 import { RecordsUnavailable } from "./records.ts";
-import type { LiveSession, Sessions } from "./sessions.ts";
+import type { LiveSession } from "./sessions.ts";
 import { json, refusal } from "./sign-in-answers.ts";
-
-export interface SessionListOptions {
-  readonly sessions: Pick<Sessions, "list" | "revoke">;
-  readonly log: Log;
-}
 
 /** What is asked, and by whom: it has been decided that he may be here. */
 export interface SessionListRequest {
@@ -18,29 +13,27 @@ export interface SessionListRequest {
 }
 
 export class SessionList {
-  readonly #options: SessionListOptions;
+  readonly #options: OwnSessionsOptions;
 
-  constructor(options: SessionListOptions) {
+  constructor(options: OwnSessionsOptions) {
     this.#options = options;
   }
 
   /** Never rejects but for a bug. */
   async answer({ method, search, principal }: SessionListRequest): Promise<Response> {
     if (!principal) return refusal(401, "UNAUTHORIZED", "sessions are somebody's: sign in first");
-    if (!isInPerson(principal)) return refusal(403, "DENIED", "sessions are seen and ended by their owner, and not by a key or a token");
-    const { sessions, log } = this.#options;
+    const own = findOwnSessions(principal, this.#options);
+    if (!own) return refusal(403, "DENIED", "sessions are seen and ended by their owner, and not by a key or a token");
     try {
-      if (method === "GET") return json(200, { sessions: (await sessions.list(principal.name)).map(shown) });
+      if (method === "GET") return json(200, { sessions: (await own.list()).map(shown) });
       if (method !== "DELETE")
         return refusal(405, "UNSUPPORTED", "sessions are listed by GET and ended by DELETE", { headers: { Allow: "GET, DELETE, OPTIONS" } });
       const id = search.get("id");
       if (id === null) return refusal(400, "UNSUPPORTED", "which session: id is missing");
-      if (!(await sessions.revoke(principal.name, id))) return refusal(404, "UNSUPPORTED", "there is no such session of yours");
-      log.info({ user: principal.name, session: id.slice(0, 12) }, "a session was ended by its owner");
-      return new Response(null, { status: 204 });
+      return (await own.end(id)) ? new Response(null, { status: 204 }) : refusal(404, "UNSUPPORTED", "there is no such session of yours");
     } catch (error) {
       if (!(error instanceof RecordsUnavailable)) throw error;
-      log.error({ problem: error.message }, "sessions cannot be read");
+      this.#options.log.error({ problem: error.message }, "sessions cannot be read");
       return refusal(503, "UNAVAILABLE", "sessions cannot be read just now", { headers: { "Retry-After": "5" } });
     }
   }

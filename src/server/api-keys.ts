@@ -1,12 +1,9 @@
 /** API keys: where people make their own, see them, and end them. A gate stands in front: whoever has no name has no keys. */
-import type { KeyVisit } from "../auth/api-key-service.ts";
+import type { KeyAnswer } from "../auth/api-key-service.ts";
 import type { Admitted } from "../auth/gate.ts";
 import type { Answer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerOf } from "./fetched-answer.ts";
-
-/** Answers a request for somebody's own keys. Rejects when the client has left. */
-export type KeyAnswer = (request: Request, visit: KeyVisit) => Promise<Response>;
 
 /** zot's. */
 export const apiKeysPath = "/zot/auth/apikey";

@@ -1,5 +1,6 @@
 /** The app: every URL that clients see. A handler parses, makes one call, and answers; errors become answers in one place. */
 import { Hono, type Context } from "hono";
+import type { KeyAnswer } from "../auth/api-key-service.ts";
 import type { Wanted } from "../auth/visit.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
@@ -13,7 +14,7 @@ import type { Pages } from "../web/pages.ts";
 import { adminPaths, answerAdmin, type AdminActions } from "./admin.ts";
 import { AdminDoor, type AdminDoorOptions } from "./admin-door.ts";
 import { apiVersionHeader, jsonAnswer, textAnswer, type Answer } from "./answer.ts";
-import { answerApiKeys, apiKeysPath, type KeyAnswer } from "./api-keys.ts";
+import { answerApiKeys, apiKeysPath } from "./api-keys.ts";
 import { BlobAnswers } from "./blobs.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { TrustedProxies } from "./client-address.ts";
