@@ -1,10 +1,9 @@
 /** BrowserSignIn: from `auth` to people who sign in with a browser: their sessions, and the addresses by which they come in and go out. */
 import type { FailDelay } from "./auth/fail-delay.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
-import type { SignedInPerson } from "./auth/browser-sessions.ts";
 import type { IdentityProvider } from "./auth/openid/provider.ts";
 import type { Passwords } from "./auth/passwords.ts";
-import type { People } from "./auth/people.ts";
+import { methodOf, type People } from "./auth/people.ts";
 import type { Records } from "./auth/records.ts";
 import type { SessionAuthenticator } from "./auth/session-authenticator.ts";
 import type { SessionList } from "./auth/session-list.ts";
@@ -60,7 +59,7 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
   const { SignIn: Ways } = await import("./auth/sign-in.ts");
   const hasDirectory = auth.ldap !== undefined;
   const sessions = await openSessions(auth, { records, clock });
-  const browsers = new BrowserSessions({ sessions, own, log, onSignIn: async (person) => await people?.note(personOf(person)) });
+  const browsers = new BrowserSessions({ sessions, own, log, onSignIn: async ({ by, ...person }) => await people?.note({ ...person, ...methodOf(by) }) });
   const ways = new Ways({
     providers: new ProviderSignIn({ providers, logins: new LoginsUnderWay({ records, clock }), sessions: browsers, own, log }),
     passwords:
@@ -91,11 +90,6 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
       offer: (query) => ways.offer(query),
     },
   };
-}
-
-/** A provider's name is none of a method. */
-function personOf({ name, groups, by, email }: SignedInPerson): Parameters<People["note"]>[0] {
-  return by === "htpasswd" || by === "ldap" ? { name, groups, method: by } : { name, groups, method: "oidc", provider: by, email };
 }
 
 /** Ends the sessions of `user`: how many there were; of everybody, uncounted, when that is undefined. Throws `ConfigError`, `RecordsUnavailable`. */

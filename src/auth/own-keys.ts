@@ -3,9 +3,9 @@
  * they are in another way: whoever found a key, or a token, cannot make more of it.
  */
 import type { Log } from "../oci/log.ts";
-import type { KeyAccount } from "./api-key-records.ts";
 import type { WantedKey } from "./api-key-requests.ts";
 import type { ApiKey, ApiKeys } from "./api-keys.ts";
+import { keyAccountOf } from "./key-account.ts";
 import { writeKeyScope } from "./key-scope.ts";
 import type { People } from "./people.ts";
 import { isInPerson, type Principal } from "./principal.ts";
@@ -40,9 +40,14 @@ export class OwnKeys {
 
   /** `creator`: what asks, by its own word. The secret is nowhere else from now on. Throws `TooManyKeys`. */
   async make(wanted: WantedKey, creator: string): Promise<{ readonly secret: string; readonly key: ApiKey }> {
-    const { keys, log } = this.#options;
+    const { keys, people, log } = this.#options;
     const { name } = this.#principal;
-    const made = await keys.create({ ...wanted, owner: name, account: await this.#account(), creator: creator.slice(0, creatorLengthMax) });
+    const made = await keys.create({
+      ...wanted,
+      owner: name,
+      account: await keyAccountOf(this.#principal, people),
+      creator: creator.slice(0, creatorLengthMax),
+    });
     const { id, label, scope } = made.key;
     log.info({ user: name, key: id, label, scope: scope && writeKeyScope(scope) }, "API key made");
     return made;
@@ -53,14 +58,5 @@ export class OwnKeys {
     const { keys, log } = this.#options;
     const { name } = this.#principal;
     if (await keys.revoke(name, id)) log.info({ user: name, key: id }, "API key revoked");
-  }
-
-  /** Whose name the key needs to go on. Its groups are those that the owner has now, until the next login says otherwise. */
-  async #account(): Promise<KeyAccount> {
-    const { name, groups, method } = this.#principal;
-    const { people } = this.#options;
-    const known = method === "session" ? await people.find(name) : undefined;
-    if (!known) await people.note({ name, groups, method });
-    return (known?.method ?? method) === "htpasswd" ? "htpasswd" : "person";
   }
 }

@@ -53,6 +53,11 @@ export class People {
   }
 }
 
+/** How somebody is known of whom it is known who vouches: `htpasswd`, `ldap`, or a provider by its name, which is none of a method. */
+export function methodOf(by: string): Pick<Person, "method" | "provider"> {
+  return by === "htpasswd" || by === "ldap" ? { method: by } : { method: "oidc", provider: by };
+}
+
 function pathOf(name: string): readonly [string, string] {
   return ["people", userKeyOf(name)];
 }
@@ -65,7 +70,7 @@ function isSame(one: Omit<Person, "seenAtMs">, other: Omit<Person, "seenAtMs">):
 /** Undefined for a text that was torn. */
 function readPerson(text: string): Person | undefined {
   const read = findObject(text);
-  const [name, method, seenAtMs, groups] = [textOf(read?.["name"]), methodOf(read?.["method"]), read?.["seenAtMs"], read?.["groups"]];
+  const [name, method, seenAtMs, groups] = [textOf(read?.["name"]), knownMethod(read?.["method"]), read?.["seenAtMs"], read?.["groups"]];
   if (name === undefined || method === undefined || typeof seenAtMs !== "number" || !Array.isArray(groups)) return undefined;
   const [provider, email] = [textOf(read?.["provider"]), textOf(read?.["email"])];
   return { name, method, seenAtMs, groups: groups.filter((group) => typeof group === "string"), provider, email };
@@ -73,6 +78,6 @@ function readPerson(text: string): Person | undefined {
 
 const methods: readonly Principal["method"][] = ["htpasswd", "ldap", "mtls", "bearer", "oidc", "token", "apikey", "session"];
 
-function methodOf(value: unknown): Principal["method"] | undefined {
+function knownMethod(value: unknown): Principal["method"] | undefined {
   return methods.find((method) => method === value);
 }

@@ -7,12 +7,19 @@ export interface Principal {
   /** Groups that the method itself knows of: a directory's, a token's. Those of the configuration are added where policies decide. */
   readonly groups: readonly string[];
   readonly method: "htpasswd" | "ldap" | "mtls" | "bearer" | "oidc" | "token" | "apikey" | "session";
+  /** Of who shows no password now, but a session or a provider's token: who vouches for that. */
+  readonly voucher?: Voucher;
   /** What a token permits, when one was shown: policies can only narrow it. */
   readonly access?: readonly TokenAccess[];
   /** What an API key leaves of its owner's rights, when one was shown that has a scope: policies can only narrow it too. */
   readonly scope?: KeyScope;
   /** The claims of a workload's token, for conditions. */
   readonly claims?: Readonly<Record<string, unknown>>;
+}
+
+export interface Voucher {
+  /** `htpasswd`, `ldap`, or a provider's name. */
+  readonly by: string;
 }
 
 /** One entry of a token's `access` claim. Docker token authentication, "JWT claims". */

@@ -168,7 +168,7 @@ export class Sessions {
   async noteGroups(session: LiveSession, groups: readonly string[]): Promise<LiveSession> {
     const groupsAtMs = this.#options.clock.now();
     await this.#write("session-groups", session, { groups, atMs: groupsAtMs });
-    const live: LiveSession = { ...session, groups, groupsAtMs, principal: principalOf(session.user, groups, session.principal) };
+    const live: LiveSession = { ...session, groups, groupsAtMs, principal: principalOf(session, groups, session.principal) };
     this.#remembered.set(session.id, { live, atElapsedMs: this.#options.clock.elapsed() });
     return live;
   }
@@ -186,7 +186,7 @@ export class Sessions {
     if (session.startedAtMs <= (readTime(revoked) ?? -Infinity)) return undefined;
     if (usedAtMs === undefined || clock.now() - usedAtMs >= sessionIdleMs) return undefined;
     const { groups, atMs } = newer ?? { groups: session.groups, atMs: session.startedAtMs };
-    return { ...session, groups, usedAtMs, groupsAtMs: atMs, principal: principalOf(session.user, groups, principal) };
+    return { ...session, groups, usedAtMs, groupsAtMs: atMs, principal: principalOf(session, groups, principal) };
   }
 
   /** A disk that takes nothing more keeps nobody out: what is not noted only ends sooner, by idling. */
@@ -265,7 +265,7 @@ function userKeyIn(value: string): string | undefined {
 }
 
 /** `known` while it says the same: what was decided for it is remembered by it. */
-function principalOf(name: string, groups: readonly string[], known: Principal | undefined): Principal {
+function principalOf({ user: name, by }: Pick<Session, "user" | "by">, groups: readonly string[], known: Principal | undefined): Principal {
   const isSame = known?.name === name && known.groups.length === groups.length && known.groups.every((group, at) => group === groups[at]);
-  return isSame ? known : { name, groups, method: "session" };
+  return isSame ? known : { name, groups, method: "session", voucher: { by } };
 }

@@ -61,9 +61,9 @@ describe("a session", () => {
     await clock.advance(90_000);
     const second = await sessions.find(value);
     expect(second?.principal).toBe(first?.principal);
-    expect(first?.principal).toEqual({ name: "alice", groups: ["dev"], method: "session" });
+    expect(first?.principal).toEqual({ name: "alice", groups: ["dev"], method: "session", voucher: { by: "oidc" } });
     if (second) await sessions.noteGroups(second, ["ops"]);
-    expect((await sessions.find(value))?.principal).toEqual({ name: "alice", groups: ["ops"], method: "session" });
+    expect((await sessions.find(value))?.principal).toEqual({ name: "alice", groups: ["ops"], method: "session", voucher: { by: "oidc" } });
   });
 
   test.each(["", "x", ".", `${"0".repeat(32)}.${"A".repeat(43)}`, `../${"0".repeat(29)}.${"A".repeat(43)}`, "0".repeat(10_000)])(
