@@ -1,14 +1,14 @@
 /**
  * RemoteKeys: a key set that somebody else publishes and changes. Asked for when a token is first met, one fetch at a time. A key id
  * that is not in it may be new, so it is fetched again, but once in 30 seconds at most, whatever ids strangers make up; when a
- * fetch fails, the keys that were good stay good.
+ * fetch fails, the keys that were good stay good, and nobody can tell of the others.
  */
 import type { KeyObject } from "node:crypto";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { selectKey, type KeyHint, type TokenKey } from "./token-key.ts";
-import { readForeignKeySet, type KeySearch, type TokenKeys } from "./token-keys.ts";
+import { readForeignKeySet, type KeySearch, type TokenKeys, type TokenOrigin } from "./token-keys.ts";
 import { untilAborted } from "../oci/waiting.ts";
 
 /** After a fetch for an unknown id, the next one waits this long. */
@@ -52,12 +52,12 @@ export class RemoteKeys implements TokenKeys {
     return this.#held?.generation ?? 0;
   }
 
-  async find(hint: KeyHint, signal: AbortSignal): Promise<KeySearch> {
-    const { clock, background, source } = this.#options;
+  async find(hint: KeyHint, signal: AbortSignal, from: TokenOrigin = "anybody"): Promise<KeySearch> {
+    const { clock, background } = this.#options;
     const heldBefore = this.#usable();
     if (!heldBefore) await untilAborted(this.#fetchOnce(), signal);
     const held = this.#usable();
-    if (!held) return { kind: "unavailable", reason: `the keys of ${source} cannot be had: ${this.#failure?.reason ?? "not yet"}` };
+    if (!held) return this.#unavailable();
     const found = select(held, hint);
     if (found) {
       if (clock.elapsed() - held.atMs > keySetFreshMs) background.run("token keys", this.#fetchOnce());
@@ -65,12 +65,19 @@ export class RemoteKeys implements TokenKeys {
     }
     // Fetched for this very token: asking again would tell nothing new.
     if (!heldBefore || hint.id === undefined) return { kind: "unknown" };
-    if (!this.#pending && clock.elapsed() - this.#unknownIdAtMs < unknownIdCooldownMs) return { kind: "unknown" };
-    this.#unknownIdAtMs = clock.elapsed();
-    await untilAborted(this.#fetchOnce(), signal);
+    const isCoolingDown = from === "anybody" && !this.#pending && clock.elapsed() - this.#unknownIdAtMs < unknownIdCooldownMs;
+    if (!isCoolingDown) {
+      if (from === "anybody") this.#unknownIdAtMs = clock.elapsed();
+      await untilAborted(this.#fetchOnce(), signal);
+    }
     const renewed = this.#usable();
     const key = renewed && select(renewed, hint);
-    return key ? { kind: "found", key, generation: renewed.generation } : { kind: "unknown" };
+    if (key) return { kind: "found", key, generation: renewed.generation };
+    return this.#failure ? this.#unavailable() : { kind: "unknown" };
+  }
+
+  #unavailable(): KeySearch {
+    return { kind: "unavailable", reason: `the keys of ${this.#options.source} cannot be had: ${this.#failure?.reason ?? "not yet"}` };
   }
 
   #usable(): Held | undefined {

@@ -12,8 +12,11 @@ export interface TokenKeys {
   /** Certificates that may vouch for a chain within a token. */
   readonly roots: readonly X509Certificate[];
   /** Never rejects but with the signal's reason. */
-  find(hint: KeyHint, signal: AbortSignal): Promise<KeySearch>;
+  find(hint: KeyHint, signal: AbortSignal, from?: TokenOrigin): Promise<KeySearch>;
 }
+
+/** Where a token comes from. "issuer": from whoever signed it, just now, so that no stranger has made up its key id. */
+export type TokenOrigin = "issuer" | "anybody";
 
 export type KeySearch =
   /** `generation`: the one in which it was trusted. */

@@ -11,7 +11,7 @@ import { keyOfChain } from "./certificate-chain.ts";
 import { objectOf } from "./json-object.ts";
 import { thumbprint } from "./key-ids.ts";
 import { tokenAlgorithms, tokenKey } from "./token-key.ts";
-import type { KeySearch, TokenKeys } from "./token-keys.ts";
+import type { KeySearch, TokenKeys, TokenOrigin } from "./token-keys.ts";
 
 export type Claims = Readonly<Record<string, unknown>>;
 
@@ -81,12 +81,12 @@ export class TokenVerifier {
   }
 
   /** Judges a token in compact form. Rejects with the signal's reason only. */
-  async verify(token: string, signal: AbortSignal): Promise<TokenVerdict> {
+  async verify(token: string, signal: AbortSignal, from: TokenOrigin = "anybody"): Promise<TokenVerdict> {
     if (token.length > tokenLengthMax) return { kind: "bad", reason: `a token of ${token.length} characters: at most ${tokenLengthMax}` };
     const id = hash("sha256", token, "base64");
     const known = this.#recall(id);
     if (known) return { kind: "good", claims: known };
-    const verdict = await this.#verifyAnew(token, signal);
+    const verdict = await this.#verifyAnew(token, signal, from);
     if (verdict.kind !== "good") return verdict;
     const { kind, ...verified } = verdict;
     this.#remembered.set(id, { ...verified, untilMs: this.#options.clock.elapsed() + rememberedMs }, { size: token.length });
@@ -102,14 +102,14 @@ export class TokenVerifier {
     return undefined;
   }
 
-  async #verifyAnew(token: string, signal: AbortSignal): Promise<FreshVerdict> {
+  async #verifyAnew(token: string, signal: AbortSignal, from: TokenOrigin): Promise<FreshVerdict> {
     const { audiences, issuer, clock } = this.#options;
     // Loaded with the first token: without any, nobody pays for it.
     const { jwtVerify, errors } = await import("jose");
     // The generation in which its key was trusted: what stops being trusted meanwhile is not remembered for long.
     let generation = 0;
     const keyFor = async (header: JWTHeaderParameters): Promise<KeyObject> => {
-      const found = await this.#keyFor(header, signal);
+      const found = await this.#keyFor(header, signal, from);
       generation = found.generation;
       return found.key;
     };
@@ -138,7 +138,7 @@ export class TokenVerifier {
     }
   }
 
-  async #keyFor(header: JWTHeaderParameters, signal: AbortSignal): Promise<FoundKey> {
+  async #keyFor(header: JWTHeaderParameters, signal: AbortSignal, from: TokenOrigin): Promise<FoundKey> {
     const { keys, clock } = this.#options;
     const { alg, kid, typ, x5c } = header;
     if (!isTokenType(typ)) throw untrusted("a token of another kind (typ)");
@@ -146,7 +146,7 @@ export class TokenVerifier {
     const embedded = objectOf(header.jwk);
     const chain = x5c ?? embedded?.["x5c"];
     if (chain !== undefined) return { kind: "found", key: chainKey(chain, alg), generation: keys.generation };
-    const search = await keys.find({ algorithm: alg, id: embedded ? embeddedId(embedded) : kid }, signal);
+    const search = await keys.find({ algorithm: alg, id: embedded ? embeddedId(embedded) : kid }, signal, from);
     if (search.kind === "found") return search;
     throw new NoKey(search);
 

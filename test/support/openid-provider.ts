@@ -32,6 +32,9 @@ export interface Ill {
   readonly body: string;
 }
 
+/** How it keeps one waiting: it takes the request and says nothing; it says that all is well and nothing more; or it goes on a byte at a time. */
+export type Hang = "silent" | "headers" | "trickle";
+
 export interface OpenidProvider extends AsyncDisposable {
   /** With a slash at its end. */
   readonly issuer: string;
@@ -45,6 +48,8 @@ export interface OpenidProvider extends AsyncDisposable {
   readonly requests: string[];
   /** What it answers at a path below its own (`/token`) for as long as it is ill there. */
   readonly ills: Map<string, Ill>;
+  /** Where, likewise, it keeps one waiting. */
+  readonly hangs: Map<string, Hang>;
   /** Sends browsers back to this address too. */
   allow(redirectUri: string): void;
   /** Its keys are others from now on; what it signed by the old ones it signs no more. */
@@ -75,6 +80,7 @@ export async function startOpenidProvider({
   const clientId = "registry";
   const requests: string[] = [];
   const ills = new Map<string, Ill>();
+  const hangs = new Map<string, Hang>();
   const sockets = new Set<Socket>();
   const server = createServer((incoming, response) => {
     const path = (incoming.url ?? "").split("?", 1)[0] ?? "";
@@ -82,6 +88,8 @@ export async function startOpenidProvider({
     if (!path.startsWith(`${mount}/`)) return void response.writeHead(404).end();
     const ill = ills.get(path.slice(mount.length));
     if (ill) return void response.writeHead(ill.status, { "content-type": ill.contentType ?? "text/html" }).end(ill.body);
+    const hang = hangs.get(path.slice(mount.length));
+    if (hang) return keepWaiting(response, hang);
     if (path.startsWith(`${mount}/enter/`)) return void finishInteraction(incoming, response);
     if (path === `${mount}/userinfo`) return tellUserinfo(incoming, response);
     Object.assign(incoming, { originalUrl: incoming.url, url: (incoming.url ?? "").slice(mount.length) });
@@ -108,11 +116,13 @@ export async function startOpenidProvider({
   const origin = `http://127.0.0.1:${port}`;
   const issuer = `${origin}${mount}/`;
   const allowed = [...redirectUris];
+  const adapter = memory();
   let key = newKey();
   let current = make();
 
   function make(): Provider {
     return new Provider(issuer, {
+      adapter,
       clients: [
         {
           client_id: clientId,
@@ -186,6 +196,7 @@ export async function startOpenidProvider({
     visitor: undefined,
     requests,
     ills,
+    hangs,
     allow(redirectUri) {
       allowed.push(redirectUri);
       current = make();
@@ -214,6 +225,34 @@ export async function startOpenidProvider({
     },
   };
   return provider;
+}
+
+const trickleMs = 100;
+
+/** Until the client has had enough. */
+function keepWaiting(response: ServerResponse, hang: Hang): void {
+  if (hang === "silent") return;
+  response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
+  if (hang === "headers") return;
+  const trickling = setInterval(() => response.write(" "), trickleMs); // As much as may stand before an object.
+  response.once("close", () => clearInterval(trickling));
+}
+
+/** What it has given, by kind and id; it outlives the provider's keys. As the library asks for it. */
+function memory(): (kind: string) => object {
+  const held = new Map<string, Record<string, unknown>>();
+  const findBy = (kind: string, key: string, value: string): Record<string, unknown> | undefined =>
+    [...held].find(([name, one]) => name.startsWith(`${kind}:`) && one[key] === value)?.[1];
+  return (kind) => ({
+    upsert: async (id: string, one: Record<string, unknown>) => void held.set(`${kind}:${id}`, one),
+    find: async (id: string) => held.get(`${kind}:${id}`),
+    findByUid: async (uid: string) => findBy(kind, "uid", uid),
+    consume: async (id: string) => void Object.assign(held.get(`${kind}:${id}`) ?? {}, { consumed: Math.floor(Date.now() / 1_000) }),
+    destroy: async (id: string) => void held.delete(`${kind}:${id}`),
+    revokeByGrantId: async (grantId: string) => {
+      for (const [name, one] of held) if (one["grantId"] === grantId) held.delete(name);
+    },
+  });
 }
 
 function newKey(): object {

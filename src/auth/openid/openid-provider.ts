@@ -167,10 +167,10 @@ export class OpenidProvider implements IdentityProvider {
   }
 
   async #verified(idToken: string): Promise<Claims & Pick<IDToken, "sub">> {
-    const verdict = await this.#options.tokens.verify(idToken, new AbortController().signal);
+    const verdict = await this.#options.tokens.verify(idToken, new AbortController().signal, "issuer");
     if (verdict.kind === "unavailable") throw new ProviderUnavailable(this.name, verdict.reason);
-    if (verdict.kind === "refused") throw new LoginRefused(`the ID token cannot be trusted: ${verdict.reason}`);
-    if (verdict.kind !== "good") throw new LoginRefused("the ID token is nobody's");
+    if (verdict.kind === "refused") throw new LoginRefused(`the ID token cannot be trusted: ${verdict.reason}`, undefined, { word: "untrusted" });
+    if (verdict.kind !== "good") throw new LoginRefused("the ID token is nobody's", undefined, { word: "untrusted" });
     return { ...verdict.claims, sub: String(verdict.claims["sub"]) };
   }
 

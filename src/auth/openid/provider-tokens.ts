@@ -12,6 +12,7 @@ import type { OutboundFetch } from "../json-fetch.ts";
 import { peekClaims } from "../peeked-claims.ts";
 import type { Principal } from "../principal.ts";
 import { RemoteKeys } from "../remote-keys.ts";
+import type { TokenOrigin } from "../token-keys.ts";
 import { TokenVerifier, type Claims } from "../token-verifier.ts";
 import type { Discovery } from "./discovery.ts";
 import { readPerson, type Person, type PersonRules } from "./person.ts";
@@ -75,10 +76,14 @@ export class ProviderTokens implements TokenIssuer {
   }
 
   /** The claims of a token that the provider gave for us: as `TokenVerifier`, with the checks of OpenID Connect Core 1.0, 3.1.3.7. */
-  async verify(token: string, signal: AbortSignal): Promise<{ readonly kind: "good"; readonly claims: Claims } | Exclude<Verdict, { kind: "admitted" }>> {
+  async verify(
+    token: string,
+    signal: AbortSignal,
+    from: TokenOrigin = "anybody",
+  ): Promise<{ readonly kind: "good"; readonly claims: Claims } | Exclude<Verdict, { kind: "admitted" }>> {
     const issuer = this.#options.discovery.issuer;
     if (issuer === undefined) return { kind: "none" };
-    const verdict = await this.#verifierOf(issuer).verify(token, signal);
+    const verdict = await this.#verifierOf(issuer).verify(token, signal, from);
     if (verdict.kind === "bad") return this.#refused(verdict.reason);
     if (verdict.kind === "unavailable") return { ...verdict, reason: `openid provider ${this.#options.name}: ${verdict.reason}` };
     const { sub, iat, azp } = verdict.claims;

@@ -56,7 +56,7 @@ export class ProviderUnavailable extends Error {
 export class LoginRefused extends Error {
   readonly reason: string;
   readonly hint: string | undefined;
-  /** The provider's own word for it (RFC 6749 5.2, RFC 6750 3.1), or `unreadable`; undefined where it is we who refuse. */
+  /** The provider's own word for it (RFC 6749 5.2, RFC 6750 3.1), `unreadable` or `untrusted`; undefined where it is we who refuse. */
   readonly word: string | undefined;
 
   constructor(reason: string, hint?: string, { word, ...options }: ErrorOptions & { readonly word?: string } = {}) {
