@@ -97,6 +97,12 @@ export class Gate {
     return !access || access.policy.isListed({ principal, repository, facts: () => this.#facts(undefined, visit) });
   }
 
+  /** Whether the one who was let in administrates: adminPolicy names him, its conditions hold, and he shows all that he is. */
+  administrates({ principal }: Admitted, { repository, action }: WantedRepository, visit: Visit): boolean {
+    const what = { repository: policyName(repository, this.#options.names().defaultHost), action };
+    return !principal?.access && !principal?.scope && this.#isActiveAdmin(principal, what, visit);
+  }
+
   /** Why the one who was let in may not read something; undefined: he may. Conditions are asked about this very reference. */
   refusalOf({ principal }: Admitted, what: Pick<WantedRepository, "repository" | "reference">, visit: Visit): Refused | undefined {
     const wanted = { kind: "repository", action: "read", writtenName: what.repository.path, ...what } as const;
@@ -207,9 +213,13 @@ export class Gate {
     const { principal, access } = identity;
     const wanted = { kind: "admin" } as const;
     const action = visit.method === "DELETE" ? "delete" : "read";
-    const isAdmin = this.#options.access?.policy.isActiveAdmin({ principal, facts: () => this.#facts(undefined, visit) }, { repository: "", action });
-    if (isAdmin !== true) return this.#deny(identity, wanted, visit, { rule: "adminPolicy", reason: "accessControl.adminPolicy is for those whom it names" });
+    if (!this.#isActiveAdmin(principal, { repository: "", action }, visit))
+      return this.#deny(identity, wanted, visit, { rule: "adminPolicy", reason: "accessControl.adminPolicy is for those whom it names" });
     return access ? this.#lacksScope(principal, wanted, visit) : admitted("adminPolicy");
+  }
+
+  #isActiveAdmin(principal: Principal | undefined, what: { readonly repository: string; readonly action: string }, visit: Visit): boolean {
+    return this.#options.access?.policy.isActiveAdmin({ principal, facts: () => this.#facts(undefined, visit) }, what) === true;
   }
 
   get #hasAnonymous(): boolean {

@@ -62,10 +62,10 @@ export class BlobPulls {
       const held = await this.#findHeld(repository, digest, call);
       if (held) return this.#held(repository, digest, held, call);
       this.#checkMayFetch(repository, digest, call);
-      const joined = await this.#remembered(repository, digest, () => this.#join(repository, digest, call, endedCount));
+      const joined = await this.#remembered(repository, digest, call, () => this.#join(repository, digest, call, endedCount));
       if (!joined) continue;
       joins += 1;
-      const filled = await this.#remembered(repository, digest, () => this.#filled(joined, call, { untilMs, isLast: joins >= joinsMax }));
+      const filled = await this.#remembered(repository, digest, call, () => this.#filled(joined, call, { untilMs, isLast: joins >= joinsMax }));
       if (filled) return this.#unbroken(repository, digest, filled, call);
     }
   }
@@ -80,7 +80,7 @@ export class BlobPulls {
     this.#checkMayFetch(repository, digest, call);
     const grant = this.#options.freshness.airGapped ? undefined : await this.#options.grants.find(repository, digest);
     if (grant) return described(digest, grant.sizeBytes, "miss");
-    const head = await this.#remembered(repository, digest, () => this.#rights.ask(repository, digest, call));
+    const head = await this.#remembered(repository, digest, call, () => this.#rights.ask(repository, digest, call));
     return described(digest, head.sizeBytes, "passed");
   }
 
@@ -191,10 +191,10 @@ export class BlobPulls {
     return Object.assign(reader, { outcome: fill.isKept ? ("miss" as const) : ("passed" as const), warnings: [] });
   }
 
-  async #remembered<T>(repository: Repository, digest: Digest, ask: () => Promise<T>): Promise<T> {
+  async #remembered<T>(repository: Repository, digest: Digest, call: Call, ask: () => Promise<T>): Promise<T> {
     const { negative } = this.#options;
     const key = `${repositoryName(repository)}@blob:${digest}`;
-    negative.check(key);
+    negative.check(key, call);
     try {
       return await ask();
     } catch (error) {

@@ -75,7 +75,7 @@ export class ManifestPulls {
     if (held) return held;
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
     const key = `${repositoryName(repository)}@${digest}`;
-    return await this.#remembered(key, { byDigest: true }, () =>
+    return await this.#remembered(key, { byDigest: true, call }, () =>
       this.#flights.run(key, () => this.#fetchDigest(repository, digest, this.#shared(call)), call.signal),
     );
   }
@@ -128,7 +128,7 @@ export class ManifestPulls {
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `no tag ${tag} of ${repositoryName(repository)} is held here, and it may not be fetched`);
     const key = `${repositoryName(repository)}:${tag}`;
     try {
-      return await this.#remembered(key, { byDigest: false }, () =>
+      return await this.#remembered(key, { byDigest: false, call }, () =>
         this.#flights.run(key, () => this.#fetchTag(repository, tag, this.#shared(call), undefined), call.signal),
       );
     } catch (error) {
@@ -203,9 +203,9 @@ export class ManifestPulls {
   }
 
   /** Asks unless the upstream said no to the same question a moment ago, and remembers its no. */
-  async #remembered(key: string, { byDigest }: { byDigest: boolean }, ask: () => Promise<Answer>): Promise<Answer> {
+  async #remembered(key: string, { byDigest, call }: { byDigest: boolean; call: Call }, ask: () => Promise<Answer>): Promise<Answer> {
     const { negative } = this.#options;
-    negative.check(key);
+    negative.check(key, call);
     try {
       return await ask();
     } catch (error) {

@@ -5,6 +5,7 @@
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
 import { isUnknown, type OciError } from "../oci/errors.ts";
+import type { Call } from "../oci/registry.ts";
 
 const entriesMax = 10_000;
 const tagLifeMs = 5_000;
@@ -19,8 +20,9 @@ export class NegativeAnswers {
     this.#clock = clock;
   }
 
-  /** Throws what the upstream said of `key` a moment ago, if it said no. */
-  check(key: string): void {
+  /** Throws what the upstream said of `key` a moment ago, if it said no, and the caller does not ask for what it says now. */
+  check(key: string, { noCache }: Pick<Call, "noCache">): void {
+    if (noCache === true) return;
     const answer = this.#answers.get(key);
     if (answer && this.#clock.elapsed() < answer.untilMs) throw answer.error;
   }

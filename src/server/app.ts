@@ -19,7 +19,7 @@ import { BlobAnswers } from "./blobs.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { TrustedProxies } from "./client-address.ts";
 import { bugAnswer, errorAnswer } from "./errors.ts";
-import { Exchange, type Asked, type NodeBindings } from "./exchange.ts";
+import { Exchange, type Asked, type ExchangeOptions, type NodeBindings } from "./exchange.ts";
 import { answerCatalog, answerReferrers, answerTags, type Sees } from "./lists.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 import { ManifestAnswers } from "./manifests.ts";
@@ -141,11 +141,13 @@ export function createProbeApp(options: ExchangeSettings, guard?: Guard): App {
   return app;
 }
 
-/** An app of probes and the administrative routes, for a socket that only its owner can open: nobody is asked who he is. */
-export function createAdminApp(options: ExchangeSettings, actions: AdminActions): App {
+/** An app of probes, administrative routes and the API, for a socket that only its owner can open: nobody is asked who he is. */
+export function createAdminApp({ gate: _gate, audit: _audit, ...options }: AppOptions, actions: AdminActions): App {
   const app = createProbeApp(options);
-  const door = { pass: (_exchange: Exchange, serve: () => Answer | Promise<Answer>) => serve() };
-  app.all(adminPaths, routed(servant(options)("other", (exchange) => answerAdmin(exchange, { door, actions }))));
+  const serve = servant(options, { forAdministrators: true });
+  const door = { pass: (_exchange: Exchange, answer: () => Answer | Promise<Answer>) => answer() };
+  app.all(adminPaths, routed(serve("other", (exchange) => answerAdmin(exchange, { door, actions }))));
+  app.all("*", routed(serve("other", apiHandler(options, new Guard({})))));
   return app;
 }
 
@@ -239,8 +241,11 @@ function methodsOf(allowed: string): Answer {
 const ping: Answer = { status: 200, headers: ["Content-Type", "application/json", "Content-Length", "2", ...apiVersionHeader], body: "{}" };
 
 /** Runs handlers and sends what they answer; an `OciError` becomes its answer, anything else is our bug and is logged. */
-function servant({ clock, log, onRequest, draining, trustedProxies = [] }: ExchangeSettings): (kind: RequestKind, handler: Handler) => Servant {
-  const options = { clock, proxies: new TrustedProxies(trustedProxies), draining, onRequest };
+function servant(
+  { clock, log, onRequest, draining, trustedProxies = [] }: ExchangeSettings,
+  { forAdministrators = false }: Partial<Pick<ExchangeOptions, "forAdministrators">> = {},
+): (kind: RequestKind, handler: Handler) => Servant {
+  const options = { clock, proxies: new TrustedProxies(trustedProxies), draining, onRequest, forAdministrators };
   const failed = (exchange: Exchange, error: unknown): Response => {
     if (exchange.clientLeft) return exchange.tellLeft();
     if (error instanceof OciError) return exchange.send(errorAnswer(error));

@@ -33,8 +33,11 @@ export interface ExchangeOptions {
   readonly proxies: TrustedProxies;
   readonly draining: () => boolean;
   readonly onRequest: (record: RequestRecord) => void;
+  /** Whoever comes here administrates: nobody else can. */
+  readonly forAdministrators: boolean;
 }
 
+const noCachePattern = /(?:^|,)\s*no-cache\s*(?:,|$)/i;
 const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
 const clientLeftStatus = 499;
 /** What is for one user must be shown to no other by whatever caches in between. */
@@ -55,6 +58,7 @@ export class Exchange {
   #abort: AbortController | undefined;
   #admitted: Admitted | undefined;
   #isGuarded = false;
+  #administrates: boolean;
   #isTold = false;
 
   constructor(asked: Asked, kind: RequestKind, options: ExchangeOptions) {
@@ -63,6 +67,7 @@ export class Exchange {
     this.#incoming = incoming;
     this.#options = options;
     this.#kind = kind;
+    this.#administrates = options.forAdministrators;
     this.#startedMs = options.clock.elapsed();
     this.outgoing = outgoing;
     this.method = incoming?.method ?? asked.request?.method ?? "GET";
@@ -120,6 +125,22 @@ export class Exchange {
     this.#admitted = admitted;
   }
 
+  /** Whether the client asks for what the upstream says now, whatever is known here (RFC 9111 5.2.1.4). */
+  get asksNoCache(): boolean {
+    const asked = this.header("cache-control");
+    return asked !== undefined && noCachePattern.test(asked);
+  }
+
+  /** A gate found that it comes from somebody who administrates. */
+  administrated(): void {
+    this.#administrates = true;
+  }
+
+  /** Whether it asks so, and may: it is administrators who make us ask upstream at will. */
+  get noCache(): boolean {
+    return this.#administrates && this.asksNoCache;
+  }
+
   /** The address of the client, as far as proxies are trusted. */
   get client(): string {
     return clientAddress(this.#asked.bindings.peer ?? this.#incoming?.socket.remoteAddress, this.header("x-forwarded-for"), this.#options.proxies);
@@ -149,7 +170,7 @@ export class Exchange {
   call(): Call {
     const call = { signal: this.signal, requestId: this.requestId, purpose: "pull", mayFetch: this.#admitted?.mayFetch ?? true } as const;
     const user = this.#admitted?.principal?.name;
-    return user === undefined ? call : { ...call, principal: user };
+    return { ...call, ...(user === undefined ? {} : { principal: user }), ...(this.noCache ? { noCache: true } : {}) };
   }
 
   /** Headers that every answer to this request carries, after those of the answer itself. */

@@ -101,6 +101,8 @@ export class Guard {
     }
     audit?.admitted(() => recordOf(admission, wanted, exchange, visit));
     exchange.admitted(admission);
+    if (wanted.kind === "repository" && exchange.asksNoCache && this.#options.gate?.()?.administrates(admission, wanted, visit) === true)
+      exchange.administrated();
     return serve(exchange, admission);
   }
 }

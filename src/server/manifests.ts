@@ -31,7 +31,7 @@ export class ManifestAnswers {
 
   /** At once when the manifest is at hand. */
   answer(route: ManifestRoute, exchange: Exchange): Answer | Promise<Answer> {
-    const manifest = this.#registry.manifestAtHand?.(route.repository, route.reference);
+    const manifest = exchange.noCache ? undefined : this.#registry.manifestAtHand?.(route.repository, route.reference);
     if (manifest) return this.#answer(manifest, route, exchange);
     return exchange.method === "HEAD" ? this.#head(route, exchange) : this.#get(route, exchange);
   }

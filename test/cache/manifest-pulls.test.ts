@@ -72,6 +72,24 @@ describe("a tag", () => {
     expect(all.upstream.requests).toHaveLength(3);
   });
 
+  test("is asked for although it is fresh where the caller says so, and stands in with a warning where nobody answers", async () => {
+    await using all = await arrange();
+    await all.pull("1");
+    expect(await all.pull("1", { noCache: true })).toMatchObject({ outcome: "hit", warnings: [] });
+    expect(all.upstream.requests).toEqual([head, getByDigest, head]);
+    expect(await all.pull("1", { noCache: true, mayFetch: false })).toMatchObject({ outcome: "hit", warnings: [] });
+    await all.upstream.close();
+    expect(await all.pull("1", { noCache: true })).toMatchObject({ outcome: "stale", descriptor: { digest } });
+  });
+
+  test("that was missing a moment ago is asked for again where the caller says so", async () => {
+    await using all = await arrange();
+    await expect(all.pull("2")).rejects.toThrow();
+    all.upstream.putManifest("team/app", "2", image.manifest.bytes, image.manifest.descriptor.mediaType);
+    await expect(all.pull("2")).rejects.toThrow();
+    expect(await all.pull("2", { noCache: true })).toMatchObject({ outcome: "miss" });
+  });
+
   test("that moved is followed, and what it meant before can still be got by digest", async () => {
     await using all = await arrange({ rules: { tagTtlMs: () => 0 } });
     await all.pull("1");

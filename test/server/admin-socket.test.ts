@@ -6,14 +6,15 @@ import { expect, test } from "vitest";
 import { createAdminApp } from "../../src/server/app.ts";
 import { openAdminSocket } from "../../src/server/admin-socket.ts";
 import { KeptLog } from "../support/kept-log.ts";
+import { MemoryRegistry } from "../support/memory-registry.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
-import { exchangeSettings, recordedActions } from "./serving.ts";
+import { appOptions, recordedActions } from "./serving.ts";
 
 function adminSocket(statePath: string, instance: string, { clock = new TestClock({ startMs: Date.now() }) } = {}) {
   const actions = recordedActions();
   const log = new KeptLog();
-  const app = createAdminApp(exchangeSettings(), actions);
+  const app = createAdminApp(appOptions({ registry: new MemoryRegistry() }), actions);
   return { actions, log, clock, opening: openAdminSocket({ app, statePath, instance, clock, log }) };
 }
 
@@ -36,7 +37,8 @@ test("whoever can open it is asked nothing, and nobody else can", async () => {
   const listener = await opening;
   expect(await ask(`${statePath}/admin.sock`, "/cmd/manifest/list")).toEqual({ status: 200, body: "no manifests found\n" });
   expect((await ask(`${statePath}/admin.sock`, "/healthz")).status).toBe(200);
-  expect((await ask(`${statePath}/admin.sock`, "/v2/")).status).toBe(404);
+  expect(await ask(`${statePath}/admin.sock`, "/v2/")).toEqual({ status: 200, body: "{}" });
+  expect((await ask(`${statePath}/admin.sock`, "/home")).status).toBe(404);
   expect(actions.calls).toHaveLength(1);
   const modes = await Promise.all([statePath, `${statePath}/admin-boot-1-1-a.sock`].map(async (path) => (await stat(path)).mode & 0o777));
   expect(modes).toEqual([0o700, 0o600]);

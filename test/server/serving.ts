@@ -4,6 +4,7 @@ import { createApp, type App, type AppOptions, type ExchangeSettings } from "../
 import { listen, type Listener, type ListeningOptions } from "../../src/server/listening.ts";
 import { systemClock } from "../../src/oci/clock.ts";
 import { silentLog } from "../../src/oci/log.ts";
+import type { Registry } from "../../src/oci/registry.ts";
 import { RegistryNames, type ListedRegistry } from "../../src/oci/registry-names.ts";
 import { parseRegistryHost, parseRepositoryPath, repositoryOf, type Repository } from "../../src/oci/repository.ts";
 import type { RequestRecord } from "../../src/oci/request-record.ts";
@@ -33,21 +34,12 @@ export function serving({ registries = [], ...options }: Partial<AppOptions> & {
   const registry = new MemoryRegistry();
   const records: RequestRecord[] = [];
   const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
-  const names = new RegistryNames({ defaultNs: "docker.io", registries });
   const app = createApp({
-    registry,
-    holdings: { listRepositories: async () => ({ repositories: [] }) },
-    ...exchangeSettings(),
-    names: () => names,
-    unlisted: () => "public",
-    admin: { open: "off", actions: recordedActions() },
+    ...appOptions({ registry, registries }),
     onRequest: (record) => {
       records.push(record);
       for (const { count, resolve } of waiting) if (records.length >= count) resolve();
     },
-    stallTimeoutMs: 60_000,
-    stallTimeoutMinMs: 0,
-    version: "1.2.3",
     ...options,
   });
   return {
@@ -55,6 +47,22 @@ export function serving({ registries = [], ...options }: Partial<AppOptions> & {
     registry,
     records,
     told: (count) => (records.length >= count ? Promise.resolve() : new Promise((resolve) => waiting.push({ count, resolve }))),
+  };
+}
+
+/** An app in front of `registry` that tells nobody. */
+export function appOptions({ registry, registries = [] }: { readonly registry: Registry; readonly registries?: readonly ListedRegistry[] }): AppOptions {
+  const names = new RegistryNames({ defaultNs: "docker.io", registries });
+  return {
+    registry,
+    holdings: { listRepositories: async () => ({ repositories: [] }) },
+    ...exchangeSettings(),
+    names: () => names,
+    unlisted: () => "public",
+    admin: { open: "off", actions: recordedActions() },
+    stallTimeoutMs: 60_000,
+    stallTimeoutMinMs: 0,
+    version: "1.2.3",
   };
 }
 

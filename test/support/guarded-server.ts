@@ -26,6 +26,7 @@ export interface AskOptions {
   readonly user?: string | undefined;
   readonly authorization?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
 }
 
 export interface GuardedServerOptions {
@@ -63,8 +64,13 @@ export async function startGuardedServer({ repositories = [], config, users = []
     upstream,
     server,
     writeUsers,
-    get(path, { method = "GET", user, authorization = user === undefined ? undefined : basic(user), headers = {} } = {}) {
-      return fetch(`${server.url}${path}`, { method, redirect: "manual", headers: { ...headers, ...(authorization === undefined ? {} : { authorization }) } });
+    get(path, { method = "GET", user, authorization = user === undefined ? undefined : basic(user), headers = {}, body } = {}) {
+      return fetch(`${server.url}${path}`, {
+        method,
+        redirect: "manual",
+        headers: { ...headers, ...(authorization === undefined ? {} : { authorization }) },
+        ...(body === undefined ? {} : { body }),
+      });
     },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
