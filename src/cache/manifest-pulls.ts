@@ -125,7 +125,7 @@ export class ManifestPulls {
   }
 
   async #fetchedTag(repository: Repository, tag: Tag, call: Call): Promise<Answer> {
-    if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `no tag ${tag} of ${repositoryName(repository)} is held here, and it may not be fetched`);
+    if (!call.mayFetch) throw await this.#notHeld(repository, tag);
     const key = `${repositoryName(repository)}:${tag}`;
     try {
       return await this.#remembered(key, { byDigest: false, call }, () =>
@@ -136,6 +136,13 @@ export class ManifestPulls {
       if (!isReferrersTag(tag) || !isOutage(error)) throw error;
       throw new OciError("MANIFEST_UNKNOWN", `no tag ${tag} of ${repositoryName(repository)} is held here, and its registry cannot be asked`, { cause: error });
     }
+  }
+
+  async #notHeld(repository: Repository, tag: Tag): Promise<OciError> {
+    const record = await this.#options.store.repositories.findTag(repository, tag);
+    const name = repositoryName(repository);
+    const what = record ? `tag ${tag} of ${name} means ${record.digest}, which is missing or damaged here` : `no tag ${tag} of ${name} is held here`;
+    return new OciError("MANIFEST_UNKNOWN", `${what}, and it may not be fetched`);
   }
 
   /** Asks upstream what the tag means now, and makes sure that we hold it. */

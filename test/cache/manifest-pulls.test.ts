@@ -82,6 +82,15 @@ describe("a tag", () => {
     expect(await all.pull("1", { noCache: true })).toMatchObject({ outcome: "stale", descriptor: { digest } });
   });
 
+  test("whose manifest is gone is told so where it may not be fetched, and one that was never here too", async () => {
+    await using all = await arrange();
+    await all.pull("1");
+    await rm(all.rig.store.layout.blob(digest));
+    await all.clock.advance(2_000);
+    await expect(all.pull("1", { mayFetch: false })).rejects.toThrow(`means ${digest}, which is missing or damaged here, and it may not be fetched`);
+    await expect(all.pull("2", { mayFetch: false })).rejects.toThrow("no tag 2");
+  });
+
   test("that was missing a moment ago is asked for again where the caller says so", async () => {
     await using all = await arrange();
     await expect(all.pull("2")).rejects.toThrow();
