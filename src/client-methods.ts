@@ -71,7 +71,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const records = await openRecords({ statePath, driver: auth.sessions.driver }, options);
   const origin = new OwnOrigin({ externalUrl, secureSession: auth.sessions.isSecure, callbackAllowOrigins: auth.openid?.callbackAllowOrigins ?? [] });
   const apiKeys = auth.apiKeys ? await openApiKeys({ records, htpasswd, own: origin }, options) : undefined;
-  const identities = auth.openid && (await openIdentityProviders(auth.openid, options));
+  const identities = auth.openid && (await openIdentityProviders(auth.openid, { ...options, htpasswd }));
   const passwords = htpasswd || directory || apiKeys ? await openPasswords(auth, { htpasswd, directory, apiKeys, identities }, options) : undefined;
   const own =
     isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts: directory ? undefined : htpasswd, failDelay }, options) : undefined;

@@ -1,4 +1,5 @@
 /** IdentityProviders: from `auth.openid` to those who know people: for browsers that are sent there, and for programs that show their tokens. */
+import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { OutboundFetch } from "./auth/json-fetch.ts";
 import type { ClientKey } from "./auth/openid/client-proof.ts";
 import type { PersonRules } from "./auth/openid/person.ts";
@@ -30,10 +31,16 @@ interface Opened {
 
 type Client = { readonly id: string; readonly secret: Secret | undefined };
 
+export interface IdentityProvidersOptions extends TokenIssuersOptions {
+  /** Undefined: there is no file of passwords. */
+  readonly htpasswd: Pick<Htpasswd, "stampOf"> | undefined;
+}
+
 /** Dials nobody. Throws `ConfigError`. Close them. */
-export async function openIdentityProviders({ providers, users }: OpenidConfig, options: TokenIssuersOptions): Promise<IdentityProviders> {
+export async function openIdentityProviders({ providers, users }: OpenidConfig, options: IdentityProvidersOptions): Promise<IdentityProviders> {
   const fetches: OperatorFetch[] = [];
   const names = new Map(Object.entries(users));
+  const isOfFile = (name: string): boolean => options.htpasswd?.stampOf(name) !== undefined;
   const opened = await Promise.all(
     providers.map(async (config): Promise<Opened> => {
       const ca = await readAuthority(config);
@@ -43,7 +50,7 @@ export async function openIdentityProviders({ providers, users }: OpenidConfig, 
       });
       fetches.push(outbound);
       const client = await readClient(config, environment);
-      const rules = { claims: config.claims, requireVerifiedEmail: config.requireVerifiedEmail, users: names };
+      const rules = { claims: config.claims, requireVerifiedEmail: config.requireVerifiedEmail, users: names, isOfFile };
       if (config.name === "github") return await openGithub(config, { client, rules: { ...rules, hostedDomain: undefined }, fetch: outbound.fetch }, options);
       return await openOpenid(config, { client, rules: { ...rules, hostedDomain: config.hostedDomain }, fetch: outbound.fetch }, options);
     }),

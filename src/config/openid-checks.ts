@@ -1,4 +1,5 @@
 /** What is wrong with `auth.openid` though each of its keys is right, and what of it is perhaps not meant. */
+import type { ParsedAccessControl } from "./client-auth-schema.ts";
 import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
 import { issuerOf, requiresVerifiedEmail } from "./openid-of.ts";
@@ -19,12 +20,19 @@ export function checkOpenid(openid: ParsedOpenid | undefined): readonly Finding[
 }
 
 /** What is allowed and yet perhaps not meant. */
-export function noticesOfOpenid({ auth: { openid }, externalUrl }: Pick<ParsedConfig, "auth" | "externalUrl">): readonly Finding[] {
+export function noticesOfOpenid({
+  auth: { openid },
+  externalUrl,
+  accessControl,
+}: Pick<ParsedConfig, "auth" | "externalUrl" | "accessControl">): readonly Finding[] {
   if (!openid) return [];
   const named = namedProviders(openid);
   const isAddressOpen = named.some(([, { redirectUri }]) => redirectUri === undefined) && externalUrl === undefined;
   return [
     ...named.flatMap(([name, provider]) => noticesOfProvider(name, provider, openid).map(([key, words]) => finding([...path, "providers", name], key, words))),
+    ...named.flatMap(([name, provider]) =>
+      noticesOfNames(provider, openid, accessControl).map(([key, words]) => finding([...path, "providers", name], key, words)),
+    ),
     ...(isAddressOpen
       ? [{ path, message: "auth.openid without externalUrl: browsers are sent back to whatever address they came by, which the provider must know" }]
       : []),
@@ -120,6 +128,33 @@ function noticesOfProvider(name: IdentityProviderName, provider: ParsedIdentityP
       ? [["credentialsFile", "has clientid or clientsecret, which have no effect: credentialsFile wins"] as const]
       : []),
   ];
+}
+
+/** Claims that the provider itself sees to: nobody has another's. */
+const uniqueClaims: ReadonlySet<string> = new Set(["email", "sub"]);
+const namesShownMax = 5;
+
+/** Whom policies name, and who is that person for being called so elsewhere. */
+function noticesOfNames({ claimMapping }: ParsedIdentityProvider, { users }: ParsedOpenid, accessControl: ParsedAccessControl | undefined): readonly Problem[] {
+  const { username = "email" } = claimMapping;
+  const names = usersNamedBy(accessControl).filter((name) => !Object.hasOwn(users, name));
+  if (uniqueClaims.has(username) || names.length === 0) return [];
+  const shown = `${names.slice(0, namesShownMax).join(", ")}${names.length > namesShownMax ? ", ..." : ""}`;
+  return [
+    [
+      "claimMapping",
+      `takes names from the claim "${username}", which people choose for themselves at many providers: whoever is called so there is who is called so in accessControl (${shown}). ` +
+        "List the e-mail addresses of those in auth.openid.users, or set claimMapping.username: email",
+    ],
+  ];
+}
+
+/** Each once, in the order in which they are written. */
+function usersNamedBy(accessControl: ParsedAccessControl | undefined): readonly string[] {
+  if (!accessControl) return [];
+  const { repositories, adminPolicy, metrics, groups } = accessControl;
+  const policies = [...Object.values(repositories).flatMap((entry) => entry.policies), ...(adminPolicy ? [adminPolicy] : []), ...Object.values(groups)];
+  return [...new Set([...policies.flatMap(({ users }) => users), ...(metrics?.users ?? [])])];
 }
 
 /** To this machine it is as good as any. */

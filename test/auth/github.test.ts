@@ -22,7 +22,7 @@ async function setup(more: (github: FakeGithub) => Partial<GithubOptions> = () =
     authorizationUrl: `${github.url}/login/oauth/authorize`,
     tokenUrl: `${github.url}/login/oauth/access_token`,
     apiUrl: `${github.url}/api`,
-    rules: { claims: { username: "email", groups: "groups" }, requireVerifiedEmail: true, hostedDomain: undefined, users: new Map() },
+    rules: { claims: { username: "email", groups: "groups" }, requireVerifiedEmail: true, hostedDomain: undefined, users: new Map(), isOfFile: () => false },
     fetch: outboundFetch,
     clock: systemClock,
     log: silentLog,

@@ -15,7 +15,13 @@ import { ellipticKey, signToken } from "../support/signed-tokens.ts";
 import { TestClock } from "../support/test-clock.ts";
 
 const login: LoginUnderWay = { redirectUri: defaultRedirectUri, state: "a-state-of-its-own", nonce: "a-nonce-of-its-own", codeVerifier: "v".repeat(43) };
-const rules = { claims: { username: "email", groups: "groups" }, requireVerifiedEmail: false, hostedDomain: undefined, users: new Map<string, string>() };
+const rules = {
+  claims: { username: "email", groups: "groups" },
+  requireVerifiedEmail: false,
+  hostedDomain: undefined,
+  users: new Map<string, string>(),
+  isOfFile: () => false,
+};
 const hangs: readonly Hang[] = ["silent", "headers", "trickle"];
 const stranger = ellipticKey();
 const discoveryPath = "/.well-known/openid-configuration";

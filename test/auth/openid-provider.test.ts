@@ -14,7 +14,13 @@ import { defaultRedirectUri, startOpenidProvider, type Ill, type OpenidProvider 
 import { outboundFetch } from "../support/outbound-fetch.ts";
 
 const login: LoginUnderWay = { redirectUri: defaultRedirectUri, state: "a-state-of-its-own", nonce: "a-nonce-of-its-own", codeVerifier: "v".repeat(43) };
-const rules: PersonRules = { claims: { username: "email", groups: "groups" }, requireVerifiedEmail: false, hostedDomain: undefined, users: new Map() };
+const rules: PersonRules = {
+  claims: { username: "email", groups: "groups" },
+  requireVerifiedEmail: false,
+  hostedDomain: undefined,
+  users: new Map(),
+  isOfFile: () => false,
+};
 
 interface Change extends Partial<OpenidProviderOptions> {
   readonly issuer?: string;

@@ -2,7 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { readPerson, type PersonRules } from "../../src/auth/openid/person.ts";
 
-const rules: PersonRules = { claims: { username: "email", groups: "groups" }, requireVerifiedEmail: false, hostedDomain: undefined, users: new Map() };
+const rules: PersonRules = {
+  claims: { username: "email", groups: "groups" },
+  requireVerifiedEmail: false,
+  hostedDomain: undefined,
+  users: new Map(),
+  isOfFile: () => false,
+};
 const linked: PersonRules = { ...rules, users: new Map([["alice@example.com", "alice"]]) };
 
 describe("a name", () => {
@@ -98,6 +104,21 @@ describe("a name of ours", () => {
     });
     expect(readPerson([{ preferred_username: "alice" }], byName).kind).toBe("refused");
     expect(readPerson([{ email: "mallory@example.com", preferred_username: "mallory" }], byName)).toMatchObject({ person: { name: "mallory" } });
+  });
+});
+
+describe("a name of the file of passwords", () => {
+  const named: PersonRules = { ...rules, claims: { username: "preferred_username", groups: "groups" }, isOfFile: (name) => name === "root" };
+
+  test("is nobody's who is called so at the provider, and the reason says how it could be", () => {
+    const refused = { kind: "refused", reason: expect.stringContaining("auth.htpasswd"), hint: expect.stringContaining("auth.openid.users") };
+    expect(readPerson([{ preferred_username: "root", email: "mallory@example.com", email_verified: true }], named)).toMatchObject(refused);
+    expect(readPerson([{ email: "root" }], { ...named, claims: rules.claims })).toMatchObject(refused);
+  });
+
+  test("is that of whose verified address is linked to it", () => {
+    const claims = { preferred_username: "somebody", email: "root@example.com", email_verified: true };
+    expect(readPerson([claims], { ...named, users: new Map([["root@example.com", "root"]]) })).toMatchObject({ person: { name: "root", isLinked: true } });
   });
 });
 

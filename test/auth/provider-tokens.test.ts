@@ -24,6 +24,7 @@ const rules = {
   requireVerifiedEmail: false,
   hostedDomain: undefined,
   users: new Map([["bob@example.com", "bob"]]),
+  isOfFile: () => false,
 };
 
 async function setup(change: Partial<ProviderTokensOptions> = {}, issuerOf: (issuer: FakeIssuer) => string | undefined = ({ issuer }) => issuer) {
@@ -84,6 +85,20 @@ describe("an access token as a password", () => {
     const bob = at.token({ email: "Bob@example.com", email_verified: true, preferred_username: "rob" });
     for (const user of ["bob", "rob", "Bob@example.com"]) expect(await at.login(user, bob)).toMatchObject({ principal: { name: "bob" } });
     expect((await at.login("bob", at.token({ email: "bob@example.com", preferred_username: "rob" }))).kind).toBe("wrong");
+  });
+
+  test("is worth nothing from the moment at which its name stands in the file of passwords: that says whose the name is", async () => {
+    const file = new Set(["bob"]);
+    await using at = await setup({ rules: { ...rules, isOfFile: (name) => file.has(name) } });
+    const [alices, bobs] = [at.token(), at.token({ email: "bob@example.com", email_verified: true })];
+    expect((await at.judge(alices)).kind).toBe("admitted");
+    expect(at.tokens.recall(alices)).toMatchObject({ name: email });
+    file.add(email);
+    expect(at.tokens.recall(alices)).toBeUndefined();
+    expect(await at.judge(alices)).toMatchObject({ kind: "refused", reason: expect.stringMatching(/file of passwords.*auth\.openid\.users/) });
+    // Linked, it is the same person.
+    expect(await at.judge(bobs)).toMatchObject({ kind: "admitted", principal: { name: "bob" } });
+    expect(at.tokens.recall(bobs)).toMatchObject({ name: "bob" });
   });
 
   test("is known again without asking anybody, as the same principal, and told of once", async () => {

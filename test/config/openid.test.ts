@@ -156,6 +156,27 @@ describe("what is perhaps not meant", () => {
     expect(await notices({ claimMapping: { username: "preferred_username" } })).toBe("");
   });
 
+  test("names that people choose, while policies name people", async () => {
+    const repositories = { "team/**": { policies: [{ users: ["alice", "bob"], actions: ["read"] }] } };
+    const accessControl = {
+      repositories,
+      adminPolicy: { users: ["root"], actions: ["read"] },
+      groups: { ops: { users: ["carol"] } },
+      metrics: { users: ["prom"] },
+    };
+    const notices = async (claimMapping: object, more: object = {}): Promise<string> => {
+      const openid = { providers: { oidc: { ...oidc, requireVerifiedEmail: true, claimMapping } }, ...more };
+      return (await load({ externalUrl, accessControl, auth: { openid } })).notices.join("\n");
+    };
+    expect(await notices({ username: "preferred_username" })).toMatch(
+      /auth\.openid\.providers\.oidc takes names from the claim "preferred_username".*\(alice, bob, root, carol, prom\)\. List .* in auth\.openid\.users, or set claimMapping\.username: email/,
+    );
+    const users = Object.fromEntries(["alice", "bob", "root", "carol", "prom"].map((name) => [name, `${name}@example.com`]));
+    for (const said of [await notices({}), await notices({ username: "sub" }), await notices({ username: "preferred_username" }, { users })])
+      expect(said).not.toContain("takes names");
+    expect(await notices({ username: "preferred_username" }, { users: { alice: "a@example.com" } })).toContain("(bob, root, carol, prom)");
+  });
+
   test("a provider beside tokens that replace it", async () => {
     const bearer = { realm: "https://a/token", service: "s", cert: "c" };
     const { notices } = await load({ externalUrl, auth: { bearer, openid: { providers: { oidc: { ...oidc, requireVerifiedEmail: true } } } } });

@@ -275,6 +275,17 @@ describe("while a session lasts", () => {
   });
 });
 
+test("whoever is called at the provider as somebody is in the file of users does not become that person, and is not let in", async () => {
+  await using place = await start({}, { htpasswd: { path: "HTPASSWD" } });
+  await place.guarded.writeUsers(["local", "alice"]);
+  const { process } = place.guarded.server;
+  await expect.poll(async () => (await place.guarded.get("/v2/", { user: "alice" })).status, { timeout: 10_000 }).toBe(200);
+  const browser = new CookieBrowser(place.guarded.server.url);
+  expect((await browser.ask(await visit(browser, place.oidc))).status).toBe(401);
+  expect(browser.cookies.has("session")).toBe(false);
+  await process.waitForOutput(/somebody's in the file of passwords.*auth\.openid\.users/);
+});
+
 test("where there is one provider and nobody has a password, there is nothing to choose", async () => {
   await using oidc = await startOpenidProvider({ people: people(), redirectUris: [callbackOf("oidc")] });
   await using guarded = await startGuardedServer({ config: { externalUrl, auth: { openid: { providers: { oidc: providerConfig(oidc) } } } } });

@@ -116,11 +116,25 @@ describe.runIf(requirePrograms("htpasswd"))("access tokens as passwords", () => 
     expect((await guarded.get(common)).status).toBe(401);
   });
 
+  test("are nobody's whose name stands in the file of users: the log says so, and what would make them one person", async () => {
+    await using guarded = await startGuardedServer({
+      repositories: ["team/app"],
+      users: ["alice@example.com"],
+      config: { auth: { ...documented(), failDelay: 0 } },
+    });
+    const token = await authentik.accessToken("alice-id");
+    expect(await status(guarded, common, "alice@example.com", "alice@example.com-password")).toBe(200);
+    for (const user of ["alice@example.com", "alice", "oauth2accesstoken"]) expect(await status(guarded, common, user, token)).toBe(401);
+    expect((await guarded.get(common, { authorization: `Bearer ${token}` })).status).toBe(401);
+    await guarded.server.process.waitForOutput(/somebody's in the file of passwords.*auth\.openid\.users/);
+    await guarded.writeUsers(["local"]);
+    await expect.poll(() => status(guarded, common, "alice@example.com", token), { timeout: 10_000 }).toBe(200);
+  });
+
   test("with our own token service, the token that they buy carries their groups, and none that lasts", async () => {
     await using guarded = await startGuardedServer({
       repositories: ["infra/app"],
-      // Of the same name in the file: another account, whose refresh token would outlive what the provider says of this one.
-      users: ["alice@example.com"],
+      users: ["local"],
       config: { auth: { ...documented(), tokenService: "builtin" }, accessControl },
     });
     const challenge = (await guarded.get(ping)).headers.get("www-authenticate") ?? "";
@@ -134,6 +148,6 @@ describe.runIf(requirePrograms("htpasswd"))("access tokens as passwords", () => 
     expect((await guarded.get(secret, { authorization: `Bearer ${alice.token}` })).status).toBe(200);
     expect((await guarded.get(secret, { authorization: `Bearer ${bob.token}` })).status).not.toBe(200);
     expect(alice.refresh_token).toBeUndefined();
-    expect((await buy("alice@example.com", "alice@example.com-password")).refresh_token).toBeDefined();
+    expect((await buy("local", "local-password")).refresh_token).toBeDefined();
   });
 });

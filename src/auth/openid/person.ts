@@ -11,6 +11,8 @@ export interface PersonRules {
   readonly hostedDomain: string | undefined;
   /** Names of ours, by the e-mail address of who has each, in lower case. */
   readonly users: ReadonlyMap<string, string>;
+  /** Whether a name is a line of the file of passwords, which says whose it is. */
+  readonly isOfFile: (name: string) => boolean;
 }
 
 export interface Person {
@@ -20,6 +22,8 @@ export interface Person {
   readonly emailVerified: boolean | undefined;
   /** Whatever else the person may be called when logging in. */
   readonly otherNames: readonly string[];
+  /** Whether the name is one of ours, that the e-mail address is linked to. */
+  readonly isLinked: boolean;
 }
 
 export type PersonVerdict =
@@ -28,7 +32,8 @@ export type PersonVerdict =
 const groupsMax = 1_000;
 
 /** `sources`: claims of one subject, the ones that are asked first before those of its token. Never throws. */
-export function readPerson(sources: readonly Claims[], { claims, requireVerifiedEmail, hostedDomain, users }: PersonRules): PersonVerdict {
+export function readPerson(sources: readonly Claims[], rules: PersonRules): PersonVerdict {
+  const { claims, requireVerifiedEmail, hostedDomain, users } = rules;
   const claim = (name: string): unknown =>
     sources.map((source) => (Object.hasOwn(source, name) ? source[name] : undefined)).find((value) => value !== undefined);
   const email = textOf(claim("email"))?.trim() || undefined;
@@ -49,15 +54,18 @@ export function readPerson(sources: readonly Claims[], { claims, requireVerified
     );
   // Somebody else's: who is called so at the provider is not who is called so here.
   if (linked === undefined && [...users.values()].includes(name)) return refused(`the name is linked to another e-mail address (auth.openid.users)`);
+  if (linked === undefined && rules.isOfFile(name)) return refused("the name is somebody's in the file of passwords (auth.htpasswd)", takenHint);
   const groups = [...new Set(sources.flatMap((source) => groupsIn(Object.hasOwn(source, claims.groups) ? source[claims.groups] : undefined)))].toSorted();
   if (groups.length > groupsMax) return refused(`${groups.length} groups: at most ${groupsMax}`);
   const otherNames = [claimed, email, claim("preferred_username"), claim("sub")].filter(isUserName);
-  return { kind: "person", person: { name, groups, email, emailVerified, otherNames } };
+  return { kind: "person", person: { name, groups, email, emailVerified, otherNames, isLinked: linked !== undefined } };
 }
 
 const verifiedHint = "set requireVerifiedEmail: false, or have the provider say so (Authentik: a scope mapping for email that says email_verified: True)";
 
 const linkedHint = "have the provider say so (Authentik: a scope mapping for email that says email_verified: True)";
+
+const takenHint = "if it is the same person, list the e-mail address in auth.openid.users; if not, take another claim: claimMapping.username: email";
 
 /** A list, or a single one; what is no text is written as one. */
 function groupsIn(claim: unknown): readonly string[] {

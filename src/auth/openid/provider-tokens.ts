@@ -59,7 +59,7 @@ export class ProviderTokens implements TokenIssuer {
   recall(token: string): Principal | undefined {
     const claims = this.#verifier?.verifier.recall(token);
     const known = claims && this.#known.get(claims);
-    return known && this.#userinfo.recall(token) === known.userinfo ? known.principal : undefined;
+    return known && this.#userinfo.recall(token) === known.userinfo && !this.#isTaken(known) ? known.principal : undefined;
   }
 
   async judge(token: string, signal: AbortSignal): Promise<Verdict> {
@@ -110,13 +110,18 @@ export class ProviderTokens implements TokenIssuer {
     if (checked.kind === "over") return this.#refused(checked.reason);
     if (checked.kind === "unavailable") return { kind: "unavailable", reason: `openid provider ${name}: ${checked.reason}` };
     const before = this.#known.get(claims);
-    if (before?.userinfo === checked.claims) return { kind: "known", known: before };
+    if (before?.userinfo === checked.claims && !this.#isTaken(before)) return { kind: "known", known: before };
     const read = readPerson([checked.claims, claims], rules);
     if (read.kind === "refused") return this.#refused(read.hint === undefined ? read.reason : `${read.reason}: ${read.hint}`);
     const { person } = read;
     const known: Known = { principal: { name: person.name, groups: person.groups, method: "oidc", claims }, person, userinfo: checked.claims };
     this.#known.set(claims, known);
     return { kind: "known", known };
+  }
+
+  /** The file of passwords may have got a line of that name since. */
+  #isTaken({ person }: Known): boolean {
+    return !person.isLinked && this.#options.rules.isOfFile(person.name);
   }
 
   #verifierOf(issuer: string): TokenVerifier {
