@@ -107,7 +107,13 @@ export async function startProgram({ config, reload, environment, clock = system
   const holdings = new StoredHoldings({ store, clock });
   const totals = new StoreTotals({ store, holdings, clock, log, background });
   const parts: { status?: Status } = {};
-  const metrics = new Metrics({ version: packageVersion(), status: () => parts.status, totals: () => totals.latest(), eviction: () => pruning.figures() });
+  const metrics = new Metrics({
+    version: packageVersion(),
+    clock,
+    status: () => parts.status,
+    totals: () => totals.latest(),
+    eviction: () => pruning.figures(),
+  });
   const around = (upstream: Registry): Registry => meteredRegistry(upstream, { observe: (record) => metrics.observeUpstream(record), clock });
   const pruning: Pruning = new Pruning({ rules: () => rules, store, clock, log, background });
   const pullPath = openPullPath({ rules: () => rules, store, clock, log, background, room: pruning.room, around });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/oci/clock.ts";
 import { OciError } from "../../src/oci/errors.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { parseRegistryHost, parseRepositoryPath, repositoryOf } from "../../src/oci/repository.ts";
@@ -32,7 +33,7 @@ async function samples(metrics: Metrics, prefix: string): Promise<Record<string,
 }
 
 test("the Go ociregistry's dashboards find their numbers", async () => {
-  const metrics = new Metrics({ version: "1", totals: () => ({ manifests: 3, manifestBytes: 1_500, blobs: 7, blobBytes: 9_000 }) });
+  const metrics = new Metrics({ clock: systemClock, version: "1", totals: () => ({ manifests: 3, manifestBytes: 1_500, blobs: 7, blobBytes: 9_000 }) });
   metrics.observeRequest(request);
   metrics.observeRequest({ ...request, outcome: "stale" });
   metrics.observeRequest({ ...request, outcome: "miss" });
@@ -56,7 +57,7 @@ test("the Go ociregistry's dashboards find their numbers", async () => {
 });
 
 test("requests are counted by what was asked and how it ended", async () => {
-  const metrics = new Metrics({ version: "1" });
+  const metrics = new Metrics({ clock: systemClock, version: "1" });
   metrics.observeRequest(request);
   metrics.observeRequest({ ...request, kind: "blob", sentBytes: 5_000, outcome: "miss" });
   metrics.observeRequest({ ...request, method: "BREW", status: 405, kind: "other", outcome: undefined, repository: undefined });
@@ -79,7 +80,7 @@ test("how things stand is read when it is asked", async () => {
     fills: () => ({ running: 2, waiting: 5, publishing: 3, readers: 9 }),
     store: () => ({ writable: false }),
   };
-  const metrics = new Metrics({ version: "1.2.3", status: () => status });
+  const metrics = new Metrics({ clock: systemClock, version: "1.2.3", status: () => status });
   expect(await samples(metrics, "ociregistry_")).toMatchObject({
     'ociregistry_build_info{version="1.2.3"}': 1,
     'ociregistry_fills{state="running"}': 2,
@@ -95,7 +96,7 @@ test("how things stand is read when it is asked", async () => {
 });
 
 test("registries that clients make up do not grow the page without end", async () => {
-  const metrics = new Metrics({ version: "1", hostsMax: 3 });
+  const metrics = new Metrics({ clock: systemClock, version: "1", hostsMax: 3 });
   for (let index = 0; index < 50; index++) {
     const repository = repositoryOf(parseRegistryHost(`r${index}.example`), parseRepositoryPath("a"));
     metrics.observeRequest({ ...request, repository });
@@ -106,7 +107,7 @@ test("registries that clients make up do not grow the page without end", async (
 });
 
 test("two pages in one process do not share their numbers", async () => {
-  const [one, other] = [new Metrics({ version: "1" }), new Metrics({ version: "1" })];
+  const [one, other] = [new Metrics({ clock: systemClock, version: "1" }), new Metrics({ clock: systemClock, version: "1" })];
   one.observeRequest(request);
   expect(await samples(other, "ociregistry_requests_total")).toEqual({});
 });
@@ -128,7 +129,7 @@ test("calls to an upstream are timed and told with how they ended", async () => 
     { host: "docker.io", kind: "getManifest", result: "ok", durationMs: 0, outcome: "hit" },
     { host: "docker.io", kind: "listTags", result: "UPSTREAM_TIMEOUT", durationMs: 250, outcome: undefined },
   ]);
-  const metrics = new Metrics({ version: "1" });
+  const metrics = new Metrics({ clock: systemClock, version: "1" });
   for (const record of records) metrics.observeUpstream(record);
   expect(await samples(metrics, "ociregistry_upstream_call")).toMatchObject({
     'ociregistry_upstream_calls_total{upstream="docker.io",kind="listTags",result="UPSTREAM_TIMEOUT"}': 1,
@@ -146,6 +147,6 @@ describeRegistryContract("a metered registry", async (content) => {
 });
 
 test("numbers of the store that are not known yet are absent, not zero", async () => {
-  const metrics = new Metrics({ version: "1", totals: () => undefined });
+  const metrics = new Metrics({ clock: systemClock, version: "1", totals: () => undefined });
   expect(await samples(metrics, "ociregistry_cached_")).not.toHaveProperty("ociregistry_cached_manifest_count");
 });
