@@ -3,63 +3,21 @@
  * however many want it; they go on where a killed one stopped). Manifests and tags are written when all that they name is here.
  */
 import { randomUUID } from "node:crypto";
-import type { CachingRegistry } from "../cache/caching-registry.ts";
-import { DepositRefused, StoreUnwritable } from "../cache/deposit-failures.ts";
-import type { Deposits } from "../cache/deposits.ts";
-import type { Store } from "../cache/store.ts";
-import type { Clock } from "../oci/clock.ts";
+import { DepositRefused } from "../cache/deposit-failures.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isUnknown, OciError } from "../oci/errors.ts";
-import { platformName, type Platform } from "../oci/platform.ts";
+import { platformName } from "../oci/platform.ts";
 import type { Reference } from "../oci/reference.ts";
-import type { Call, Registry } from "../oci/registry.ts";
+import type { Call } from "../oci/registry.ts";
 import type { Repository } from "../oci/repository.ts";
+import { BlobLoad } from "./blob-load.ts";
 import { BroughtBlobs } from "./brought-blobs.ts";
 import { HeldFirst } from "./held-first.ts";
 import { walkImage } from "./image-walk.ts";
-import type { RetryOptions } from "./retries.ts";
+import type { ImageLoadOptions, LoadContext, LoadParts, LoadTally } from "./load-context.ts";
+import { publishManifests } from "./manifest-publish.ts";
 import { withRetries } from "./retries.ts";
-import type { Slots } from "./slots.ts";
 import type { Walked, WalkedBlob, WalkedGap, WalkedManifest } from "./walked.ts";
-
-/** What it takes to load images. */
-export interface LoadParts {
-  /** The cache that serves, or one like it on the same store. */
-  readonly registry: CachingRegistry;
-  /** Whom it asks. */
-  readonly upstream: Registry;
-  readonly store: Store;
-  readonly deposits: Deposits;
-  readonly clock: Clock;
-}
-
-export interface ImageLoadOptions {
-  readonly platforms: readonly Platform[] | "all";
-  /** Signatures and bills of material too. */
-  readonly referrers: boolean;
-  /** True: nothing is fetched but manifests, and nothing is written. */
-  readonly dryRun: boolean;
-  readonly signal: AbortSignal;
-  /** Blobs that arrive at once, of all images together. */
-  readonly slots: Slots;
-  /** What any image of this load has fetched, `host@digest`: images that wait for one download count it once. */
-  readonly fetched: Set<string>;
-  readonly onProgress?: (tally: LoadTally) => void;
-  readonly onRetry?: RetryOptions["onRetry"];
-}
-
-/** What has come of an image so far. */
-export interface LoadTally {
-  manifests: number;
-  blobs: number;
-  /** Of the blobs that it needs, as far as they are known. */
-  sizeBytes: number;
-  /** Of these, what is here. */
-  hereBytes: number;
-  /** What had to be fetched, or would have to be. */
-  fetchedBlobs: number;
-  fetchedBytes: number;
-}
 
 export interface ImageLoad extends LoadTally {
   /** What the reference means. */
@@ -72,7 +30,6 @@ export interface ImageLoad extends LoadTally {
 
 /** Whoever looked for referrers so short a time ago knows them: a load that is begun again need not ask for them. */
 const referrersTrustedMs = 60 * 60_000;
-const readBytes = 256 * 1024;
 
 /** Throws the `OciError` of what could not be had, `DepositRefused`, `StoreUnwritable`, and the signal's reason; nothing is seen of the image then. */
 export async function loadImage(repository: Repository, reference: Reference, parts: LoadParts, options: ImageLoadOptions): Promise<ImageLoad> {
@@ -90,7 +47,8 @@ class Loading {
   readonly #signal: AbortSignal;
   readonly #tally: LoadTally = { manifests: 0, blobs: 0, sizeBytes: 0, hereBytes: 0, fetchedBlobs: 0, fetchedBytes: 0 };
   readonly #notes: string[] = [];
-  #lacked = false;
+  readonly #context: LoadContext;
+  readonly #blobs: BlobLoad;
 
   constructor(repository: Repository, parts: LoadParts & { readonly brought: BroughtBlobs }, options: ImageLoadOptions) {
     this.#repository = repository;
@@ -99,6 +57,8 @@ class Loading {
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
     this.#call = { signal: this.#signal, requestId: randomUUID(), purpose: "load", mayFetch: true };
     this.#source = new HeldFirst({ held: parts.registry, upstream: parts.upstream, attempt: (ask) => this.#attempt(ask) });
+    this.#context = { repository, parts, options, call: this.#call, tally: this.#tally, notes: this.#notes, attempt: (ask) => this.#attempt(ask) };
+    this.#blobs = new BlobLoad(this.#context);
   }
 
   async load(reference: Reference): Promise<ImageLoad> {
@@ -111,9 +71,9 @@ class Loading {
     const manifests = await this.#fetch(digest === undefined ? reference : { kind: "digest", digest });
     const root = manifests[0]?.manifest.descriptor.digest;
     if (root === undefined) throw new OciError("MANIFEST_UNKNOWN", "an image without a manifest");
-    const wasHeld = !this.#lacked && manifests.every(({ outcome }) => outcome === "hit");
+    const wasHeld = !this.#blobs.hasFetched && manifests.every(({ outcome }) => outcome === "hit");
     if (!this.#options.dryRun) {
-      await this.#publish(manifests, checkedAtMs);
+      await publishManifests(this.#context, manifests, { checkedAtMs, tellsReferrers: this.#options.referrers && !this.#source.wasOffline });
       await this.#name(reference, root, checkedAtMs);
       await this.#parts.deposits.confirm(this.#repository, digestsOf(manifests));
     }
@@ -159,7 +119,7 @@ class Loading {
     try {
       for await (const part of walkImage(this.#source, this.#repository, reference, this.#walkOptions())) {
         if (part.kind === "manifest") manifests.push(part);
-        else if (part.kind === "blob") blobs.push(this.#owned(this.#bring(part)));
+        else if (part.kind === "blob") blobs.push(this.#owned(this.#blobs.bring(part)));
         else this.#note(part);
         this.#tally.manifests = manifests.length;
         this.#options.onProgress?.(this.#tally);
@@ -184,95 +144,6 @@ class Loading {
     return owned;
   }
 
-  async #bring({ descriptor, isForeign }: WalkedBlob): Promise<void> {
-    this.#tally.blobs += 1;
-    this.#tally.sizeBytes += descriptor.sizeBytes ?? 0;
-    const { digest, sizeBytes } = descriptor;
-    try {
-      if (this.#options.dryRun) return await this.#lookFor(digest, sizeBytes ?? 0);
-      const fetchedBytes = await this.#options.slots.run(() => this.#attempt(() => this.#hold(digest, sizeBytes)));
-      if (fetchedBytes !== undefined) await this.#keep(digest, fetchedBytes);
-      this.#parts.brought.add(digest);
-    } catch (error) {
-      if (!isForeign || !isUnknown(error)) throw error;
-      this.#notes.push(`${digest} lies elsewhere by its licence, and cannot be had there`);
-    }
-  }
-
-  async #lookFor(digest: Digest, sizeBytes: number): Promise<void> {
-    const { store } = this.#parts;
-    if ((await store.provenance.covers(this.#repository.host, digest)) && (await store.blobs.has(digest))) {
-      this.#tally.hereBytes += sizeBytes;
-      return;
-    }
-    this.#countFetched(digest, sizeBytes);
-  }
-
-  /** Reads all of a blob through the cache; undefined when it was here. */
-  async #hold(digest: Digest, sizeBytes: number | undefined): Promise<number | undefined> {
-    const { registry, store } = this.#parts;
-    this.#signal.throwIfAborted();
-    // A manifest of this repository names it, although it is not written yet: nobody need be asked whether it may be shown.
-    if (sizeBytes !== undefined) await store.whereWritable(() => store.repositories.putLink(this.#repository, digest, sizeBytes));
-    await using content = await registry.getBlob(this.#repository, digest, this.#call);
-    if (content.outcome === "hit") {
-      await store.blobs.touch(digest); // Nothing may name it any more.
-      this.#come(content.descriptor.sizeBytes ?? 0);
-      return undefined;
-    }
-    return await this.#readAll(content);
-  }
-
-  /** Waits until what was read belongs to the store: the next download need not wait for the disk. */
-  async #keep(digest: Digest, fetchedBytes: number): Promise<void> {
-    await this.#parts.registry.kept(this.#repository.host, digest);
-    await this.#checkKept(digest);
-    this.#countFetched(digest, fetchedBytes);
-    this.#options.onProgress?.(this.#tally);
-  }
-
-  #countFetched(digest: Digest, sizeBytes: number): void {
-    const key = `${this.#repository.host}@${digest}`;
-    this.#lacked = true;
-    if (this.#options.fetched.has(key)) return;
-    this.#options.fetched.add(key);
-    this.#tally.fetchedBlobs += 1;
-    this.#tally.fetchedBytes += sizeBytes;
-  }
-
-  async #readAll(content: { read(target: Uint8Array, positionBytes: number): Promise<number> }): Promise<number> {
-    const target = Buffer.allocUnsafe(readBytes);
-    let positionBytes = 0;
-    try {
-      for (;;) {
-        this.#signal.throwIfAborted();
-        const length = await content.read(target, positionBytes);
-        if (length === 0) return positionBytes;
-        positionBytes += length;
-        this.#come(length);
-      }
-    } catch (error) {
-      this.#come(-positionBytes); // The next try counts anew.
-      throw error;
-    }
-  }
-
-  async #checkKept(digest: Digest): Promise<void> {
-    const { registry, store } = this.#parts;
-    try {
-      await registry.headBlob(this.#repository, digest, { ...this.#call, mayFetch: false });
-    } catch (error) {
-      if (!isUnknown(error)) throw error;
-      // The disk may have taken something else meanwhile: then only the log has what it said of this one.
-      throw new StoreUnwritable(digest, store.status().reason ?? new Error("its download could not be kept, and the log says why", { cause: error }));
-    }
-  }
-
-  #come(bytes: number): void {
-    this.#tally.hereBytes += bytes;
-    this.#options.onProgress?.(this.#tally);
-  }
-
   #note(part: Exclude<Walked, WalkedManifest | WalkedBlob>): void {
     if (part.kind === "lack") this.#notes.push(`${part.parent} has nothing for ${platformName(part.platform)}`);
     if (part.kind === "gap") this.#noteGap(part);
@@ -288,27 +159,6 @@ class Loading {
     }
     if (!isUnknown(error)) throw error;
     this.#notes.push(`${digest}, which refers to ${parent}, is listed and cannot be had`);
-  }
-
-  /** Children before parents: a walk tells parents first. */
-  async #publish(manifests: readonly WalkedManifest[], checkedAtMs: number): Promise<void> {
-    const { deposits, store } = this.#parts;
-    this.#options.signal.throwIfAborted();
-    for (const { manifest, outcome } of manifests.toReversed()) {
-      const { digest, mediaType } = manifest.descriptor;
-      if (outcome !== "hit") await deposits.manifest(this.#repository, { bytes: manifest.bytes, mediaType, digest });
-    }
-    for (const { manifest, tags = [] } of manifests) {
-      for (const tag of tags) await deposits.tag(this.#repository, tag, manifest.descriptor.digest, { checkedAtMs });
-    }
-    if (!this.#options.referrers || this.#source.wasOffline) return;
-    for (const { role, manifest } of manifests) {
-      const { digest } = manifest.descriptor;
-      if (role === "referrer") continue;
-      const referring = manifests.filter(({ subject, content }) => subject === digest && content.subject?.digest === digest);
-      const answer = { manifests: referring.map((referrer) => listed(referrer)), checkedAtMs };
-      await store.whereWritable(() => store.referrers.putAnswer(this.#repository, digest, answer));
-    }
   }
 
   async #name(reference: Reference, digest: Digest, checkedAtMs: number): Promise<void> {
@@ -328,9 +178,4 @@ class Loading {
 
 function digestsOf(manifests: readonly WalkedManifest[]): readonly Digest[] {
   return manifests.map(({ manifest }) => manifest.descriptor.digest);
-}
-
-/** A referrer as a registry lists it. */
-function listed({ manifest: { descriptor }, content: { artifactType, annotations } }: WalkedManifest) {
-  return { ...descriptor, ...(artifactType ? { artifactType } : {}), ...(annotations ? { annotations } : {}) };
 }

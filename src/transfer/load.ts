@@ -7,7 +7,8 @@ import type { Digest } from "../oci/digest.ts";
 import type { OciError } from "../oci/errors.ts";
 import { referenceName } from "../oci/reference.ts";
 import { repositoryName } from "../oci/repository.ts";
-import { loadImage, type ImageLoadOptions, type LoadParts, type LoadTally } from "./image-load.ts";
+import { loadImage } from "./image-load.ts";
+import type { ImageLoadOptions, LoadParts, LoadTally } from "./load-context.ts";
 import type { ListedReference } from "./listed-reference.ts";
 import { Slots } from "./slots.ts";
 
