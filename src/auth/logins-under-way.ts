@@ -7,6 +7,7 @@ import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
 import { findObject, textOf } from "./json-object.ts";
 import { budgetAddress } from "./login-budgets.ts";
+import { drawBrowserNonce } from "./openid/browser-nonce.ts";
 import type { LoginUnderWay } from "./openid/provider.ts";
 import type { Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
@@ -55,7 +56,8 @@ export class LoginsUnderWay {
   async begin(begun: BegunLogin, client: string): Promise<LoginStart | undefined> {
     if (!this.#mayBegin(budgetAddress(client))) return undefined;
     const { provider, redirectUri, callback } = begun;
-    const [state, nonce, codeVerifier, browser] = [randomText(), randomText(), randomText(), randomText()];
+    const [state, codeVerifier, browser] = [randomText(), randomText(), randomText()];
+    const nonce = drawBrowserNonce();
     const held = JSON.stringify({ provider, redirectUri, callback, nonce, codeVerifier, browser: hash("sha256", browser, "hex") });
     await this.#options.records.write(["logins-under-way", idOf(state)], seal(held, sealBy(state)), { lifeMs: loginLifeMs });
     return { login: { redirectUri, state, nonce, codeVerifier }, cookie: { name: cookieOf(state), value: browser } };

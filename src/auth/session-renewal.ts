@@ -30,7 +30,7 @@ const retryMs = 30_000;
 const awaitedMs = 30_000;
 const notedMax = 10_000;
 
-interface Refreshed extends SessionTokens {
+interface Refreshed extends Pick<SessionTokens, "refreshToken"> {
   readonly groups: readonly string[];
 }
 
@@ -82,7 +82,8 @@ export class SessionRenewal {
       return session;
     }
     if (answer === "ended") return await this.#end(session, value, "the provider says so");
-    await sessions.putTokens(session, value, { refreshToken: answer.refreshToken ?? tokens.refreshToken, idToken: answer.idToken ?? tokens.idToken });
+    // The ID token stays that of the login: by its nonce it is known to be no password of anybody.
+    await sessions.putTokens(session, value, { ...tokens, refreshToken: answer.refreshToken ?? tokens.refreshToken });
     return await sessions.noteGroups(session, answer.groups);
   }
 
@@ -93,7 +94,7 @@ export class SessionRenewal {
       this.#retryAtMs.delete(session.id);
       // A name that is another now is another person to every policy.
       if (identity === "ended" || identity.name !== session.user) return "ended";
-      return { groups: identity.groups, refreshToken: identity.refreshToken?.reveal(), idToken: identity.idToken?.reveal() };
+      return { groups: identity.groups, refreshToken: identity.refreshToken?.reveal() };
     } catch (error) {
       if (error instanceof LoginRefused) return "ended";
       this.#retryAtMs.set(session.id, clock.elapsed() + retryMs);

@@ -10,6 +10,7 @@ import type { Verdict } from "./authenticator.ts";
 import type { TokenIssuer } from "./bearer.ts";
 import type { ClaimMapping } from "./claim-mapping.ts";
 import { fetchJson, type OutboundFetch } from "./json-fetch.ts";
+import { isOfBrowserLogin } from "./openid/browser-nonce.ts";
 import { discover, trustedUrl } from "./openid/discovery.ts";
 import { peekClaims } from "./peeked-claims.ts";
 import type { Principal } from "./principal.ts";
@@ -52,6 +53,7 @@ export class WorkloadTokens implements TokenIssuer {
     if (verdict.kind === "bad") return { kind: "refused", reason: verdict.reason, error: "invalid_token" };
     if (verdict.kind === "unavailable") return verdict;
     const { claims } = verdict;
+    if (isOfBrowserLogin(claims)) return { kind: "refused", reason: "an ID token of a login with a browser, which is no workload's", error: "invalid_token" };
     const known = this.#principals.get(claims);
     if (known) return { kind: "admitted", principal: known };
     const mapped = this.#options.mapping(claims);

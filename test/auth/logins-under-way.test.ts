@@ -42,7 +42,8 @@ describe("who was sent to a provider", () => {
     expect(await open().take(login.state, "oidc", browser(start))).toEqual({ kind: "returned", login, callback: "/home" });
     expect(login.redirectUri).toBe(begun.redirectUri);
     expect(new Set([login.state, login.nonce, login.codeVerifier, start.cookie.value]).size).toBe(4);
-    for (const text of [login.state, login.nonce, login.codeVerifier]) expect(text).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    for (const text of [login.state, login.codeVerifier]) expect(text).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    expect(login.nonce).toMatch(/^ociregistry-browser-[A-Za-z0-9_-]{43}$/);
   });
 
   test("may have several windows open", async () => {

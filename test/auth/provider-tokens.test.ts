@@ -1,6 +1,7 @@
 /** Tokens of a provider that people log in with, shown as passwords and as bearer tokens: who is let in by them, and who is not. */
 import { describe, expect, test } from "vitest";
 import type { PasswordVerdict, Verdict } from "../../src/auth/authenticator.ts";
+import { drawBrowserNonce } from "../../src/auth/openid/browser-nonce.ts";
 import { Discovery } from "../../src/auth/openid/discovery.ts";
 import { ProviderTokens, type ProviderTokensOptions } from "../../src/auth/openid/provider-tokens.ts";
 import { TokenLogins } from "../../src/auth/openid/token-logins.ts";
@@ -124,6 +125,14 @@ describe("an access token as a password", () => {
     await using at = await setup();
     expect((await at.login("alice", at.token({ azp: undefined, nonce: "n" }))).kind).toBe("right");
     expect((await at.login("alice", at.token({ aud: ["other", "registry"] }))).kind).toBe("right");
+  });
+
+  test("is no ID token of a login with a browser: such a one is left in the addresses by which people sign out", async () => {
+    await using at = await setup();
+    const shown = at.token({ azp: undefined, nonce: drawBrowserNonce() });
+    for (const user of ["alice", email, "oauth2accesstoken"]) expect(await at.login(user, shown)).toEqual({ kind: "wrong" });
+    expect(await at.judge(shown)).toMatchObject({ kind: "refused", error: "invalid_token" });
+    expect(at.tokens.recall(shown)).toBeUndefined();
   });
 
   test("of an RSA key, as Authentik signs", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Verdict } from "../../src/auth/authenticator.ts";
 import { BearerAuthenticator } from "../../src/auth/bearer.ts";
+import { drawBrowserNonce } from "../../src/auth/openid/browser-nonce.ts";
 import { loadClaimMapping, type WrittenClaimMapping } from "../../src/auth/claim-mapping.ts";
 import type { OutboundFetch } from "../../src/auth/json-fetch.ts";
 import { WorkloadTokens, type WorkloadTokensOptions } from "../../src/auth/workload-tokens.ts";
@@ -60,6 +61,12 @@ test("a workload is called by its issuer and its subject, has no groups, and bri
   });
   expect(verdict).not.toHaveProperty("principal.access");
   expect(at.issuer.requests).toEqual([discovery, keySet]);
+});
+
+test("a person's ID token of a login with a browser is no workload's, though it is for the same audience", async () => {
+  await using at = await setup();
+  expect(await at.judge({ nonce: drawBrowserNonce() })).toMatchObject({ kind: "refused", error: "invalid_token" });
+  expect((await at.judge({ nonce: "another" })).kind).toBe("admitted");
 });
 
 test("the provider is not asked before the first token of its own", async () => {

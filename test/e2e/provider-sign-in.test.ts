@@ -1,8 +1,9 @@
 /** Signing in with a browser at a provider of identities: the way there and back, and those who would like to walk it in somebody's place. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CookieBrowser } from "../support/cookie-browser.ts";
-import { startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
-import { startOpenidProvider, type OpenidProvider } from "../support/openid-provider.ts";
+import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
+import { defaultRedirectUri, startOpenidProvider, type OpenidProvider } from "../support/openid-provider.ts";
+import { unsignedClaims } from "../support/unsigned-jwt.ts";
 
 const closed = "/v2/team/app/manifests/1";
 /** Registered at the provider: our own port is not known before. */
@@ -34,7 +35,7 @@ interface Place {
 async function start(openid: object = {}, auth: object = {}): Promise<Place & AsyncDisposable> {
   const oidc = await startOpenidProvider({
     people: people(),
-    redirectUris: [callbackOf("oidc")],
+    redirectUris: [callbackOf("oidc"), defaultRedirectUri],
     client: { post_logout_redirect_uris: [`${externalUrl}/login`] },
   });
   const gitlab = await startOpenidProvider({ people: people(), redirectUris: [callbackOf("gitlab")] });
@@ -101,7 +102,8 @@ describe("a person whom a provider knows", () => {
     const there = await begin(browser);
     expect(there.href.startsWith(place.oidc.origin)).toBe(true);
     const { state, nonce, code_challenge: challenge, code_challenge_method: method, redirect_uri: back } = Object.fromEntries(there.searchParams);
-    expect([state, nonce, challenge].every((value) => /^[A-Za-z0-9_-]{43}$/.test(value ?? ""))).toBe(true);
+    expect([state, challenge].every((value) => /^[A-Za-z0-9_-]{43}$/.test(value ?? ""))).toBe(true);
+    expect(nonce).toMatch(/^ociregistry-browser-[A-Za-z0-9_-]{43}$/);
     expect([method, back]).toEqual(["S256", callbackOf("oidc")]);
     const answer = await browser.ask(pathOf(await place.oidc.visit(there)));
     expect([answer.status, answer.headers.get("location")]).toEqual([302, "/home"]);
@@ -224,6 +226,18 @@ describe("a person whom a provider knows", () => {
     expect([answer.status, answer.headers.get("refresh")?.startsWith(`0; url=${place.oidc.origin}/`)]).toEqual([200, true]);
   });
 
+  test("leaves nothing in the address by which it signs out that would let anybody in", async () => {
+    const page = await signIn(place);
+    const out = (await (await page.ui("/zot/auth/logout", { method: "POST" })).json()) as { readonly endSessionUrl: string };
+    const hint = new URL(out.endSessionUrl).searchParams.get("id_token_hint") ?? "";
+    expect(hint).not.toBe("");
+    const passwords = ["alice", "alice@example.com", "oauth2accesstoken"].map((user) => basic(user, hint));
+    for (const authorization of [`Bearer ${hint}`, ...passwords]) expect((await place.guarded.get(closed, { authorization })).status).toBe(401);
+    // A token of that person that was fetched for it is as good as ever.
+    const authorization = basic("alice", await place.oidc.accessToken("1"));
+    expect((await place.guarded.get(closed, { authorization })).status).toBe(200);
+  });
+
   test("tells the log neither code nor state nor token", async () => {
     const back = new URL(await visit(browser, place.oidc), externalUrl);
     await browser.ask(pathOf(back));
@@ -247,6 +261,17 @@ describe("while a session lasts", () => {
     expect(performance.now() - changedAtMs).toBeLessThan(3_000);
     place.oidc.people.set("1", { preferred_username: "alice", groups: ["dev"] });
     await expect.poll(async () => (await browser.ui(closed)).status, { interval: 100 }).toBe(200);
+  });
+
+  test("its groups are asked for anew, and its way out is the one that it began with", async () => {
+    await using place = await start({ groupsTtl: "1s" });
+    const browser = await signIn(place);
+    place.oidc.people.set("1", { preferred_username: "alice", groups: ["guests"] });
+    await expect.poll(async () => (await browser.ui(closed)).status, { interval: 100 }).toBe(403);
+    const out = (await (await browser.ui("/zot/auth/logout", { method: "POST" })).json()) as { readonly endSessionUrl: string };
+    const hint = new URL(out.endSessionUrl).searchParams.get("id_token_hint") ?? "";
+    expect(unsignedClaims(hint)).toMatchObject({ nonce: expect.stringMatching(/^ociregistry-browser-/) });
+    expect((await place.guarded.get(closed, { authorization: `Bearer ${hint}` })).status).toBe(401);
   });
 
   test("a person who is disabled at the provider is signed out here", async () => {

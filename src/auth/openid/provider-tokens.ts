@@ -14,6 +14,7 @@ import type { Principal } from "../principal.ts";
 import { RemoteKeys } from "../remote-keys.ts";
 import type { TokenOrigin } from "../token-keys.ts";
 import { TokenVerifier, type Claims } from "../token-verifier.ts";
+import { isOfBrowserLogin } from "./browser-nonce.ts";
 import type { Discovery } from "./discovery.ts";
 import { readPerson, type Person, type PersonRules } from "./person.ts";
 import { Userinfo, type UserinfoCheck } from "./userinfo.ts";
@@ -106,6 +107,7 @@ export class ProviderTokens implements TokenIssuer {
     const verdict = await this.verify(token, signal);
     if (verdict.kind !== "good") return verdict;
     const { claims } = verdict;
+    if (isOfBrowserLogin(claims)) return this.#refused("an ID token of a login with a browser, which is no password");
     const checked = await untilAborted(this.#userinfo.check(token, String(claims["sub"])), signal);
     if (checked.kind === "over") return this.#refused(checked.reason);
     if (checked.kind === "unavailable") return { kind: "unavailable", reason: `openid provider ${name}: ${checked.reason}` };
