@@ -78,7 +78,10 @@ export class SignIn {
     } catch (error) {
       if (!(error instanceof RecordsUnavailable)) throw error;
       this.#options.log.error({ problem: error.message }, "nobody can sign in or out: sessions cannot be kept");
-      return refusal(503, "UNAVAILABLE", "sessions cannot be kept just now", { headers: { "Retry-After": "5" } });
+      const headers = { "Retry-After": "5" };
+      if (isFromUi(visit)) return refusal(503, "UNAVAILABLE", "sessions cannot be kept just now", { headers });
+      const message = "Who comes and goes cannot be written down just now. Try again in a moment.";
+      return signInPage(503, { title: "Not just now", message, href: "/login", label: "Sign in" }, { headers });
     }
   }
 
