@@ -6,6 +6,7 @@ import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { Authenticator, TellingPasswords } from "./auth/authenticator.ts";
 import type { TokenIssuer } from "./auth/bearer.ts";
 import type { ChallengeOptions } from "./auth/challenges.ts";
+import type { DeviceLogins } from "./auth/device-logins.ts";
 import { FailDelay } from "./auth/fail-delay.ts";
 import type { GateOptions } from "./auth/gate.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
@@ -43,6 +44,8 @@ export interface ClientMethods extends Pick<GateOptions, "headerMethods" | "sess
   readonly answerTokenRequest: TokenAnswer | undefined;
   /** Where people make keys for themselves, if there are keys. */
   readonly answerKeyRequest: KeyAnswer | undefined;
+  /** How terminals get keys, if there are keys. */
+  readonly devices: DeviceLogins | undefined;
   /** How browsers come in and go out, if they do. */
   readonly signIn: SignInRoutes | undefined;
   close(): Promise<void>;
@@ -63,7 +66,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     const challenge: ChallengeOptions = realm === undefined ? own : { kind: "bearer", realm: () => realm, service: traditional?.service ?? "" };
     const headerMethods = [await bearerOf(bearer.issuers, "refused")];
     const answerTokenRequest = bearer.workloads.length > 0 ? await openExchange(bearer.workloads, { realm: own.service, failDelay, clock }) : undefined;
-    const nobodyElse = { certificates: undefined, htpasswd: undefined, answerKeyRequest: undefined, signIn: undefined };
+    const nobodyElse = { certificates: undefined, htpasswd: undefined, answerKeyRequest: undefined, devices: undefined, signIn: undefined };
     return { ...nobodyElse, headerMethods, challenge, failDelay, answerTokenRequest, close: () => bearer.close() };
   }
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
@@ -89,6 +92,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     htpasswd,
     answerTokenRequest: own?.answer,
     answerKeyRequest: apiKeys?.answer,
+    devices: apiKeys?.devices,
     signIn: browsers?.routes,
     async close() {
       passwords?.close();

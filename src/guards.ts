@@ -3,6 +3,7 @@
  */
 import { readAccess, type Access } from "./access.ts";
 import type { KeyAnswer } from "./auth/api-key-service.ts";
+import type { DeviceLogins } from "./auth/device-logins.ts";
 import { FailDelay } from "./auth/fail-delay.ts";
 import { Gate } from "./auth/gate.ts";
 import type { SignInRoutes } from "./browser-sign-in.ts";
@@ -54,6 +55,11 @@ export class Guards {
   /** Where people make keys for themselves, if there are keys. */
   get answerKeyRequest(): KeyAnswer | undefined {
     return this.#current?.methods?.answerKeyRequest;
+  }
+
+  /** How terminals get keys, if there are keys. */
+  get devices(): DeviceLogins | undefined {
+    return this.#current?.methods?.devices;
   }
 
   /** How browsers come in and go out, if they do. */

@@ -3,6 +3,7 @@ import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { ApiKeys } from "./auth/api-keys.ts";
 import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { TellingPasswords } from "./auth/authenticator.ts";
+import type { DeviceLogins } from "./auth/device-logins.ts";
 import type { OwnOrigin } from "./auth/own-origin.ts";
 import type { People } from "./auth/people.ts";
 import type { Principal } from "./auth/principal.ts";
@@ -30,6 +31,8 @@ export interface OwnApiKeys {
   readonly people: People;
   readonly logins: TellingPasswords;
   readonly answer: KeyAnswer;
+  /** How terminals get keys that somebody approves in a browser. */
+  readonly devices: DeviceLogins;
   /** Keys act with the groups of their owner's last login: this one has logged in. */
   readonly onLogin: (principal: Principal) => void;
 }
@@ -38,6 +41,7 @@ export interface OwnApiKeys {
 export async function openApiKeys({ records, htpasswd, own }: OwnApiKeysParts, { clock, log, background, names }: OwnApiKeysOptions): Promise<OwnApiKeys> {
   const { ApiKeys: Keys } = await import("./auth/api-keys.ts");
   const { ApiKeyService } = await import("./auth/api-key-service.ts");
+  const { DeviceLogins: Devices } = await import("./auth/device-logins.ts");
   const { KeyLogins } = await import("./auth/key-logins.ts");
   const { People: Known } = await import("./auth/people.ts");
   const keys = new Keys({ records, clock, background });
@@ -48,6 +52,7 @@ export async function openApiKeys({ records, htpasswd, own }: OwnApiKeysParts, {
     people,
     logins: new KeyLogins({ keys, people, htpasswd, log }),
     answer: (request, visit) => service.handle(request, visit),
+    devices: new Devices({ records, keys, people, own, clock, log }),
     onLogin: ({ name, groups, method }) => background.run("noting who has logged in", people.note({ name, groups, method })),
   };
 }

@@ -163,6 +163,7 @@ export async function startProgram({ config, reload, environment, clock = system
     tokens: () => guards.answerTokenRequest,
     signIn: () => guards.signInRoutes,
     apiKeys: () => guards.answerKeyRequest,
+    devices: () => guards.devices,
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
     admin: { open: config.adminApi, actions: administration },
   };

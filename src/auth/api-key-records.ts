@@ -30,13 +30,18 @@ export function writeStoredKey({ scope, ...key }: StoredKey): string {
   return JSON.stringify({ ...key, ...(scope ? { scope: writeKeyScope(scope) } : {}) });
 }
 
+/** Undefined for what is none. */
+export function findKeyAccount(value: unknown): KeyAccount | undefined {
+  return accounts.find((account) => account === value);
+}
+
 /** Undefined for a text that is none. A scope that cannot be read makes it none: it must not become wider. */
 export function readStoredKey(text: string): StoredKey | undefined {
   try {
     const read = objectOf(JSON.parse(text));
     const [owner, label, creator] = [textOf(read?.["owner"]), textOf(read?.["label"]), textOf(read?.["creator"])];
     const [createdAtMs, expiresAtMs] = [read?.["createdAtMs"], read?.["expiresAtMs"]];
-    const account = accounts.find((one) => one === read?.["account"]);
+    const account = findKeyAccount(read?.["account"]);
     if (owner === undefined || label === undefined || creator === undefined || !account || typeof createdAtMs !== "number") return undefined;
     if (expiresAtMs !== undefined && typeof expiresAtMs !== "number") return undefined;
     return { owner, account, label, creator, createdAtMs, expiresAtMs, scope: readKeyScope(read?.["scope"]) };

@@ -90,10 +90,13 @@ export class ApiKeys {
   async revoke(owner: string, id: string): Promise<boolean> {
     const ownerKey = userKeyOf(owner);
     const hashed = (await this.#options.records.list(["api-keys", ownerKey])).find((name) => idOf(name) === id.toLowerCase());
-    if (hashed === undefined) return false;
-    const wasThere = await this.#options.records.remove(["api-keys", ownerKey, hashed]);
-    await this.#options.records.remove(["api-key-uses", ownerKey, hashed]);
-    return wasThere;
+    return hashed !== undefined && (await this.#remove(owner, hashed));
+  }
+
+  /** Ends the key behind `secret`, when it is `owner`'s: which one that was. Throws `RecordsUnavailable`. */
+  async giveUp(owner: string, secret: string): Promise<string | undefined> {
+    const hashed = looksLikeKey(secret) ? hashOf(secret) : undefined;
+    return hashed !== undefined && (await this.#remove(owner, hashed)) ? idOf(hashed) : undefined;
   }
 
   async #owners(): Promise<readonly string[]> {
@@ -119,6 +122,13 @@ export class ApiKeys {
     const text = await this.#options.records.read(["api-keys", userKeyOf(owner), hashed]);
     const stored = text === undefined ? undefined : readStoredKey(text);
     return stored?.owner === owner ? stored : undefined;
+  }
+
+  async #remove(owner: string, hashed: string): Promise<boolean> {
+    const { records } = this.#options;
+    const wasThere = await records.remove(["api-keys", userKeyOf(owner), hashed]);
+    await records.remove(["api-key-uses", userKeyOf(owner), hashed]);
+    return wasThere;
   }
 
   /** Beside the key, not in it: noting a use must not bring back what is revoked meanwhile. */

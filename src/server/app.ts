@@ -1,6 +1,7 @@
 /** The app: every URL that clients see. A handler parses, makes one call, and answers; errors become answers in one place. */
 import { Hono, type Context } from "hono";
 import type { KeyAnswer } from "../auth/api-key-service.ts";
+import type { DeviceLogins } from "../auth/device-logins.ts";
 import type { Wanted } from "../auth/visit.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
@@ -18,6 +19,7 @@ import { answerApiKeys, apiKeysPath } from "./api-keys.ts";
 import { BlobAnswers } from "./blobs.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { TrustedProxies } from "./client-address.ts";
+import { answerDevice, answerDevicePage, devicePagePath, devicePaths } from "./devices.ts";
 import { bugAnswer, errorAnswer } from "./errors.ts";
 import { Exchange, type Asked, type ExchangeOptions, type NodeBindings } from "./exchange.ts";
 import { answerCatalog, answerReferrers, answerTags, type Sees } from "./lists.ts";
@@ -69,6 +71,8 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly signIn?: () => SignInRoutes | undefined;
   /** Where people make keys for themselves, while there are keys. */
   readonly apiKeys?: () => KeyAnswer | undefined;
+  /** How terminals get keys that somebody approves on a page, while there are keys. */
+  readonly devices?: () => DeviceLogins | undefined;
   /** What browsers are shown; undefined: nothing. */
   readonly pages?: Pages;
   /** What the administrative routes do, and who may use them without a name; undefined: there are none. */
@@ -95,7 +99,16 @@ export function createApp(options: AppOptions): App {
   const serveApi = serve("other", api);
   const { pages } = options;
   app.all("/", routed(serve("other", async (exchange) => onlyReading(exchange) ?? rootAnswer(exchange, options))));
+  /** Without pages nobody could approve. */
+  const devices = (): DeviceLogins | undefined => (pages ? options.devices?.() : undefined);
+  const device = serve("other", (exchange) => (exchange.method === "OPTIONS" ? methodsOf("POST, OPTIONS") : answerDevice(exchange, devices())));
+  for (const path of devicePaths) app.all(path, routed(device));
   if (pages) {
+    const devicePage = serve("page", (exchange) => {
+      const refusal = exchange.method === "POST" ? undefined : onlyReading(exchange);
+      return refusal ?? answerDevicePage(exchange, { pages, guard, devices: devices() });
+    });
+    app.all(devicePagePath, routed(devicePage));
     for (const path of pagePaths) app.all(path, routed(serve("page", (exchange) => onlyReading(exchange) ?? answerPage(exchange, { pages, guard }))));
     app.get(signInPath, routed(serve("page", (exchange) => answerSignInPage(exchange, pages))));
   }

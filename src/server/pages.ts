@@ -53,7 +53,6 @@ const assetHeaders = ["Cache-Control", "public, max-age=31536000, immutable", ..
 /** Answers a request for a page, or for what pages are made of. Only reading reaches it. */
 export function answerPage(exchange: Exchange, { pages, guard }: { readonly pages: Pages; readonly guard: Guard }): Answer | Promise<Answer | Response> {
   const { target } = exchange;
-  if (target.length > urlLengthMax) throw new OciError("REQUEST_INVALID", `a URL of ${target.length} characters: at most ${urlLengthMax}`);
   const { path, query } = addressOf(target);
   if (path.startsWith(assetsPrefix)) return assetAnswer(pages, path);
   const refusal = (refused: Refused): Answer => refusedAnswer(refused, { exchange, pages });
@@ -88,12 +87,13 @@ function visitOf(exchange: Exchange, admitted: Admitted | undefined, guard: Guar
   };
 }
 
-function userOf(principal: Principal | undefined): PageUser | undefined {
+/** As pages call him. */
+export function userOf(principal: Principal | undefined): PageUser | undefined {
   return principal && { name: principal.name, hasSession: principal.method === "session" };
 }
 
 /** Who has no name is shown where to get one; a browser whose user has a name and a password for us asks for them by itself. */
-function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchange: Exchange; readonly pages: Pages }): Answer {
+export function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchange: Exchange; readonly pages: Pages }): Answer {
   const { status, message, principal, setCookie } = refused;
   if (status === 401 && principal === undefined && pages.canSignIn) {
     const callback = new URLSearchParams({ callback_ui: exchange.target });
@@ -104,7 +104,8 @@ function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchang
   return pageAnswer(page, refusalHeaders(refused));
 }
 
-function pageAnswer({ status, html }: ShownPage, headers: readonly string[] = []): Answer {
+/** A page, with the headers of pages. */
+export function pageAnswer({ status, html }: ShownPage, headers: readonly string[] = []): Answer {
   return { status, headers: [...pageHeaders, "Content-Length", String(Buffer.byteLength(html)), ...headers], body: html };
 }
 
@@ -119,7 +120,9 @@ interface Address {
   readonly query: URLSearchParams;
 }
 
-function addressOf(target: string): Address {
+/** Throws `REQUEST_INVALID` for one that is too long. */
+export function addressOf(target: string): Address {
+  if (target.length > urlLengthMax) throw new OciError("REQUEST_INVALID", `a URL of ${target.length} characters: at most ${urlLengthMax}`);
   const queryAt = target.indexOf("?");
   return queryAt === -1
     ? { path: target, query: new URLSearchParams() }

@@ -10,6 +10,7 @@ import { referenceName, type Reference } from "../oci/reference.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { findHost, homePath, parseName, repositoriesPath, upstreamsPath } from "./addresses.ts";
 import type { Asset, SiteAssets } from "./assets.ts";
+import { devicePage, type DeviceView } from "./device-page.ts";
 import { framed, type FramedPage, type PageUser } from "./frame.ts";
 import { imagePage } from "./image-page.ts";
 import type { Markup } from "./markup.ts";
@@ -92,6 +93,12 @@ export class Pages {
   signIn(query: URLSearchParams): ShownPage | undefined {
     const options = this.#options.signIn?.(query);
     return options && this.#page({ title: "Sign in", section: undefined, body: signInPage(options) }, undefined, { canSignIn: false });
+  }
+
+  /** Where somebody lets a terminal in. */
+  device(view: DeviceView, { status, user }: { readonly status: number; readonly user: PageUser | undefined }): ShownPage {
+    const body = devicePage(view, this.#options.clock.now());
+    return { ...this.#page({ title: "Log in a terminal", section: undefined, body }, user), status };
   }
 
   /** A page that only says something. */

@@ -1,0 +1,167 @@
+/**
+ * DeviceService: what a terminal asks that is to be logged in: for a code that somebody approves in a browser, again and again for what became
+ * of it, and, one day, to end the key that it got. The device authorization grant of RFC 8628; its access token is an API key.
+ */
+import type { Clock } from "../oci/clock.ts";
+import type { Log } from "../oci/log.ts";
+import { TooManyKeys, type ApiKeys } from "./api-keys.ts";
+import { codeKeyOf, looksLikeDeviceCode, shownUserCode } from "./device-codes.ts";
+import { grantLifeMs, type DeviceCollection, type DeviceGrants } from "./device-grants.ts";
+import { BadDeviceRequest, readDeviceCode, readGivenUp, readWantedGrant, shownProgram } from "./device-requests.ts";
+import { budgetAddress } from "./login-budgets.ts";
+import type { OwnOrigin } from "./own-origin.ts";
+import { PollingPace } from "./polling-pace.ts";
+import type { KeyScope } from "./principal.ts";
+import { RecordsUnavailable } from "./records.ts";
+import { answerToken, refuseToken } from "./token-answers.ts";
+import { readForm } from "./token-requests.ts";
+import type { Visit } from "./visit.ts";
+import { WindowBudget } from "./window-budget.ts";
+
+export interface DeviceServiceOptions {
+  readonly grants: DeviceGrants;
+  readonly keys: Pick<ApiKeys, "create" | "giveUp">;
+  readonly own: OwnOrigin;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What of a visit is looked at. */
+export type DeviceVisit = Pick<Visit, "client" | "origin" | "pageOrigin" | "fetchSite" | "userAgent">;
+
+/** Where terminals ask; the second and the third lie below the first. */
+export const devicePath = "/zot/auth/device";
+const tokenPath = `${devicePath}/token`;
+const revokePath = `${devicePath}/revoke`;
+/** Where the page lies that people approve at. */
+const pagePath = "/home/device";
+
+const intervalMs = 5_000;
+/** Codes that one address, and all of them, may have asked this process for within a code's life. */
+const begunPerAddress = 100;
+const begunInAll = 10_000;
+/** Of a key that pulls and does no more; where fetching takes a right of its own, that belongs to it. */
+const readOnly: KeyScope = { repositories: undefined, actions: new Set(["read", "fetch"]) };
+
+export class DeviceService {
+  readonly #options: DeviceServiceOptions;
+  readonly #begun: WindowBudget;
+  readonly #pace: PollingPace;
+
+  constructor(options: DeviceServiceOptions) {
+    const { clock } = options;
+    this.#options = options;
+    this.#begun = new WindowBudget({ perOne: begunPerAddress, inAll: begunInAll, windowMs: grantLifeMs, clock });
+    this.#pace = new PollingPace({ intervalMs, clock });
+  }
+
+  /** Answers a request at one of the three addresses. Rejects when the client has left. */
+  async handle(request: Request, visit: DeviceVisit): Promise<Response> {
+    const { own, clock, log } = this.#options;
+    if (request.method !== "POST") return refuseToken(405, "UNSUPPORTED", "terminals ask this, by POST", { headers: { Allow: "POST, OPTIONS" } });
+    if (own.pageBehind(visit) === "foreign") return refuseToken(403, "DENIED", "a page of another site has asked for this");
+    const text = await readForm(request, clock);
+    if (typeof text !== "string") return refuseToken(text.status, "UNSUPPORTED", text.message, { error: text.error });
+    try {
+      return await this.#route(new URL(request.url).pathname, new URLSearchParams(text), visit);
+    } catch (error) {
+      if (error instanceof BadDeviceRequest) return refuseToken(400, "REQUEST_INVALID", error.message, { error: error.error });
+      if (!(error instanceof RecordsUnavailable)) throw error;
+      log.error({ problem: error.message }, "no terminal can log in: what it takes cannot be kept");
+      return refuseToken(503, "UNAVAILABLE", "this cannot be read or kept just now", { error: "temporarily_unavailable", headers: { "Retry-After": "5" } });
+    }
+  }
+
+  async #route(path: string, form: URLSearchParams, visit: DeviceVisit): Promise<Response> {
+    if (path === devicePath) return await this.#begin(form, visit);
+    if (path === tokenPath) return await this.#collect(form, visit);
+    if (path === revokePath) return await this.#revoke(form, visit);
+    return refuseToken(404, "UNSUPPORTED", "there is nothing here");
+  }
+
+  async #begin(form: URLSearchParams, visit: DeviceVisit): Promise<Response> {
+    const { grants, own, log } = this.#options;
+    const wanted = readWantedGrant(form);
+    const { client } = visit;
+    const spent = this.#begun.spend(budgetAddress(client));
+    if (spent) {
+      log.warn({ client, waitMs: spent.waitMs }, "too many terminals ask to log in");
+      const headers = { "Retry-After": String(Math.ceil(spent.waitMs / 1_000)) };
+      return refuseToken(429, "TOOMANYREQUESTS", "too many terminals ask to log in just now", { error: "temporarily_unavailable", headers });
+    }
+    const { deviceCode, userCode } = await grants.begin({ ...wanted, client, program: shownProgram(visit.userAgent) });
+    log.info({ client, host: wanted.host }, "a terminal asks to log in");
+    const shown = shownUserCode(userCode);
+    const page = `${own.urlFor(visit)}${pagePath}`;
+    return answerToken(200, {
+      device_code: deviceCode,
+      user_code: shown,
+      verification_uri: page,
+      verification_uri_complete: `${page}?user_code=${shown}`,
+      expires_in: grantLifeMs / 1_000,
+      interval: intervalMs / 1_000,
+    });
+  }
+
+  async #collect(form: URLSearchParams, { client }: DeviceVisit): Promise<Response> {
+    const deviceCode = readDeviceCode(form);
+    if (!looksLikeDeviceCode(deviceCode)) return notYet("invalid_grant", "this is no device code");
+    if (this.#pace.isTooSoon(codeKeyOf(deviceCode))) return notYet("slow_down", `asked too soon: from now on wait ${stepSeconds} s longer each time`);
+    const collected = await this.#options.grants.collect(deviceCode);
+    switch (collected.kind) {
+      case "pending":
+        return notYet("authorization_pending", "nobody has decided yet");
+      case "expired":
+        return notYet("expired_token", "nobody has decided in time: begin again");
+      case "refused":
+        return notYet("access_denied", "it was refused");
+      case "unknown":
+        return notYet("invalid_grant", "there is no such device code, or its key was fetched already: begin again");
+      case "approved":
+        return await this.#makeKey(deviceCode, collected, client);
+      default:
+        return collected satisfies never;
+    }
+  }
+
+  async #makeKey(deviceCode: string, { grant, owner, account }: Approved, client: string): Promise<Response> {
+    const { grants, keys, clock, log } = this.#options;
+    const { label, program: creator, keyLifeMs, isReadOnly } = grant;
+    const scope = isReadOnly ? readOnly : undefined;
+    try {
+      const { secret, key } = await keys.create({ owner, account, label, creator, scope, expiresAtMs: clock.now() + keyLifeMs });
+      log.info({ user: owner, client, key: key.id, label }, "a terminal was logged in");
+      return answerToken(200, {
+        access_token: secret,
+        token_type: "Basic",
+        expires_in: keyLifeMs / 1_000,
+        username: owner,
+        ...(isReadOnly ? { scope: "read" } : {}),
+        key_id: key.id,
+      });
+    } catch (error) {
+      if (error instanceof TooManyKeys) return notYet("access_denied", error.message);
+      // The terminal asks again.
+      if (error instanceof RecordsUnavailable) await grants.putBack(deviceCode, grant);
+      throw error;
+    }
+  }
+
+  /** Whoever has a key may end it. What is no key is ended already. RFC 7009 2.2. */
+  async #revoke(form: URLSearchParams, { client }: DeviceVisit): Promise<Response> {
+    const { keys, log } = this.#options;
+    const { owner, secret } = readGivenUp(form);
+    const key = await keys.giveUp(owner, secret);
+    if (key !== undefined) log.info({ user: owner, client, key }, "API key given up by whoever had it");
+    return answerToken(200, {});
+  }
+}
+
+type Approved = Extract<DeviceCollection, { readonly kind: "approved" }>;
+
+const stepSeconds = 5;
+
+/** RFC 8628 3.5: none of it is a failure of ours. */
+function notYet(error: string, message: string): Response {
+  return refuseToken(400, "UNSUPPORTED", message, { error });
+}
