@@ -1,5 +1,6 @@
 /** Verification: what `verifyConfig` says, done by a server: the store is verified when it is time, off the way of those who pull. */
 import type { CachingRegistry } from "./cache/caching-registry.ts";
+import { takeLease } from "./cache/lease.ts";
 import type { Store } from "./cache/store.ts";
 import type { Config } from "./config/config.ts";
 import type { Background } from "./oci/background.ts";
@@ -21,6 +22,8 @@ export interface VerificationOptions {
 
 /** One file at a time, in one thread: there is no hurry. */
 const jobs = 1;
+/** A process of another machine that held the lease has so long to show that it lives. */
+const foreignWaitMs = 75_000;
 /** Findings of one run that are logged one by one: a dead disk has as many as there are files. */
 const loggedMax = 1_000;
 
@@ -30,7 +33,18 @@ export function scheduleVerification(options: VerificationOptions): Schedule | u
   const { schedule: expression, timezone } = config.verify;
   if (expression === undefined) return undefined;
   const rhythm = { kind: "cron", expression, timezone } as const;
-  return new Schedule({ name: "verify", rhythm, clock, log, background, work: (signal) => verifyOnce(options, signal) });
+  return new Schedule({ name: "verify", rhythm, clock, log, background, work: (signal) => verifyAlone(options, signal) });
+}
+
+/** Unless another process of this store does so: its log has what it finds, and what it mends is mended here too. */
+async function verifyAlone(options: VerificationOptions, signal: AbortSignal): Promise<void> {
+  const { store, clock, log } = options;
+  const leasing = { work: "verify", tmp: store.layout.temporary(), instance: store.instance, clock } as const;
+  const taken = await store.whereWritable(async () => ({ lease: await takeLease(leasing, { waitMs: 0, foreignWaitMs, signal }) }));
+  if (taken && !taken.lease) return log.info({}, "the store is being verified by another process: it is left to that one");
+  // Where nothing can be written there are no leases, and reading twice does no harm.
+  await using lease = taken?.lease;
+  await verifyOnce(options, lease ? AbortSignal.any([signal, lease.lost]) : signal);
 }
 
 async function verifyOnce({ config, store, registry, clock, log, onEnd }: VerificationOptions, signal: AbortSignal): Promise<void> {

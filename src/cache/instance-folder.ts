@@ -23,8 +23,11 @@ export const partEnding = ".part";
 /** Ending of a fill's file that was left, or taken over, and waits to be gone on with. */
 export const claimedEnding = ".claimed";
 
-/** The folder beside those of the processes in which evictors agree who evicts. */
-export const evictionFolder = "eviction";
+/** What one process at a time does, of all that share a store. */
+export type LeasedWork = "evict" | "verify";
+/** Folders beside those of the processes, in which they agree who does it. */
+export const leaseFolders = { evict: "eviction", verify: "verification" } as const satisfies Record<LeasedWork, string>;
+const sharedNames: ReadonlySet<string> = new Set(Object.values(leaseFolders));
 
 /** How often a process shows that it lives, and how long one may be silent before it is taken for dead. */
 export const heartbeatMs = 10_000;
@@ -204,7 +207,7 @@ export class InstanceFolder {
 
   async #sweepOnce(): Promise<void> {
     for (const name of await listFolder(this.#tmp)) {
-      if (name === evictionFolder) continue; // Nobody's own: whoever evicts next reads what the last one left there.
+      if (sharedNames.has(name)) continue; // Nobody's own: whoever works next reads what the last one left there.
       const folder = join(this.#tmp, name);
       try {
         if (folder === this.path) await this.#dropOld(folder);

@@ -92,3 +92,12 @@ test("a server that is stopped in the middle of verifying stops at once", async 
   expect(await server.process.ended).toMatchObject({ code: 0 });
   expect(performance.now() - startMs).toBeLessThan(10_000);
 });
+
+test("of two servers on one folder one verifies at a time", async () => {
+  const verifyConfig = { schedule: "* * * * * *", bytesPerSecond: 100_000 };
+  await using one = await start({ verifyConfig });
+  await pullAll(one);
+  await using other = await start({ verifyConfig });
+  await Promise.all([one, other].map((server) => server.process.waitForOutput(/"msg":"the store is being verified by another process/)));
+  await Promise.all([one, other].map((server) => server.process.waitForOutput(/"msg":"store verified"/)));
+});

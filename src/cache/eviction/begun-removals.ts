@@ -6,7 +6,7 @@ import { readFile, stat } from "node:fs/promises";
 import { findDigest, type Digest } from "../../oci/digest.ts";
 import { isErrno } from "../../oci/errno.ts";
 import { makeFolder, unlinkIfThere, writeAtomic } from "../atomic-write.ts";
-import { evictionFolder, type InstanceFolder } from "../instance-folder.ts";
+import { leaseFolders, type InstanceFolder } from "../instance-folder.ts";
 
 export interface BegunRemoval {
   /** Manifests by the name of their repository, `host/path`. */
@@ -22,7 +22,7 @@ export class BegunRemovals {
   readonly #instance: InstanceFolder;
 
   constructor({ tmp, instance }: { readonly tmp: string; readonly instance: InstanceFolder }) {
-    this.#folder = `${tmp}/${evictionFolder}`;
+    this.#folder = `${tmp}/${leaseFolders.evict}`;
     this.#path = `${this.#folder}/begun`;
     this.#instance = instance;
   }

@@ -20,7 +20,7 @@ import { CensusKeeper } from "./census-keeper.ts";
 import { chooseBySize, lowBytes, type Chosen, type Stock } from "./choice.ts";
 import { Claims } from "./claims.ts";
 import { finishBegun } from "./finishing.ts";
-import { takeLease, type Lease } from "./lease.ts";
+import { takeLease, type Lease } from "../lease.ts";
 import { isUnchanged, unneededGraceMs } from "./prune.ts";
 import { removeChosen, removeUnneeded, repositoriesOf, type RemovingOptions } from "./removing.ts";
 import type { KeepRules, SizeLimits } from "./rules.ts";
@@ -187,7 +187,7 @@ export class Evictor implements FillRoom {
     const { store, clock, log } = this.#options;
     const { signal } = this.#lifetime;
     try {
-      const lease = await takeLease({ tmp: store.layout.temporary(), instance: store.instance, clock }, { waitMs: leaseWaitMs, signal });
+      const lease = await takeLease({ work: "evict", tmp: store.layout.temporary(), instance: store.instance, clock }, { waitMs: leaseWaitMs, signal });
       if (!lease) return log.info({}, "another process removes images: nothing is evicted here meanwhile");
       try {
         await this.#evictWith(lease);

@@ -17,7 +17,7 @@ import type { CensusImage } from "./census-image.ts";
 import { chooseByRules, chooseBySize, decide, Leavings, lowBytes, bytesOf, type Chosen, type Reason, type Stock } from "./choice.ts";
 import { finishBegun } from "./finishing.ts";
 import { reasonText } from "./reasons.ts";
-import { holderOfLease, takeLease, type Lease } from "./lease.ts";
+import { holderOfLease, takeLease, type Lease } from "../lease.ts";
 import { removeChosen, removeUnneeded, repositoriesOf, type Freed } from "./removing.ts";
 import { tellStaying, type StayingImage } from "./staying.ts";
 import { keepNothing, type PruneRules, type SizeLimits } from "./rules.ts";
@@ -104,7 +104,7 @@ export async function* prune(options: PruneOptions): AsyncGenerator<PruneEvent> 
   await store.uses.write();
   const tmp = store.layout.temporary();
   const lease = await takeLease(
-    { tmp, instance: store.instance, clock },
+    { work: "evict", tmp, instance: store.instance, clock },
     {
       waitMs: options.waitMs ?? 30_000,
       foreignWaitMs: silenceMs + foreignMarginMs,
@@ -112,7 +112,7 @@ export async function* prune(options: PruneOptions): AsyncGenerator<PruneEvent> 
       signal,
     },
   );
-  if (!lease) throw new PruneBusy(await holderOfLease(tmp));
+  if (!lease) throw new PruneBusy(await holderOfLease("evict", tmp));
   const forget = store.changes.listen(census);
   try {
     yield* new PruneRun(census, lease, options).run();

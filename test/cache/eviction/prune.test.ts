@@ -5,7 +5,7 @@ import { BegunRemovals } from "../../../src/cache/eviction/begun-removals.ts";
 import { Census } from "../../../src/cache/eviction/census.ts";
 import { prune, PruneBusy, type PruneEvent, type PruneOptions, type PruneProgress } from "../../../src/cache/eviction/prune.ts";
 import { keepNothing, type PruneRules } from "../../../src/cache/eviction/rules.ts";
-import { takeLease } from "../../../src/cache/eviction/lease.ts";
+import { takeLease } from "../../../src/cache/lease.ts";
 import { formatProcessName, nameOfThisProcess } from "../../../src/cache/process-name.ts";
 import { HeldImages } from "../../../src/cache/held-images.ts";
 import { systemClock, type Clock } from "../../../src/oci/clock.ts";
@@ -229,7 +229,7 @@ test("what no image needs goes when it is an hour old, and not before: it may be
 
 test("while another process prunes, it waits, and then says who does", async () => {
   await using store = await deposited();
-  await using lease = await takeLease({ tmp: store.layout.temporary(), instance: store.instance, clock: store.clock }, { waitMs: 0 });
+  await using lease = await takeLease({ work: "evict", tmp: store.layout.temporary(), instance: store.instance, clock: store.clock }, { waitMs: 0 });
   expect(lease).toBeDefined();
   await expect(run(store, { rules: rules() })).rejects.toThrow(PruneBusy);
   await expect(run(store, { rules: rules() })).rejects.toThrow(`another process (${process.pid}) prunes this store`);

@@ -1,17 +1,18 @@
 /**
- * Lease: of all processes that share a store, one removes images at a time. Whoever holds it shows so by touching its file; a holder of
+ * Lease: of all processes that share a store, one does a work at a time that would be a waste, or a danger, to do twice: removing images, verifying all. Whoever holds it shows so by touching its file; a holder of
  * this machine that is gone is known at once, any other by a minute of silence as our own clock counts it. Nothing is lost when two hold
- * it for a moment: what they remove may be removed twice.
+ * it for a moment: what they do may be done twice.
  */
 import { randomBytes } from "node:crypto";
 import { link, readFile, rename, stat, utimes, writeFile } from "node:fs/promises";
-import { delay, type Clock } from "../../oci/clock.ts";
-import { isErrno } from "../../oci/errno.ts";
-import { isStorageFailure, makeFolder, removeIfThere } from "../atomic-write.ts";
-import { evictionFolder, heartbeatMs, type InstanceFolder } from "../instance-folder.ts";
-import { findProcessName, formatProcessName, nameOfThisProcess, startTimeOf } from "../process-name.ts";
+import { delay, type Clock } from "../oci/clock.ts";
+import { isErrno } from "../oci/errno.ts";
+import { isStorageFailure, makeFolder, removeIfThere } from "./atomic-write.ts";
+import { heartbeatMs, leaseFolders, type InstanceFolder, type LeasedWork } from "./instance-folder.ts";
+import { findProcessName, formatProcessName, nameOfThisProcess, startTimeOf } from "./process-name.ts";
 
 export interface LeaseOptions {
+  readonly work: LeasedWork;
   /** The store's temporary folder. */
   readonly tmp: string;
   readonly instance: InstanceFolder;
@@ -40,10 +41,10 @@ const lookEveryMs = 250;
  * system's error where nothing can be written.
  */
 export async function takeLease(
-  { tmp, instance, clock }: LeaseOptions,
+  { work, tmp, instance, clock }: LeaseOptions,
   { waitMs, foreignWaitMs = waitMs, onForeign, signal }: LeaseWaiting,
 ): Promise<Lease | undefined> {
-  const folder = `${tmp}/${evictionFolder}`;
+  const folder = `${tmp}/${leaseFolders[work]}`;
   const path = `${folder}/lease`;
   const sinceMs = clock.elapsed();
   let isTold = false;
@@ -78,8 +79,8 @@ export async function takeLease(
 }
 
 /** Who holds the lease: its process's id on its machine, or undefined when nobody does or it cannot be told. */
-export async function holderOfLease(tmp: string): Promise<number | undefined> {
-  return (await readLease(`${tmp}/${evictionFolder}/lease`))?.owner?.pid;
+export async function holderOfLease(work: LeasedWork, tmp: string): Promise<number | undefined> {
+  return (await readLease(`${tmp}/${leaseFolders[work]}/lease`))?.owner?.pid;
 }
 
 class HeldLease implements Lease {
@@ -114,7 +115,7 @@ class HeldLease implements Lease {
   }
 
   async #beat(): Promise<void> {
-    if (!(await this.#isOurs())) return this.#lost.abort(new Error("another process prunes this store now"));
+    if (!(await this.#isOurs())) return this.#lost.abort(new Error("another process has taken over this work"));
     const now = new Date(this.#clock.now());
     await utimes(this.#path, now, now).catch((error: unknown) => {
       if (!isStorageFailure(error)) throw error; // What cannot be touched is taken from us in a while.

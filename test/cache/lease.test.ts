@@ -1,12 +1,12 @@
 /** One process at a time, and none for ever. */
 import { mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { holderOfLease, takeLease, type Lease } from "../../../src/cache/eviction/lease.ts";
-import { formatProcessName, nameOfThisProcess } from "../../../src/cache/process-name.ts";
-import { openTestStore, type TestStore } from "../../support/test-store.ts";
+import { holderOfLease, takeLease, type Lease } from "../../src/cache/lease.ts";
+import { formatProcessName, nameOfThisProcess } from "../../src/cache/process-name.ts";
+import { openTestStore, type TestStore } from "../support/test-store.ts";
 
 function take(store: TestStore, waitMs = 0): Promise<Lease | undefined> {
-  return takeLease({ tmp: store.layout.temporary(), instance: store.instance, clock: store.clock }, { waitMs });
+  return takeLease({ work: "evict", tmp: store.layout.temporary(), instance: store.instance, clock: store.clock }, { waitMs });
 }
 
 /** A lease of somebody who does not give it back. */
@@ -18,10 +18,10 @@ async function leave(store: TestStore, name: string): Promise<void> {
 test("one holds it, and the next has it when it is given back", async () => {
   await using store = await openTestStore();
   const first = await take(store);
-  expect(await holderOfLease(store.layout.temporary())).toBe(process.pid);
+  expect(await holderOfLease("evict", store.layout.temporary())).toBe(process.pid);
   expect(await take(store)).toBeUndefined();
   await first?.[Symbol.asyncDispose]();
-  expect(await holderOfLease(store.layout.temporary())).toBeUndefined();
+  expect(await holderOfLease("evict", store.layout.temporary())).toBeUndefined();
   await using second = await take(store);
   expect(second?.lost.aborted).toBe(false);
 });
@@ -42,7 +42,7 @@ test("a holder of another machine has a minute to show that it lives", async () 
   const path = `${store.layout.temporary()}/eviction/lease`;
   await utimes(path, new Date(1_000), new Date(1_000));
   await lives(store, 50);
-  expect(await holderOfLease(store.layout.temporary())).toBe(process.pid);
+  expect(await holderOfLease("evict", store.layout.temporary())).toBe(process.pid);
   expect((await readdir(`${store.layout.temporary()}/eviction`)).sort()).toEqual(["lease"]);
   expect(await readFile(path, "utf8")).toBe(`${name}\n`);
   await lives(store, 15);
@@ -65,7 +65,7 @@ test("who may ask for longer waits until a holder of another machine has shown i
   await using store = await openTestStore();
   await leave(store, formatProcessName({ ...(await nameOfThisProcess()), boot: "another" }));
   let told = 0;
-  const options = { tmp: store.layout.temporary(), instance: store.instance, clock: store.clock };
+  const options = { work: "evict", tmp: store.layout.temporary(), instance: store.instance, clock: store.clock } as const;
   const waiting = takeLease(options, { waitMs: 0, foreignWaitMs: 75_000, onForeign: () => (told += 1) });
   await lives(store, 70);
   await using lease = await waiting;
@@ -89,14 +89,14 @@ test("the temporary folder's sweep leaves it alone", async () => {
   await lives(store, 120);
   await store.instance.sweep();
   expect(lease?.lost.aborted).toBe(false);
-  expect(await holderOfLease(store.layout.temporary())).toBe(process.pid);
+  expect(await holderOfLease("evict", store.layout.temporary())).toBe(process.pid);
 });
 
 /** Seconds pass, each with time for the disk. */
 async function lives(store: TestStore, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second++) {
     await store.clock.advance(1_000);
-    await holderOfLease(store.layout.temporary());
-    await holderOfLease(store.layout.temporary());
+    await holderOfLease("evict", store.layout.temporary());
+    await holderOfLease("evict", store.layout.temporary());
   }
 }
