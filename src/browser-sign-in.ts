@@ -33,6 +33,7 @@ export interface BrowserSignInParts {
 
 export interface BrowserSignIn {
   readonly authenticator: SessionAuthenticator;
+  readonly sessions: Sessions;
   readonly routes: SignInRoutes;
 }
 
@@ -82,6 +83,7 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
   const list = new List({ sessions, log });
   return {
     authenticator: new Authenticator({ sessions, renewal, own }),
+    sessions,
     routes: {
       takes: (path) => ways.takes(path),
       handle: (request, visit) => ways.handle(request, visit),

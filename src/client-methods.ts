@@ -2,6 +2,7 @@
  * ClientMethods: from `auth` to the methods that a gate asks. A library is loaded when its method is configured, and a file is read
  * where it is needed, so that everything that can be wrong is found before anything is taken over.
  */
+import { AccountDesk } from "./auth/account-desk.ts";
 import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { Authenticator, TellingPasswords } from "./auth/authenticator.ts";
 import type { TokenIssuer } from "./auth/bearer.ts";
@@ -46,6 +47,8 @@ export interface ClientMethods extends Pick<GateOptions, "headerMethods" | "sess
   readonly answerKeyRequest: KeyAnswer | undefined;
   /** How terminals get keys, if there are keys. */
   readonly devices: DeviceLogins | undefined;
+  /** Where pages ask for what is somebody's own, if anybody has anything. */
+  readonly accounts: AccountDesk | undefined;
   /** How browsers come in and go out, if they do. */
   readonly signIn: SignInRoutes | undefined;
   close(): Promise<void>;
@@ -55,7 +58,7 @@ type Auth = Pick<Config, "externalUrl" | "statePath"> & { readonly auth: ClientA
 
 /** Dials nobody. Throws `ConfigError`. Close them. */
 export async function openClientMethods({ auth, externalUrl, statePath }: Auth, options: ClientMethodsOptions): Promise<ClientMethods> {
-  const { clock } = options;
+  const { clock, log, names } = options;
   const failDelay = new FailDelay({ delayMs: auth.failDelayMs, clock });
   const bearer = auth.bearer && (await openTokenIssuers(auth.bearer, options));
   const isOwn = auth.tokenService === "builtin";
@@ -66,7 +69,14 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     const challenge: ChallengeOptions = realm === undefined ? own : { kind: "bearer", realm: () => realm, service: traditional?.service ?? "" };
     const headerMethods = [await bearerOf(bearer.issuers, "refused")];
     const answerTokenRequest = bearer.workloads.length > 0 ? await openExchange(bearer.workloads, { realm: own.service, failDelay, clock }) : undefined;
-    const nobodyElse = { certificates: undefined, htpasswd: undefined, answerKeyRequest: undefined, devices: undefined, signIn: undefined };
+    const nobodyElse = {
+      certificates: undefined,
+      htpasswd: undefined,
+      answerKeyRequest: undefined,
+      devices: undefined,
+      accounts: undefined,
+      signIn: undefined,
+    };
     return { ...nobodyElse, headerMethods, challenge, failDelay, answerTokenRequest, close: () => bearer.close() };
   }
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
@@ -93,6 +103,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     answerTokenRequest: own?.answer,
     answerKeyRequest: apiKeys?.answer,
     devices: apiKeys?.devices,
+    accounts: new AccountDesk({ keys: apiKeys && { ...apiKeys, log }, browsers: browsers && { ...browsers, log }, own: origin, names, clock, log }),
     signIn: browsers?.routes,
     async close() {
       passwords?.close();

@@ -2,6 +2,7 @@
  * Guards: from `auth` and `accessControl` to the gate that the server asks, and what a reload exchanges of it while requests run.
  */
 import { readAccess, type Access } from "./access.ts";
+import type { AccountDesk } from "./auth/account-desk.ts";
 import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { DeviceLogins } from "./auth/device-logins.ts";
 import { FailDelay } from "./auth/fail-delay.ts";
@@ -60,6 +61,11 @@ export class Guards {
   /** How terminals get keys, if there are keys. */
   get devices(): DeviceLogins | undefined {
     return this.#current?.methods?.devices;
+  }
+
+  /** Where pages ask for what is somebody's own, if anybody has anything. */
+  get accounts(): AccountDesk | undefined {
+    return this.#current?.methods?.accounts;
   }
 
   /** How browsers come in and go out, if they do. */

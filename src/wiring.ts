@@ -164,6 +164,7 @@ export async function startProgram({ config, reload, environment, clock = system
     signIn: () => guards.signInRoutes,
     apiKeys: () => guards.answerKeyRequest,
     devices: () => guards.devices,
+    accounts: () => guards.accounts,
     audit: new Audit({ log, isDebug: () => logging.isDebug() }),
     admin: { open: config.adminApi, actions: administration },
   };

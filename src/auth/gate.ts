@@ -97,9 +97,14 @@ export class Gate {
     return !access || access.policy.isListed({ principal, repository, facts: () => this.#facts(undefined, visit) });
   }
 
-  /** Whether the one who was let in administrates: adminPolicy names him, its conditions hold, and he shows all that he is. */
-  administrates({ principal }: Admitted, { repository, action }: WantedRepository, visit: Visit): boolean {
-    const what = { repository: policyName(repository, this.#options.names().defaultHost), action };
+  /**
+   * Whether the one who was let in administrates: adminPolicy names him, its conditions hold, and he shows all that he is. `wanted` undefined: it is
+   * about no repository.
+   */
+  administrates({ principal }: Admitted, wanted: WantedRepository | undefined, visit: Visit): boolean {
+    const what = wanted
+      ? { repository: policyName(wanted.repository, this.#options.names().defaultHost), action: wanted.action }
+      : { repository: "", action: "read" };
     return !principal?.access && !principal?.scope && this.#isActiveAdmin(principal, what, visit);
   }
 

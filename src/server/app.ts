@@ -1,5 +1,6 @@
 /** The app: every URL that clients see. A handler parses, makes one call, and answers; errors become answers in one place. */
 import { Hono, type Context } from "hono";
+import type { AccountDesk } from "../auth/account-desk.ts";
 import type { KeyAnswer } from "../auth/api-key-service.ts";
 import type { DeviceLogins } from "../auth/device-logins.ts";
 import type { Wanted } from "../auth/visit.ts";
@@ -73,6 +74,8 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly apiKeys?: () => KeyAnswer | undefined;
   /** How terminals get keys that somebody approves on a page, while there are keys. */
   readonly devices?: () => DeviceLogins | undefined;
+  /** Where pages ask for what is somebody's own, while anybody has a name. */
+  readonly accounts?: () => AccountDesk | undefined;
   /** What browsers are shown; undefined: nothing. */
   readonly pages?: Pages;
   /** What the administrative routes do, and who may use them without a name; undefined: there are none. */
@@ -109,7 +112,11 @@ export function createApp(options: AppOptions): App {
       return refusal ?? answerDevicePage(exchange, { pages, guard, devices: devices() });
     });
     app.all(devicePagePath, routed(devicePage));
-    for (const path of pagePaths) app.all(path, routed(serve("page", (exchange) => onlyReading(exchange) ?? answerPage(exchange, { pages, guard }))));
+    const page = serve("page", (exchange) => {
+      const refusal = exchange.method === "POST" ? undefined : onlyReading(exchange);
+      return refusal ?? answerPage(exchange, { pages, guard, accounts: options.accounts?.() });
+    });
+    for (const path of pagePaths) app.all(path, routed(page));
     app.get(signInPath, routed(serve("page", (exchange) => answerSignInPage(exchange, pages))));
   }
   const tokens = serve("other", (exchange) => {

@@ -74,6 +74,11 @@ export class Guard {
     return (repository) => gate.sees(admitted, repository, visit);
   }
 
+  /** Whether the one who was let in administrates: by name, and by all that he shows. */
+  isAdministrator(exchange: Exchange, admitted: Admitted | undefined): boolean {
+    return admitted !== undefined && this.#options.gate?.()?.administrates(admitted, undefined, exchange.visit()) === true;
+  }
+
   /** Why the one who was let in may not look at what is held of a repository; undefined: he may. */
   readingRefusal(exchange: Exchange, admitted: Admitted | undefined, repository: Repository, reference: Reference | undefined): string | undefined {
     const gate = this.#options.gate?.();

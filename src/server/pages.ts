@@ -2,13 +2,15 @@
  * Pages mounted: each goes through the guard like everything else, and leaves with headers under which a browser runs nothing but our own
  * script, shows it in nobody's frame, and asks nobody else for anything.
  */
+import type { AccountDesk } from "../auth/account-desk.ts";
 import type { Admitted, Refused } from "../auth/gate.ts";
 import type { Principal } from "../auth/principal.ts";
 import { OciError } from "../oci/errors.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
 import type { PageUser } from "../web/frame.ts";
-import type { Pages, ShownPage } from "../web/pages.ts";
+import type { PageVisit } from "../web/page-visit.ts";
+import type { Pages, ShownPage, WholePage } from "../web/pages.ts";
 import type { Answer } from "./answer.ts";
 import { errorAnswer } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
@@ -50,18 +52,45 @@ const pageHeaders = [
 /** Their names say what is in them: they may be kept for ever. */
 const assetHeaders = ["Cache-Control", "public, max-age=31536000, immutable", ...safeHeaders] as const;
 
-/** Answers a request for a page, or for what pages are made of. Only reading reaches it. */
-export function answerPage(exchange: Exchange, { pages, guard }: { readonly pages: Pages; readonly guard: Guard }): Answer | Promise<Answer | Response> {
-  const { target } = exchange;
-  const { path, query } = addressOf(target);
-  if (path.startsWith(assetsPrefix)) return assetAnswer(pages, path);
+export interface PageParts {
+  readonly pages: Pages;
+  readonly guard: Guard;
+  /** Where people's own keys and sessions are asked for, and where forms are read; undefined: nobody has a name. */
+  readonly accounts?: AccountDesk | undefined;
+}
+
+/** Answers a request for a page, or for what pages are made of, and takes the forms of pages. */
+export function answerPage(exchange: Exchange, parts: PageParts): Answer | Promise<Answer | Response> {
+  const { pages, guard, accounts } = parts;
+  const address = addressOf(exchange.target);
   const refusal = (refused: Refused): Answer => refusedAnswer(refused, { exchange, pages });
+  if (exchange.method === "POST") {
+    if (!accounts || !pages.takesForm(address.path)) return errorAnswer(new OciError("UNSUPPORTED", "no form is sent to this page"));
+    // Whoever has no name owns nothing that a form could change.
+    return guard.pass({ kind: "account" }, exchange, (passed, admitted) => answerForm(passed, admitted, { ...parts, accounts }, address), refusal);
+  }
+  if (address.path.startsWith(assetsPrefix)) return assetAnswer(pages, address.path);
   return guard.pass(
     { kind: "page" },
     exchange,
-    async (passed, admitted) => pageAnswer(await pages.show(visitOf(passed, admitted, guard, { path, query }))),
+    async (passed, admitted) => shownAnswer(await pages.show(visitOf(passed, admitted, parts, { ...address, form: undefined }))),
     refusal,
   );
+}
+
+async function answerForm(
+  exchange: Exchange,
+  admitted: Admitted | undefined,
+  parts: PageParts & { readonly accounts: AccountDesk },
+  address: Address,
+): Promise<Answer> {
+  const { pages, accounts } = parts;
+  const { request } = exchange;
+  if (!request) throw new Error("a form of a page comes with its fields: it comes by fetch");
+  const read = await accounts.readForm(request, exchange.visit());
+  if (read.kind === "read") return shownAnswer(await pages.show(visitOf(exchange, admitted, parts, { ...address, form: read.fields })));
+  const user = userOf(admitted?.principal);
+  return pageAnswer(pages.message({ title: "This form was not taken", text: read.message }, { status: read.status, user }));
 }
 
 /** The page to sign in at: whoever has no name sees it. */
@@ -75,12 +104,23 @@ export function redirectAnswer(location: string, headers: readonly string[] = []
   return { status: 303, headers: ["Location", location, "Content-Length", "0", "Cache-Control", "no-store", ...headers], body: "" };
 }
 
-function visitOf(exchange: Exchange, admitted: Admitted | undefined, guard: Guard, { path, query }: Address): Parameters<Pages["show"]>[0] {
+function visitOf(
+  exchange: Exchange,
+  admitted: Admitted | undefined,
+  { guard, accounts }: PageParts,
+  { path, query, form }: Address & Pick<PageVisit, "form">,
+): PageVisit {
+  const principal = admitted?.principal;
+  const visit = exchange.visit();
+  const account = principal && accounts?.find(principal, visit);
+  const user = userOf(principal);
   return {
     path,
     query,
-    user: userOf(admitted?.principal),
-    origin: exchange.visit().origin,
+    form,
+    user: user && { ...user, hasAccount: account !== undefined, isAdministrator: guard.isAdministrator(exchange, admitted) },
+    account,
+    origin: visit.origin,
     sees: guard.sees(exchange, admitted),
     refusalOf: (repository: Repository, reference: Reference | undefined) => guard.readingRefusal(exchange, admitted, repository, reference),
     signal: exchange.signal,
@@ -104,8 +144,12 @@ export function refusedAnswer(refused: Refused, { exchange, pages }: { readonly 
   return pageAnswer(page, refusalHeaders(refused));
 }
 
+function shownAnswer(shown: ShownPage): Answer {
+  return shown.kind === "elsewhere" ? redirectAnswer(shown.path) : pageAnswer(shown);
+}
+
 /** A page, with the headers of pages. */
-export function pageAnswer({ status, html }: ShownPage, headers: readonly string[] = []): Answer {
+export function pageAnswer({ status, html }: Pick<WholePage, "status" | "html">, headers: readonly string[] = []): Answer {
   return { status, headers: [...pageHeaders, "Content-Length", String(Buffer.byteLength(html)), ...headers], body: html };
 }
 

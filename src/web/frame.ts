@@ -1,13 +1,16 @@
 /** Frame: what every page has around it: its head, the way to the other pages, who is signed in. */
-import { homePath, repositoriesPath, signInPath, signOutPath, upstreamsPath } from "./addresses.ts";
+import { accountPath, homePath, repositoriesPath, signInPath, signOutPath, upstreamsPath } from "./addresses.ts";
 import type { SiteAssets } from "./assets.ts";
-import { html, nothing, type Markup } from "./markup.ts";
+import { html, nothing, plainText, type Markup } from "./markup.ts";
 
 /** Somebody with a name. */
 export interface PageUser {
   readonly name: string;
   /** Whether a cookie tells who it is: that can be ended. */
   readonly hasSession: boolean;
+  /** Whether there is a page of what is this person's own. */
+  readonly hasAccount?: boolean;
+  readonly isAdministrator?: boolean;
 }
 
 /** What is the same on every page of a visit. */
@@ -23,7 +26,7 @@ export interface FrameOptions {
 export interface FramedPage {
   readonly title: string;
   /** Which entry of the navigation it belongs to. */
-  readonly section: "overview" | "repositories" | "upstreams" | undefined;
+  readonly section: "overview" | "repositories" | "upstreams" | "account" | undefined;
   readonly body: Markup;
 }
 
@@ -55,7 +58,7 @@ export function framed({ title, section, body }: FramedPage, { assets, version, 
               ${sections.map((entry) => navigation(entry, section))}
             </ul>
           </nav>
-          ${userMarkup(user, canSignIn)}
+          ${userMarkup(user, section, canSignIn)}
         </header>
         <main id="content" tabindex="-1">${body}</main>
         <footer><p class="muted">ociregistry ${version}</p></footer>
@@ -67,10 +70,12 @@ function navigation({ section, path, title }: (typeof sections)[number], current
   return html`<li><a href="${path}" ${section === current ? html` aria-current="page"` : nothing}>${title}</a></li>`;
 }
 
-function userMarkup(user: PageUser | undefined, canSignIn: boolean): Markup {
+function userMarkup(user: PageUser | undefined, section: FramedPage["section"], canSignIn: boolean): Markup {
   if (user) {
+    const name = html`<span class="unseen">Signed in as </span><bdi>${plainText(user.name)}</bdi>`;
+    const current = section === "account" ? html` aria-current="page"` : nothing;
     return html`<div class="user">
-      <p><span class="unseen">Signed in as </span>${user.name}</p>
+      <p>${user.hasAccount === true ? html`<a href="${accountPath}" ${current} title="Your keys and sessions">${name}</a>` : name}</p>
       ${user.hasSession ? html`<form action="${signOutPath}" method="post"><button type="submit" class="copy">Sign out</button></form>` : nothing}
     </div>`;
   }

@@ -4,6 +4,7 @@ import type { ImageView, LayerView, PlatformView, ReferrerView } from "../oci/br
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
 import { digestHref } from "./addresses.ts";
+import { commandList } from "./commands.ts";
 import { fact, pairsSection } from "./facts.ts";
 import { configSection, historySection } from "./image-config-sections.ts";
 import { ago, copyButton, count, html, nothing, percent, shortDigest, size, type Markup } from "./markup.ts";
@@ -58,18 +59,7 @@ function factsMarkup({ repository, image, nowMs }: ImagePageOptions): Markup {
 function commandsMarkup({ repository, reference, origin }: ImagePageOptions): Markup {
   return html`<section aria-labelledby="pull">
     <h2 id="pull">Pull</h2>
-    <dl class="commands">
-      ${pullCommands({ repository, reference }, origin).map(
-        ({ client, text }) =>
-          html`<div>
-            <dt>${client}</dt>
-            <dd class="command">
-              <pre tabindex="0"><code>${text}</code></pre>
-              ${copyButton(text, `the command for ${client}`)}
-            </dd>
-          </div>`,
-      )}
-    </dl>
+    ${commandList(pullCommands({ repository, reference }, origin))}
   </section>`;
 }
 

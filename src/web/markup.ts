@@ -37,11 +37,12 @@ export function ago(atMs: number | undefined, nowMs: number): Markup {
   return html`<time datetime="${time}" title="${time.slice(0, 19).replace("T", " ")} UTC">${distance(nowMs - atMs)}</time>`;
 }
 
-/** `in 3 hours`, `2 days ago`. */
+/** `in 3 hours`, `2 days ago`. What was set to end in 90 days a moment ago still ends in 3 months. */
 export function distance(agoMs: number): string {
-  const step = steps.find(({ ms }) => Math.abs(agoMs) >= ms);
+  const spanMs = agoMs < 0 ? -agoMs * 1.01 : agoMs;
+  const step = steps.find(({ ms }) => spanMs >= ms);
   if (!step) return agoMs < 0 ? "in a moment" : "just now";
-  const count = Math.floor(Math.abs(agoMs) / step.ms);
+  const count = Math.floor(spanMs / step.ms);
   const text = `${count} ${step.word}${count === 1 ? "" : "s"}`;
   return agoMs < 0 ? `in ${text}` : `${text} ago`;
 }
@@ -56,6 +57,25 @@ export function writtenTime(text: string, nowMs: number): Markup {
 /** The first characters, by which people tell digests apart; all of it is there for who points at it. */
 export function shortDigest(digest: Digest): Markup {
   return html`<code title="${digest}">${hexOf(digest).slice(0, 12)}</code>`;
+}
+
+const textLengthMax = 120;
+
+/** What somebody else wrote, of a length that a page bears: what would be seen by nothing but its effect is written out, `\u{202e}`. */
+export function plainText(text: string, lengthMax = textLengthMax): string {
+  const characters = [...text];
+  const shown = characters
+    .slice(0, lengthMax)
+    .map((character) => (unseen.test(character) ? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}` : character));
+  return `${shown.join("")}${characters.length > lengthMax ? "…" : ""}`;
+}
+
+/** Control and format characters, among them those that turn a text around; line ends; halves of characters. */
+const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
+
+/** A message, as errors have it, as people write it. */
+export function sentence(message: string): string {
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}${message.endsWith(".") ? "" : "."}`;
 }
 
 /** A button that copies; there is none where no script runs. */

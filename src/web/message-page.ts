@@ -1,6 +1,6 @@
 /** A page that only says something: there is nothing here, this may not be seen. */
 import { homePath, signInPath } from "./addresses.ts";
-import { html, nothing, type Markup } from "./markup.ts";
+import { html, nothing, sentence, type Markup } from "./markup.ts";
 
 export interface Message {
   readonly title: string;
@@ -14,9 +14,4 @@ export function messagePage({ title, text, canSignIn = false }: Message): Markup
   return html`<h1>${title}</h1>
     <p class="message">${sentence(text)}</p>
     <p>${canSignIn ? html`<a class="button" href="${signInPath}">Sign in</a> ` : nothing}<a href="${homePath}">Overview</a></p>`;
-}
-
-/** As people write it. */
-function sentence(message: string): string {
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}${message.endsWith(".") ? "" : "."}`;
 }

@@ -2,11 +2,7 @@
 import type { Reference } from "../oci/reference.ts";
 import { referenceName } from "../oci/reference.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
-
-export interface PullCommand {
-  readonly client: string;
-  readonly text: string;
-}
+import type { ClientCommand } from "./commands.ts";
 
 export interface PulledThing {
   readonly repository: Repository;
@@ -14,7 +10,7 @@ export interface PulledThing {
 }
 
 /** `origin`: how people reach this server, `https://registry.example.com`. By http every client but docker has to be told. */
-export function pullCommands({ repository, reference }: PulledThing, origin: string): readonly PullCommand[] {
+export function pullCommands({ repository, reference }: PulledThing, origin: string): readonly ClientCommand[] {
   const isPlain = origin.startsWith("http://");
   const name = `${serverOf(origin)}/${repositoryName(repository)}${reference.kind === "tag" ? ":" : "@"}${referenceName(reference)}`;
   return [

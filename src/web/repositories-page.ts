@@ -3,7 +3,8 @@ import type { RepositoriesFound, RepositorySummary } from "../oci/browsing.ts";
 import { countText } from "../oci/amounts.ts";
 import type { RegistryHost } from "../oci/repository.ts";
 import { repositoriesPath, repositoryHref, withQuery } from "./addresses.ts";
-import { ago, copyButton, count, html, nothing, type Markup } from "./markup.ts";
+import { command } from "./commands.ts";
+import { ago, count, html, nothing, type Markup } from "./markup.ts";
 import { table, type Column } from "./table.ts";
 
 /** What was asked for. */
@@ -99,13 +100,10 @@ function emptyMarkup({ found, asked, server, isFiltered }: RepositoriesPageOptio
     return html`<p class="empty">Nothing that is held has such a name. <a href="${repositoriesPath}">Show everything</a></p>`;
   }
   if (!asked.isFirstPage) return html`<p class="empty">There are no more. <a href="${hrefOf(asked, undefined)}">First page</a></p>`;
-  const command = `docker pull ${server}/docker.io/library/alpine:latest`;
+  const pull = `docker pull ${server}/docker.io/library/alpine:latest`;
   return html`<div class="empty">
     <p>${isFiltered ? "Nothing is held that you may read." : "Nothing is held yet."} What is pulled through this server shows here:</p>
-    <div class="command">
-      <pre tabindex="0"><code>${command}</code></pre>
-      ${copyButton(command, "the command")}
-    </div>
+    ${command(pull, "the command")}
   </div>`;
 }
 

@@ -1,19 +1,8 @@
 /** Where people sign in: a button for each provider, and a name and a password where those are known here. */
+import type { SignInOffer } from "../auth/sign-in.ts";
 import { html, nothing, type Markup } from "./markup.ts";
 
-export interface SignInPageOptions {
-  readonly providers: readonly { readonly name: string; readonly title: string; readonly href: string }[];
-  /** Whether a name and a password can be checked. */
-  readonly hasPasswords: boolean;
-  /** Where they are sent, by POST, as `username` and `password`. */
-  readonly action?: string;
-  /** What is sent along. */
-  readonly hidden?: Readonly<Record<string, string>>;
-  /** Why the last attempt failed, in a sentence. */
-  readonly error?: string | undefined;
-}
-
-export function signInPage({ providers, hasPasswords, action = "/login", hidden = {}, error }: SignInPageOptions): Markup {
+export function signInPage({ providers, hasPasswords, action, hidden, error }: SignInOffer): Markup {
   return html`<div class="sign-in">
     <h1>Sign in</h1>
     ${error === undefined ? nothing : html`<p role="alert" class="badge-line"><span class="badge bad">failed</span> ${error}</p>`}

@@ -112,7 +112,7 @@ describe("whoever may not be here", () => {
   });
 
   test("is sent to where he can sign in, and comes back to where he was", async () => {
-    await using rig = await startShownPages({ signIn: () => ({ providers: [], hasPasswords: true }) });
+    await using rig = await startShownPages({ signIn: () => ({ providers: [], hasPasswords: true, action: "/login", hidden: {}, error: undefined }) });
     const { app } = serving({ pages: rig.pages, gate: () => closed });
     const response = await app.request("/home/repositories?q=a");
     expect([response.status, response.headers.get("location")]).toEqual([303, "/login?callback_ui=%2Fhome%2Frepositories%3Fq%3Da"]);

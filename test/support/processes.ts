@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly env?: StartOptions["env"];
   readonly cwd?: string;
   readonly deadlineMs?: number;
+  /** What it reads. */
+  readonly input?: string;
 }
 
 export interface RunResult {
@@ -48,9 +50,15 @@ export async function startProcess({ command, args = [], env = {}, cwd, ready, r
 }
 
 /** Runs a program to its end. Ends it by force at the deadline: `code` is null then. */
-export async function runProcess(command: string, args: readonly string[] = [], { env = {}, cwd, deadlineMs = 60_000 }: RunOptions = {}): Promise<RunResult> {
+export async function runProcess(
+  command: string,
+  args: readonly string[] = [],
+  { env = {}, cwd, deadlineMs = 60_000, input }: RunOptions = {},
+): Promise<RunResult> {
   const startMs = performance.now();
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+  child.stdin.on("error", () => {}); // It need not read what it is given.
+  child.stdin.end(input ?? "");
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text: Buffer) => (stdout = (stdout + text.toString()).slice(-outputCharsMax)));

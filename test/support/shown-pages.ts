@@ -3,7 +3,8 @@ import { StoredBrowsing } from "../../src/cache/stored-browsing.ts";
 import { silentLog } from "../../src/oci/log.ts";
 import type { Overview } from "../../src/oci/overview.ts";
 import { loadAssets } from "../../src/web/assets.ts";
-import { Pages, type PageVisit, type PagesOptions } from "../../src/web/pages.ts";
+import type { PageVisit } from "../../src/web/page-visit.ts";
+import { Pages, type PagesOptions } from "../../src/web/pages.ts";
 import { depositImage } from "./deposited-images.ts";
 import type { BuiltImage, BuiltIndex } from "./images.ts";
 import { openTestStore, type TestStore } from "./test-store.ts";
@@ -15,7 +16,7 @@ export interface ShownPages extends AsyncDisposable {
   readonly clock: TestClock;
   put(name: string, image: BuiltImage | BuiltIndex): Promise<string>;
   /** What somebody without a name sees who may see everything, unless it is said otherwise. */
-  show(target: string, visit?: Partial<PageVisit>): Promise<{ readonly status: number; readonly html: string }>;
+  show(target: string, visit?: Partial<PageVisit>): Promise<{ readonly status: number; readonly html: string; readonly location?: string }>;
 }
 
 export const startMs = Date.UTC(2026, 5, 1);
@@ -49,10 +50,12 @@ export async function startShownPages(options: Partial<PagesOptions> = {}): Prom
     store,
     clock,
     put: (name, image) => depositImage(store, clock, name, image),
-    show(target, visit = {}) {
+    async show(target, visit = {}) {
       const { pathname: path, searchParams: query } = new URL(target, "http://localhost");
       const { signal } = new AbortController();
-      return pages.show({ path, query, user: undefined, origin: "http://localhost:8080", sees: undefined, refusalOf: () => undefined, signal, ...visit });
+      const nobody = { form: undefined, user: undefined, account: undefined, sees: undefined, refusalOf: () => undefined };
+      const shown = await pages.show({ ...nobody, path, query, origin: "http://localhost:8080", signal, ...visit });
+      return shown.kind === "page" ? shown : { status: 303, html: "", location: shown.path };
     },
     async [Symbol.asyncDispose]() {
       browsing.close();

@@ -216,7 +216,7 @@ describe("the page to sign in at", () => {
 
   test("has a button for each provider, and a form where passwords are known", async () => {
     await using rig = await startShownPages({
-      signIn: () => ({ providers, hasPasswords: true, hidden: { callback_ui: hostile }, error: "The password is wrong." }),
+      signIn: () => ({ providers, hasPasswords: true, action: "/login", hidden: { callback_ui: hostile }, error: "The password is wrong." }),
     });
     const page = rig.pages.signIn(new URLSearchParams());
     expect(page?.html).toContain("Continue with Authentik");
