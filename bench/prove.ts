@@ -14,6 +14,7 @@ import { runEvictionCrowd } from "../test/e2e/eviction-crowd.ts";
 import { runHerd } from "../test/e2e/herd.ts";
 import { killInMidFill } from "../test/e2e/kill-in-mid-fill.ts";
 import { killImports } from "../test/e2e/killed-imports.ts";
+import { killRecords } from "../test/e2e/killed-records.ts";
 import { killPrunes, prunedPerRound } from "../test/e2e/killed-prunes.ts";
 import { knownNameWays, nameWays, networkWays } from "../test/e2e/outage-ways.ts";
 import { runOutages, type OutagesResult } from "../test/e2e/outages-in-time.ts";
@@ -64,6 +65,7 @@ const proofs: Readonly<Record<string, () => Promise<readonly Claim[]> | AsyncIte
   load: proveLoad,
   "killed-loads": proveKilledLoads,
   "killed-prunes": proveKilledPrunes,
+  "killed-records": proveKilledRecords,
   eviction: proveEviction,
   pages: provePages,
 };
@@ -659,6 +661,22 @@ async function proveKilledPrunes(): Promise<readonly Claim[]> {
     },
     { what: "names and files that second prunes left, 0", measured: left.length, holds: left.length === 0 },
     { what: "temporary files that nobody takes away, 0", measured: leftovers.length, holds: leftovers.length === 0 },
+  ];
+}
+
+async function proveKilledRecords(): Promise<readonly Claim[]> {
+  const rounds = 100;
+  const { told, amid, broken, torn, leftovers, unswept } = await killRecords({ rounds, random: Math.random });
+  return [
+    { what: `kills amid a login, a sign-out, or a key's life, at least ${rounds * 0.8}`, measured: amid, holds: amid >= rounds * 0.8 },
+    { what: "sessions and keys of which somebody was told that they are good, or over, some", measured: told, holds: told > rounds },
+    { what: "of these, not so after the next start, none", measured: broken.join("; ") || "none", holds: broken.length === 0 },
+    { what: "records that were not whole, none", measured: torn.join("; ") || "none", holds: torn.length === 0 },
+    {
+      what: "leftovers, some, and after a sweep two hours later none",
+      measured: `${leftovers}, ${unswept.length}`,
+      holds: leftovers > 0 && unswept.length === 0,
+    },
   ];
 }
 
