@@ -20,7 +20,7 @@ export interface RecordsOptions {
 
 /** Reads and dials nothing yet. Dispose of them. Throws an Error for an address that is none; it does not quote it. */
 export async function openRecords({ statePath, driver }: RecordsPlace, { clock, log, background }: RecordsOptions): Promise<Records> {
-  if (driver.kind === "local") return new FileRecords({ folder: join(statePath, "records"), clock, background });
+  if (driver.kind === "local") return new FileRecords({ folder: join(statePath, "records"), clock, background, log });
   const { RedisRecords } = await import("./auth/redis-records.ts");
   return new RedisRecords({ url: driver.url, keyPrefix: driver.keyPrefix, clock, log });
 }

@@ -50,7 +50,8 @@ export class ApiKeyService {
       return await (method === "POST" ? this.#create(request, own, visit) : revoke(request, own));
     } catch (error) {
       if (!(error instanceof RecordsUnavailable)) throw error;
-      this.#options.log.error({ error }, "API keys cannot be kept");
+      // Whoever keeps the records has told of it, once.
+      this.#options.log.debug({ problem: error.message }, "API keys cannot be kept");
       return refusal(503, "UNAVAILABLE", "keys cannot be read or kept just now", { "Retry-After": "5" });
     }
   }

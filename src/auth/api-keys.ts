@@ -6,7 +6,7 @@ import { hash, randomBytes } from "node:crypto";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { readStoredKey, writeStoredKey, type StoredKey } from "./api-key-records.ts";
-import { unendingMs, type Records } from "./records.ts";
+import { RecordsUnavailable, unendingMs, type Records } from "./records.ts";
 import { userKeyOf } from "./user-key.ts";
 
 export interface ApiKeysOptions {
@@ -16,10 +16,13 @@ export interface ApiKeysOptions {
   readonly background: Background;
 }
 
-export interface ApiKey extends StoredKey {
+export interface FoundKey extends StoredKey {
   /** Names it, and is no secret: it comes from the hash. A UUID in form, as zot's are. */
   readonly id: string;
   readonly isExpired: boolean;
+}
+
+export interface ApiKey extends FoundKey {
   /** To the minute. Undefined: never. */
   readonly usedAtMs: number | undefined;
 }
@@ -46,7 +49,7 @@ export function looksLikeKey(password: string): boolean {
 
 export class ApiKeys {
   readonly #options: ApiKeysOptions;
-  /** When this process noted a key's use, by hash. Those of one owner are few, and owners are people. */
+  /** When this process noted a key's use, by hash, on the clock that only grows. Those of one owner are few, and owners are people. */
   readonly #notedAtMs = new Map<string, number>();
 
   constructor(options: ApiKeysOptions) {
@@ -69,13 +72,13 @@ export class ApiKeys {
   }
 
   /** The key behind `secret`, when it is `owner`'s and is good now; its use is noted. Throws `RecordsUnavailable`. */
-  async find(owner: string, secret: string): Promise<ApiKey | undefined> {
+  async find(owner: string, secret: string): Promise<FoundKey | undefined> {
     if (!looksLikeKey(secret)) return undefined;
     const hashed = hashOf(secret);
     const stored = await this.#read(owner, hashed);
     if (!stored || this.#isOver(stored)) return undefined;
     this.#noteUse(owner, hashed);
-    return this.#described(hashed, stored, undefined);
+    return this.#found(hashed, stored);
   }
 
   /** Those of `owner`, or of everybody: by owner, the newest first. Throws `RecordsUnavailable`. */
@@ -134,20 +137,30 @@ export class ApiKeys {
   /** Beside the key, not in it: noting a use must not bring back what is revoked meanwhile. */
   #noteUse(owner: string, hashed: string): void {
     const { records, clock, background } = this.#options;
-    const nowMs = clock.now();
+    const nowMs = clock.elapsed();
     if (nowMs - (this.#notedAtMs.get(hashed) ?? -Infinity) < noteMs) return;
     if (this.#notedAtMs.size >= notedMax) this.#notedAtMs.clear();
     this.#notedAtMs.set(hashed, nowMs);
-    background.run("noting that a key is used", records.write(["api-key-uses", userKeyOf(owner), hashed], String(nowMs), { lifeMs: usesLifeMs }));
+    const noting = records.write(["api-key-uses", userKeyOf(owner), hashed], String(clock.now()), { lifeMs: usesLifeMs });
+    background.run("noting that a key is used", noting.catch(ignoreOutage));
+  }
+
+  #found(hashed: string, stored: StoredKey): FoundKey {
+    return { ...stored, id: idOf(hashed), isExpired: this.#isOver(stored) };
   }
 
   #described(hashed: string, stored: StoredKey, usedAtMs: number | undefined): ApiKey {
-    return { ...stored, id: idOf(hashed), isExpired: this.#isOver(stored), usedAtMs };
+    return { ...this.#found(hashed, stored), usedAtMs };
   }
 
   #isOver({ expiresAtMs }: StoredKey): boolean {
     return expiresAtMs !== undefined && this.#options.clock.now() >= expiresAtMs;
   }
+}
+
+/** A key is good though its use cannot be noted. Whoever keeps the records has told of it, once. */
+function ignoreOutage(error: unknown): void {
+  if (!(error instanceof RecordsUnavailable)) throw error;
 }
 
 const notedMax = 100_000;

@@ -7,8 +7,10 @@ import { link, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
-import { atMost } from "../oci/waiting.ts";
+import { silentLog, type Log } from "../oci/log.ts";
+import { DiskHangs, DiskShare } from "./disk-share.ts";
 import { findObject, textOf } from "./json-object.ts";
+import { OutageNotice } from "./outage-notice.ts";
 import { readPrivate, removePrivate, writePrivate } from "./private-files.ts";
 import { checkPath, listedMax, RecordsUnavailable, type RecordPath, type Records } from "./records.ts";
 
@@ -18,10 +20,14 @@ export interface FileRecordsOptions {
   readonly clock: Clock;
   /** Owns the sweeping. */
   readonly background: Background;
+  /** Told once of what cannot be read or written. Default: nobody is. */
+  readonly log?: Log;
 }
 
-/** A disk that hangs is no better than none: nobody waits longer for it. */
+/** A disk that hangs is no better than none: nobody waits longer for it, and pulls keep most of the threads by which files are read. */
 const answerMs = 10_000;
+const workingMax = 8;
+const waitingMax = 1_000;
 /** How often what nobody asks for any more is looked for, of each kind that is written. */
 const sweepEveryMs = 3_600_000;
 /** Folders below a kind: no path is longer. */
@@ -36,28 +42,47 @@ interface Place {
 
 export class FileRecords implements Records {
   readonly #options: FileRecordsOptions;
+  readonly #disk: DiskShare;
+  readonly #unread: OutageNotice;
+  readonly #unwritten: OutageNotice;
   readonly #sweptAtMs = new Map<string, number>();
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(options: FileRecordsOptions) {
     this.#options = options;
+    const { folder, clock, log = silentLog } = options;
+    this.#disk = new DiskShare({ workingMax, waitingMax, answerMs, clock });
+    const told = { log, fields: { folder } };
+    this.#unread = new OutageNotice({
+      ...told,
+      away: "sessions and keys cannot be read: nobody can tell whose they are",
+      back: "sessions and keys are read again",
+    });
+    this.#unwritten = new OutageNotice({
+      ...told,
+      away: "sessions and keys cannot be written: nobody signs in, and no key is made",
+      back: "sessions and keys are written again",
+    });
   }
 
-  read(path: RecordPath): Promise<string | undefined> {
-    return this.#attempt(() => this.#read(this.#placeOf(path)));
+  async read(path: RecordPath): Promise<string | undefined> {
+    const text = await this.#attempt(this.#unread, () => this.#read(this.#placeOf(path)));
+    this.#unread.end();
+    return text;
   }
 
-  write(path: RecordPath, text: string, { lifeMs }: { readonly lifeMs: number }): Promise<void> {
-    return this.#attempt(async () => {
+  async write(path: RecordPath, text: string, { lifeMs }: { readonly lifeMs: number }): Promise<void> {
+    await this.#attempt(this.#unwritten, async () => {
       const { folder, name } = this.#placeOf(path);
       const atMs = this.#options.clock.now();
       await writePrivate(folder, name, { text: JSON.stringify({ until: atMs + lifeMs, text }), atMs });
       this.#sweepNowAndThen(path[0]);
     });
+    this.#unwritten.end();
   }
 
   take(path: RecordPath): Promise<string | undefined> {
-    return this.#attempt(async () => {
+    return this.#attempt(this.#unwritten, async () => {
       const place = this.#placeOf(path);
       const ours = await setAside(place);
       if (ours === undefined) return undefined;
@@ -71,13 +96,15 @@ export class FileRecords implements Records {
     return (await this.take(path)) !== undefined;
   }
 
-  list(path: RecordPath): Promise<readonly string[]> {
-    return this.#attempt(async () => {
+  async list(path: RecordPath): Promise<readonly string[]> {
+    const good = await this.#attempt(this.#unread, async () => {
       checkPath(path);
       const folder = join(this.#options.folder, ...path);
       const { names } = await entriesOf(folder);
       return await this.#goodOnes(folder, names.slice(0, listedMax));
     });
+    this.#unread.end();
+    return good;
   }
 
   /** Sweeping ends first. */
@@ -150,21 +177,20 @@ export class FileRecords implements Records {
     if (this.#options.clock.now() - ctimeMs > leftoverMs) await rm(path, { force: true });
   }
 
-  async #attempt<T>(work: () => Promise<T>): Promise<T> {
-    const { folder, clock } = this.#options;
-    const working = work();
-    working.catch(() => {}); // It may fail when nobody waits any more; who still does hears of it.
-    const done = await atMost(
-      clock,
-      answerMs,
-      working.then((result) => ({ result })),
-    ).catch((error: unknown) => {
-      if (error instanceof Error && "code" in error) throw new RecordsUnavailable(folder, error);
-      throw error;
-    });
-    if (done === "late") throw new RecordsUnavailable(folder, new Error(`the disk gave nothing within ${answerMs} ms`));
-    return done.result;
+  async #attempt<T>(notice: OutageNotice, work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#disk.run(work);
+    } catch (error) {
+      if (!(error instanceof DiskHangs) && !(error instanceof Error && "code" in error)) throw error;
+      notice.begin(problemOf(error));
+      throw new RecordsUnavailable(this.#options.folder, error);
+    }
   }
+}
+
+/** Without the path: it is another each time. */
+function problemOf({ message }: Error): string {
+  return message.split(",", 1)[0] ?? message;
 }
 
 /** Gives a record's file a name that is ours alone, or finds none: of several who try, one does. */

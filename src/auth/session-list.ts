@@ -33,7 +33,8 @@ export class SessionList {
       return (await own.end(id)) ? new Response(null, { status: 204 }) : refusal(404, "UNSUPPORTED", "there is no such session of yours");
     } catch (error) {
       if (!(error instanceof RecordsUnavailable)) throw error;
-      this.#options.log.error({ problem: error.message }, "sessions cannot be read");
+      // Whoever keeps the records has told of it, once.
+      this.#options.log.debug({ problem: error.message }, "sessions cannot be read");
       return refusal(503, "UNAVAILABLE", "sessions cannot be read just now", { headers: { "Retry-After": "5" } });
     }
   }

@@ -77,7 +77,8 @@ export class SignIn {
       return await this.#route(request, visit);
     } catch (error) {
       if (!(error instanceof RecordsUnavailable)) throw error;
-      this.#options.log.error({ problem: error.message }, "nobody can sign in or out: sessions cannot be kept");
+      // Whoever keeps the records has told of it, once.
+      this.#options.log.debug({ problem: error.message }, "nobody can sign in or out: sessions cannot be kept");
       const headers = { "Retry-After": "5" };
       if (isFromUi(visit)) return refusal(503, "UNAVAILABLE", "sessions cannot be kept just now", { headers });
       const message = "Who comes and goes cannot be written down just now. Try again in a moment.";
