@@ -27,6 +27,18 @@ export interface UpstreamStatus {
     /** Why the last fetch failed: one line without secrets. */
     readonly reason?: string | undefined;
   };
+  /** Absent: it has not said that it limits. */
+  readonly quota?: UpstreamQuota;
+}
+
+/** What a registry says is left of what it grants us. */
+export interface UpstreamQuota {
+  readonly remaining: number;
+  readonly limit: number | undefined;
+  /** Over how long it counts. */
+  readonly windowMs: number | undefined;
+  /** When it said so, in milliseconds since 1970. */
+  readonly toldAtMs: number;
 }
 
 /** How many blobs wait to be fetched, are being fetched, and have all their bytes and are being put in their place; and who reads them as they arrive. */

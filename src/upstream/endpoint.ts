@@ -8,6 +8,7 @@ import { isOutage, OciError } from "../oci/errors.ts";
 import type { Log } from "../oci/log.ts";
 import type { RepositoryPath } from "../oci/repository.ts";
 import type { SourceId } from "../oci/registry.ts";
+import type { UpstreamQuota } from "../oci/views.ts";
 import { AddressPolicy, type ListedAddresses } from "./address-policy.ts";
 import { Authenticator, type Authorization } from "./authenticator.ts";
 import { BearerTokens } from "./bearer-tokens.ts";
@@ -21,6 +22,7 @@ import type { NameLookup } from "./name-lookup.ts";
 import { Origins, type OriginFailure, type Reply } from "./origins.ts";
 import type { Proxies } from "./proxies.ts";
 import { sendFollowing } from "./redirects.ts";
+import { readQuota } from "./quota.ts";
 import { RefusedCredentials } from "./refused-credentials.ts";
 import { fetchToken } from "./token-service.ts";
 import type { Deadlines, UpstreamAuth, UpstreamTls } from "./upstream-options.ts";
@@ -88,6 +90,7 @@ export class Endpoint {
   readonly #authenticator: Authenticator;
   readonly #refused: RefusedCredentials;
   readonly #prefix: string;
+  #quota: UpstreamQuota | undefined;
 
   constructor(options: EndpointOptions) {
     const { url, credentials, authOf, tls, isListed, listed, names, proxies, clock, background, log, deadlines, userAgent } = options;
@@ -143,6 +146,11 @@ export class Endpoint {
     return this.#origins.lastFailure;
   }
 
+  /** What it last said is left for us; undefined: nothing. */
+  get quota(): UpstreamQuota | undefined {
+    return this.#quota;
+  }
+
   /** How its credential stands; undefined where none has to be fetched. */
   credentialStatus(): CredentialStatus | undefined {
     return this.#options.credentials.status();
@@ -185,9 +193,10 @@ export class Endpoint {
     return this.#noted(await this.#send(question, name, next, signal), next, name);
   }
 
-  /** The last word on a question, as it is; a refusal of our credential is the operator's to know. */
+  /** The last word on a question, as it is; a refusal of our credential is the operator's to know, and so is what is left for us. */
   #noted(answer: EndpointAnswer, { credential }: Authorization, name: string): EndpointAnswer {
     const { isOwn, status, url } = answer;
+    if (isOwn) this.#quota = readQuota((header) => answer.header(header), this.#options.clock.now()) ?? this.#quota;
     if (credential && isOwn && (status === 401 || status === 403)) this.#refused.tell(credential, name, `${url.host} answered ${status}`);
     return answer;
   }

@@ -85,7 +85,8 @@ export class UpstreamRegistry implements Registry {
     const worst = all.find(({ state }) => state === "throttled") ?? all.at(-1);
     const credential = endpoints.map((endpoint) => endpoint.credentialStatus()).find((status) => status !== undefined);
     const lastFailure = endpoints.flatMap((endpoint) => endpoint.lastFailure ?? []).toSorted((one, other) => other.atMs - one.atMs)[0];
-    const common = { host, ...(lastFailure ? { lastFailure } : {}), ...(credential ? { credential } : {}) };
+    const quota = endpoints.map((endpoint) => endpoint.quota).find((told) => told !== undefined);
+    const common = { host, ...(lastFailure ? { lastFailure } : {}), ...(credential ? { credential } : {}), ...(quota ? { quota } : {}) };
     if (!worst || worst.state === "ready" || all.some(({ state }) => state === "ready")) return { ...common, state: "ready" };
     return { ...common, ...worst };
   }

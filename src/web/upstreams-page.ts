@@ -42,10 +42,12 @@ function columns(nowMs: number): readonly Column<UpstreamStatus>[] {
       title: "Registry",
       cell: (upstream) =>
         html`<a href="${withQuery(repositoriesPath, { registry: upstream.host })}">${upstream.host}</a>
-          <div class="narrow muted">${credentialMarkup(upstream, nowMs)}</div>`,
+          <div class="narrow muted">${credentialMarkup(upstream, nowMs)}</div>
+          <div class="narrow muted">${quotaMarkup(upstream, nowMs)}</div>`,
     },
     { title: "State", cell: stateMarkup },
     { title: "Credential", isWide: true, cell: (upstream) => credentialMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>` },
+    { title: "Left", isWide: true, cell: (upstream) => quotaMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>` },
     { title: "Last failure", isWide: true, cell: (upstream) => lastFailureMarkup(upstream, nowMs) },
   ];
 }
@@ -62,6 +64,23 @@ function credentialMarkup({ credential }: UpstreamStatus, nowMs: number): Markup
   const { state, expiresAtMs } = credential;
   return html`<span class="narrow-inline">Credential: </span
     >${credentialTexts[state]}${expiresAtMs === undefined ? nothing : html`, ends ${distance(nowMs - expiresAtMs)}`}`;
+}
+
+/** Less of the whole is told as little. */
+const littleShare = 0.1;
+
+function quotaMarkup({ quota }: UpstreamStatus, nowMs: number): Markup | undefined {
+  if (!quota) return undefined;
+  const { remaining, limit, windowMs, toldAtMs } = quota;
+  const isLittle = remaining === 0 || (limit !== undefined && remaining < limit * littleShare);
+  const left = `${count(remaining)}${limit === undefined ? "" : ` of ${count(limit)}`} pulls left`;
+  return html`${isLittle ? html`<span class="badge warn">${left}</span>` : left}${windowMs === undefined ? nothing : html` <span class="muted">in ${spanText(windowMs)}</span>`}
+    <span class="muted">(told ${ago(toldAtMs, nowMs)})</span>`;
+}
+
+/** `6 hours` */
+function spanText(spanMs: number): string {
+  return spanMs < 60_000 ? `${Math.round(spanMs / 1_000)} seconds` : distance(-spanMs).replace(/^in /, "");
 }
 
 function lastFailureMarkup({ lastFailure, reason }: UpstreamStatus, nowMs: number): Markup {

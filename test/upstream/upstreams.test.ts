@@ -185,6 +185,26 @@ test("registries that are listed are known before anybody asks, and nobody is di
   expect(fake.connections.accepted).toBe(0);
 });
 
+test("what a registry says is left for us is known until it says something else", async () => {
+  await using fake = await startFakeUpstream();
+  fake.putImage("team/app", "latest");
+  const clock = new TestClock();
+  await using upstreams = startUpstreams([listedAs(fake)], { ...base, clock });
+  const ask = async (headers: Readonly<Record<string, string>>): Promise<unknown> => {
+    const heal = fake.when({ kind: "manifest" }, { headers });
+    await upstreams.headManifest(repositoryAt(fake.host), reference(), call());
+    heal();
+    return upstreams.status()[0]?.quota;
+  };
+  expect(await ask({})).toBeUndefined();
+  const told = { remaining: 76, limit: 100, windowMs: 21_600_000, toldAtMs: clock.now() };
+  expect(await ask({ "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600" })).toEqual(told);
+  await clock.advance(60_000);
+  for (const nonsense of ["", "many", "-1", "1e9", `${"9".repeat(400)}`, "76, 77"]) expect(await ask({ "ratelimit-remaining": nonsense })).toEqual(told);
+  expect(await ask({})).toEqual(told);
+  expect(await ask({ "ratelimit-remaining": "0" })).toEqual({ remaining: 0, limit: undefined, windowMs: undefined, toldAtMs: clock.now() });
+});
+
 test("a registry that answers again is ready, and when it last did not is still known", async () => {
   await using fake = await startFakeUpstream();
   fake.putImage("team/app", "latest");
