@@ -26,6 +26,7 @@ import { FileChanges } from "./operations/file-changes.ts";
 import { createLogging } from "./operations/logging.ts";
 import { meteredRegistry } from "./operations/metered-registry.ts";
 import { Metrics } from "./operations/metrics.ts";
+import { RecentActivity } from "./operations/recent-activity.ts";
 import { Pruning } from "./pruning.ts";
 import { openPullPath } from "./pull-path.ts";
 import { readRules, type Rules } from "./rules.ts";
@@ -136,6 +137,8 @@ export async function startProgram({ config, reload, environment, clock = system
     disk: () => findDiskSpace(config.imagePath),
   };
 
+  const activity = config.pages ? new RecentActivity({ clock }) : undefined;
+
   const preload = await preloadOf(config, rules, { registry: cache, upstream: pullPath.upstream, store, clock, log });
   const draining = new Draining();
   const stopAsked = Promise.withResolvers<string>();
@@ -158,14 +161,14 @@ export async function startProgram({ config, reload, environment, clock = system
     trustedProxies: config.trustedProxies,
     stallTimeoutMs: config.pullTimeoutMs,
     version: packageVersion(),
-    ...(config.pages ? { pages: await pagesOf(config, { rules: () => rules, guards, browsing, overview, clock }) } : {}),
+    ...(config.pages ? { pages: await pagesOf(config, { rules: () => rules, guards, browsing, overview, activity, clock }) } : {}),
     gate: () => guards.gate,
     tokens: () => guards.answerTokenRequest,
     signIn: () => guards.signInRoutes,
     apiKeys: () => guards.answerKeyRequest,
     devices: () => guards.devices,
     accounts: () => guards.accounts,
-    audit: new Audit({ log, isDebug: () => logging.isDebug() }),
+    audit: new Audit({ log, isDebug: () => logging.isDebug(), recent: activity }),
     admin: { open: config.adminApi, actions: administration },
   };
   const listeners = await listenAll(config, app, log);
@@ -240,7 +243,14 @@ async function pagesOf(
     rules,
     guards,
     ...parts
-  }: { readonly rules: () => Rules; readonly guards: Guards; readonly browsing: StoredBrowsing; readonly overview: Overview; readonly clock: Clock },
+  }: {
+    readonly rules: () => Rules;
+    readonly guards: Guards;
+    readonly browsing: StoredBrowsing;
+    readonly overview: Overview;
+    readonly activity: RecentActivity | undefined;
+    readonly clock: Clock;
+  },
 ): Promise<Pages> {
   const externalUrl = (): string | undefined => rules().config.externalUrl;
   const signIn = (query: URLSearchParams): SignInOffer | undefined => guards.signInRoutes?.offer(query);

@@ -5,11 +5,14 @@
 import type { AccessRecord } from "../oci/access-record.ts";
 import type { Log, LogFields } from "../oci/log.ts";
 import { repositoryName } from "../oci/repository.ts";
+import type { RecentActivity } from "./recent-activity.ts";
 
 export interface AuditOptions {
   readonly log: Log;
-  /** Whether debug is written: a line is made only then. */
+  /** Whether debug is written. */
   readonly isDebug: () => boolean;
+  /** What administrators look at; undefined: nobody does. */
+  readonly recent: Pick<RecentActivity, "note"> | undefined;
 }
 
 export class Audit {
@@ -20,15 +23,19 @@ export class Audit {
   }
 
   refused(record: AccessRecord): void {
-    const { log } = this.#options;
+    const { log, recent } = this.#options;
+    recent?.note(record);
     const isProbe = record.action === "ping" && !record.showedCredential;
     if (isProbe) log.debug(fieldsOf(record), "access denied");
     else log.info(fieldsOf(record), "access denied");
   }
 
   admitted(record: () => AccessRecord): void {
-    const { log, isDebug } = this.#options;
-    if (isDebug()) log.debug(fieldsOf(record()), "access granted");
+    const { log, isDebug, recent } = this.#options;
+    if (!recent && !isDebug()) return;
+    const made = record();
+    recent?.note(made);
+    if (isDebug()) log.debug(fieldsOf(made), "access granted");
   }
 }
 

@@ -136,6 +136,7 @@ function recordOf(admission: Admission, wanted: Wanted, { requestId, method, cli
     client,
     action: wanted.kind === "repository" ? wanted.action : wanted.kind,
     repository: wanted.kind === "repository" ? wanted.repository : undefined,
+    reference: wanted.kind === "repository" ? wanted.reference : undefined,
     user: principal?.name,
     by: principal?.method,
     isAllowed: admission.kind === "admitted",

@@ -9,6 +9,7 @@ export const repositoriesPath = "/home/repositories";
 export const upstreamsPath = "/home/upstreams";
 /** Somebody's own keys and sessions; forms are sent to what lies below it. */
 export const accountPath = "/home/account";
+export const activityPath = "/home/activity";
 export const assetsPath = "/home/assets";
 export const signInPath = "/login";
 export const signOutPath = "/zot/auth/logout";

@@ -1,5 +1,5 @@
 /** Frame: what every page has around it: its head, the way to the other pages, who is signed in. */
-import { accountPath, homePath, repositoriesPath, signInPath, signOutPath, upstreamsPath } from "./addresses.ts";
+import { accountPath, activityPath, homePath, repositoriesPath, signInPath, signOutPath, upstreamsPath } from "./addresses.ts";
 import type { SiteAssets } from "./assets.ts";
 import { html, nothing, plainText, type Markup } from "./markup.ts";
 
@@ -26,7 +26,7 @@ export interface FrameOptions {
 export interface FramedPage {
   readonly title: string;
   /** Which entry of the navigation it belongs to. */
-  readonly section: "overview" | "repositories" | "upstreams" | "account" | undefined;
+  readonly section: "overview" | "repositories" | "upstreams" | "activity" | "account" | undefined;
   readonly body: Markup;
 }
 
@@ -35,6 +35,10 @@ const sections = [
   { section: "repositories", path: repositoriesPath, title: "Repositories" },
   { section: "upstreams", path: upstreamsPath, title: "Upstreams" },
 ] as const;
+
+const administrators = [{ section: "activity", path: activityPath, title: "Activity" }] as const;
+
+type Section = (typeof sections)[number] | (typeof administrators)[number];
 
 /** A whole page. */
 export function framed({ title, section, body }: FramedPage, { assets, version, user, canSignIn }: FrameOptions): Markup {
@@ -55,7 +59,7 @@ export function framed({ title, section, body }: FramedPage, { assets, version, 
           <a class="brand" href="${homePath}"><img src="${assets.iconPath}" alt="" width="24" height="24" />ociregistry</a>
           <nav aria-label="Pages">
             <ul>
-              ${sections.map((entry) => navigation(entry, section))}
+              ${[...sections, ...(user?.isAdministrator === true ? administrators : [])].map((entry) => navigation(entry, section))}
             </ul>
           </nav>
           ${userMarkup(user, section, canSignIn)}
@@ -66,7 +70,7 @@ export function framed({ title, section, body }: FramedPage, { assets, version, 
     </html> `;
 }
 
-function navigation({ section, path, title }: (typeof sections)[number], current: FramedPage["section"]): Markup {
+function navigation({ section, path, title }: Section, current: FramedPage["section"]): Markup {
   return html`<li><a href="${path}" ${section === current ? html` aria-current="page"` : nothing}>${title}</a></li>`;
 }
 

@@ -6,11 +6,13 @@ import type { SignInOffer } from "../auth/sign-in.ts";
 import type { Overview } from "../oci/overview.ts";
 import { OciError } from "../oci/errors.ts";
 import { AccountPages } from "./account-pages.ts";
-import { accountPath, homePath, parseName, repositoriesPath, upstreamsPath } from "./addresses.ts";
+import { accountPath, activityPath, homePath, parseName, repositoriesPath, upstreamsPath } from "./addresses.ts";
 import type { Asset, SiteAssets } from "./assets.ts";
 import { devicePage, type DeviceView } from "./device-page.ts";
 import { framed, type FramedPage, type PageUser } from "./frame.ts";
+import { activityLive, activityPage } from "./activity-page.ts";
 import { HeldPages, type HeldPagesOptions } from "./held-pages.ts";
+import { textIn, wordsIn } from "./searched-text.ts";
 import type { Markup } from "./markup.ts";
 import { messagePage, type Message } from "./message-page.ts";
 import { overviewLive, overviewPage } from "./overview-page.ts";
@@ -33,6 +35,8 @@ export type ShownPage =
   | { readonly kind: "elsewhere"; readonly path: string };
 
 export type WholePage = Extract<ShownPage, { kind: "page" }>;
+
+const activityOnPage = 200;
 
 export class Pages {
   readonly #options: PagesOptions;
@@ -104,6 +108,7 @@ export class Pages {
     if (path === homePath || path === `${homePath}/`) return await this.#overview(visit);
     if (path === repositoriesPath || path === `${repositoriesPath}/`) return await this.#held.repositories(visit);
     if (path === upstreamsPath) return this.#upstreams();
+    if (path === activityPath) return this.#activity(visit);
     if (path.startsWith(`${repositoriesPath}/`)) return await this.#named(path.slice(repositoriesPath.length + 1), visit);
     if (path === accountPath || path.startsWith(`${accountPath}/`)) return await this.#account.show(visit, { canSignIn: this.canSignIn });
     throw noSuchPage();
@@ -120,6 +125,16 @@ export class Pages {
     const { overview, clock, isAirGapped } = this.#options;
     const body = upstreamsPage(overview.upstreams(), { nowMs: clock.now(), isAirGapped });
     return { kind: "page", page: { title: "Upstreams", section: "upstreams", body } };
+  }
+
+  /** For administrators: to everybody else it is not there. */
+  #activity({ query, user, sees }: PageVisit): PageOutcome {
+    const { activity, clock } = this.#options;
+    if (!activity || user?.isAdministrator !== true) throw noSuchPage();
+    const text = textIn(query, "q");
+    const options = { found: activity.latest({ words: wordsIn(text), sees, limit: activityOnPage }), text, nowMs: clock.now() };
+    if (query.get("part") === "live") return { kind: "part", markup: activityLive(options) };
+    return { kind: "page", page: { title: "Activity", section: "activity", body: activityPage(options) } };
   }
 
   /** A repository or an image. What the visitor may not see is not looked for. */

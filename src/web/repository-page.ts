@@ -3,8 +3,9 @@ import { sizeText } from "../oci/amounts.ts";
 import type { ListFound, ManifestView, PlatformView, TagView } from "../oci/browsing.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
+import type { Tag } from "../oci/tag.ts";
 import { digestHref, imageHref, repositoriesPath, repositoryHref, withQuery } from "./addresses.ts";
-import { ago, copyButton, count, html, nothing, shortDigest, size, type Markup } from "./markup.ts";
+import { ago, copyButton, count, html, nothing, plainText, shortDigest, size, type Markup } from "./markup.ts";
 import { table, type Column } from "./table.ts";
 
 /** What of the repository is listed. */
@@ -17,6 +18,8 @@ export interface RepositoryPageOptions {
   readonly text: string;
   readonly from: number;
   readonly limit: number;
+  /** Who pulled it last, where the visitor may know and it is still known. */
+  readonly pullerOf: (tag: Tag) => string | undefined;
   readonly nowMs: number;
 }
 
@@ -83,22 +86,26 @@ export function trail(repository: Repository, last?: string): Markup {
   </nav>`;
 }
 
-function tagColumns({ repository, nowMs }: RepositoryPageOptions): readonly Column<TagView>[] {
+function tagColumns({ repository, pullerOf, nowMs }: RepositoryPageOptions): readonly Column<TagView>[] {
   return [
-    { title: "Tag", cell: (view) => tagCell(repository, view, nowMs) },
+    { title: "Tag", cell: (view) => tagCell(repository, view, pullerOf(view.tag), nowMs) },
     { title: "Platforms held", isWide: true, cell: ({ platforms }) => platformsMarkup(platforms) },
     { title: "Size", isNumber: true, isWide: true, cell: heldText },
     { title: "Here since", isWide: true, cell: ({ heldSinceMs }) => ago(heldSinceMs, nowMs) },
     { title: "Checked", isWide: true, cell: ({ checkedAtMs }) => ago(checkedAtMs, nowMs) },
-    { title: "Last pulled", isWide: true, cell: ({ pulledAtMs }) => ago(pulledAtMs, nowMs) },
+    { title: "Last pulled", isWide: true, cell: ({ tag, pulledAtMs }) => html`${ago(pulledAtMs, nowMs)}${byMarkup(pullerOf(tag))}` },
   ];
 }
 
-function tagCell(repository: Repository, view: TagView, nowMs: number): Markup {
+function byMarkup(puller: string | undefined): Markup {
+  return puller === undefined ? nothing : html` <span class="muted">by <bdi>${plainText(puller)}</bdi></span>`;
+}
+
+function tagCell(repository: Repository, view: TagView, puller: string | undefined, nowMs: number): Markup {
   const { tag, digest, isPinned, platforms, pulledAtMs } = view;
   return html`<a href="${imageHref(repository, { kind: "tag", tag })}">${tag}</a>${isPinned ? html` <span class="badge plain">pinned</span>` : nothing}
     <div class="muted">${shortDigest(digest)}</div>
-    <div class="narrow muted">${heldText(view)} · ${platformsMarkup(platforms)} · ${pulledText(pulledAtMs, nowMs)}</div>`;
+    <div class="narrow muted">${heldText(view)} · ${platformsMarkup(platforms)} · ${pulledText(pulledAtMs, nowMs)}${byMarkup(puller)}</div>`;
 }
 
 const platformsShown = 4;

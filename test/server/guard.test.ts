@@ -107,6 +107,7 @@ describe("with a gate that lets nobody in", () => {
         client: "",
         action: "read",
         repository: alpine,
+        reference: { kind: "tag", tag: "latest" },
         user: undefined,
         by: undefined,
         isAllowed: false,

@@ -1,11 +1,16 @@
 /** What pages say, and what they keep to themselves: a real store, rendered. */
 import { describe, expect, test } from "vitest";
+import type { AccessRecord } from "../../src/oci/access-record.ts";
 import type { Overview } from "../../src/oci/overview.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
 import { parseRegistryHost, repositoryName } from "../../src/oci/repository.ts";
+import { parseTag } from "../../src/oci/tag.ts";
+import { RecentActivity } from "../../src/operations/recent-activity.ts";
+import type { PageVisit } from "../../src/web/page-visit.ts";
 import { repositoryNamed } from "../support/deposited-images.ts";
 import { buildArtifact, buildImage, buildIndex } from "../support/images.ts";
 import { quietOverview, startMs, startShownPages } from "../support/shown-pages.ts";
+import { TestClock } from "../support/test-clock.ts";
 
 const amd64 = buildImage({ platform: "linux/amd64" });
 const index = buildIndex([amd64, buildImage({ platform: "linux/arm64" })]);
@@ -200,15 +205,92 @@ test("the upstreams show those that are ill first, and when they will be asked a
       { host: parseRegistryHost("a.example"), state: "ready", lastFailure: { atMs: startMs - 7_200_000, reason: "no answer within 5000 ms" } },
       { host: parseRegistryHost("b.example"), state: "throttled", reason: "b.example asked us to wait", retryInMs: 30_000 },
       { host: parseRegistryHost("c.example"), state: "ready", credential: { state: "held", expiresAtMs: startMs + 7_200_000 } },
+      { host: parseRegistryHost("d.example"), state: "ready", quota: { remaining: 9, limit: 100, windowMs: 21_600_000, toldAtMs: startMs - 60_000 } },
     ],
   };
   await using rig = await startShownPages({ overview });
   const { html } = await rig.show("/home/upstreams");
   expect(html.indexOf("b.example")).toBeLessThan(html.indexOf("a.example"));
-  for (const text of ["asked us to wait", "in 30 seconds", "2 hours ago", "no answer within 5000 ms", "held, ends in 2 hours"])
+  for (const text of [
+    "asked us to wait",
+    "in 30 seconds",
+    "2 hours ago",
+    "no answer within 5000 ms",
+    "held, ends in 2 hours",
+    "9 of 100 pulls left in 6 hours (told 1 minute ago)",
+  ])
     expect(textOf(html)).toContain(text);
+  expect(html).toContain('<span class="badge warn">9 of 100 pulls left</span>');
   await using offline = await startShownPages({ overview, isAirGapped: true });
   expect((await offline.show("/home/upstreams")).html).toContain("Air-gapped");
+});
+
+describe("the activity", () => {
+  const record: AccessRecord = {
+    requestId: "r1",
+    method: "GET",
+    client: "198.51.100.7",
+    action: "read",
+    repository: repositoryNamed("a.example/team/app"),
+    reference: { kind: "tag", tag: parseTag("1.0") },
+    user: hostile,
+    by: "htpasswd",
+    isAllowed: true,
+    showedCredential: true,
+    rule: "no accessControl",
+    reason: undefined,
+  };
+  const root = { name: "root", hasSession: true, isAdministrator: true };
+
+  test("shows administrators what others have made up as text that cannot mislead, and no more of it than is read", async () => {
+    const activity = new RecentActivity({ clock: new TestClock({ startMs }) });
+    activity.note(record);
+    activity.note({ ...record, user: `exe.\u202egnp${"x".repeat(5_000)}`, isAllowed: false, reason: "\u0000 no\u001b[31m", action: `<${"y".repeat(5_000)}` });
+    await using rig = await startShownPages({ activity });
+    const { status, html } = await rig.show("/home/activity", { user: root });
+    expect([status, html.length < 20_000]).toEqual([200, true]);
+    expect(html).not.toMatch(/<script>|<img src=x|[\u0000\u001b\u202e]/);
+    for (const text of ["exe.\\u{202e}gnp", "\\u{0} no\\u{1b}[31m", "team/app 1.0", "denied", "198.51.100.7"])
+      expect([text, textOf(html).includes(text)]).toEqual([text, true]);
+    expect(linksIn(html)).toContain("/home/repositories/a.example/team/app:1.0");
+  });
+
+  test("is to everybody else as no page at all", async () => {
+    const activity = new RecentActivity({ clock: new TestClock({ startMs }) });
+    activity.note(record);
+    await using rig = await startShownPages({ activity });
+    await using without = await startShownPages();
+    for (const user of [undefined, { name: "alice", hasSession: true }, { ...root, isAdministrator: false }]) {
+      const [there, none] = await Promise.all(["/home/activity", "/home/activities"].map((path) => rig.show(path, { user })));
+      expect([there?.status, there?.html]).toEqual([404, none?.html]);
+      expect(there?.html).not.toContain("Activity");
+    }
+    expect((await without.show("/home/activity", { user: root })).status).toBe(404);
+  });
+
+  test("names nothing that an administrator may not see, and finds by any word of a line", async () => {
+    const activity = new RecentActivity({ clock: new TestClock({ startMs }) });
+    activity.note({ ...record, user: "alice" });
+    activity.note({ ...record, user: "bob", repository: repositoryNamed("a.example/secret/plan") });
+    await using rig = await startShownPages({ activity });
+    const filtered = await rig.show("/home/activity", { user: root, sees: ({ path }) => path === "team/app" });
+    expect([filtered.html.includes("alice"), filtered.html.includes("secret"), filtered.html.includes("bob")]).toEqual([true, false, false]);
+    const searched = await rig.show("/home/activity?q=PLAN%20bob&part=live", { user: root });
+    expect([searched.html.includes("secret/plan"), searched.html.includes("alice"), searched.html.includes("<html")]).toEqual([true, false, false]);
+    const vain = await rig.show("/home/activity?q=nothing", { user: root });
+    expect(textOf(vain.html)).toContain("Nothing that is still known has this in it.");
+  });
+
+  test("tells administrators who pulled a tag last, and nobody else", async () => {
+    const activity = new RecentActivity({ clock: new TestClock({ startMs }) });
+    await using rig = await startShownPages({ activity });
+    await rig.put("a.example/team/app:1.0", amd64);
+    activity.note({ ...record, user: "alice" });
+    activity.note({ ...record, user: "carol" });
+    const show = async (visit: Partial<PageVisit>): Promise<string> => textOf((await rig.show("/home/repositories/a.example/team/app", visit)).html);
+    expect(await show({ user: root })).toContain("by carol");
+    for (const user of [undefined, { ...root, isAdministrator: false }]) expect(await show({ user })).not.toContain("carol");
+  });
 });
 
 describe("the page to sign in at", () => {
