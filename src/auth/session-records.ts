@@ -27,6 +27,8 @@ export interface Session extends SessionPerson {
   readonly userAgent: string;
   /** Whether the provider can be asked again. */
   readonly isRenewable: boolean;
+  /** Of all sessions, as it was when this one began. */
+  readonly epoch: string;
 }
 
 /** Undefined for what is none, or for another one than `id`. */
@@ -36,8 +38,17 @@ export function readSession(text: string | undefined, id: string): Session | und
   const [groups, startedAtMs, untilMs] = [textsOf(read?.["groups"]), read?.["startedAtMs"], read?.["untilMs"]];
   if (user === undefined || by === undefined || client === undefined || userAgent === undefined || !groups) return undefined;
   if (typeof startedAtMs !== "number" || typeof untilMs !== "number" || read?.["id"] !== id) return undefined;
-  return { id, user, by, groups, startedAtMs, untilMs, client, userAgent, stamp: textOf(read["stamp"]), isRenewable: read["isRenewable"] === true };
+  const [stamp, epoch] = [textOf(read["stamp"]), textOf(read["epoch"]) ?? firstEpoch];
+  return { id, user, by, groups, startedAtMs, untilMs, client, userAgent, stamp, isRenewable: read["isRenewable"] === true, epoch };
 }
+
+/** Which epoch it is. */
+export function readEpoch(text: string | undefined): string {
+  return textOf(findObject(text)?.["epoch"]) ?? firstEpoch;
+}
+
+/** Until everybody's sessions are ended for the first time. */
+const firstEpoch = "first";
 
 /** When it was, in milliseconds since 1970. */
 export function readTime(text: string | undefined): number | undefined {

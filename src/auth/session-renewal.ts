@@ -28,6 +28,8 @@ export interface SessionRenewalOptions {
 const retryMs = 30_000;
 /** How long another process may take to ask. After that what the provider gave is lost, and the session with it. */
 const awaitedMs = 30_000;
+/** How far the clocks of two processes may be apart. */
+const clocksApartMs = 60_000;
 const notedMax = 10_000;
 
 interface Refreshed extends Pick<SessionTokens, "refreshToken"> {
@@ -54,7 +56,7 @@ export class SessionRenewal {
 
   /** The session as it holds now; undefined: it does not, and is over. Throws `RecordsUnavailable`. */
   async renew(session: LiveSession, value: string): Promise<LiveSession | undefined> {
-    const { htpasswd, hasDirectory, providers, groupsTtlMs, clock } = this.#options;
+    const { htpasswd, hasDirectory, providers, clock } = this.#options;
     const { by, id } = session;
     if (by === "htpasswd") {
       const stamp = htpasswd?.stampOf(session.user);
@@ -63,11 +65,17 @@ export class SessionRenewal {
     if (by === "ldap") return hasDirectory ? session : await this.#end(session, value, "there is no directory any more");
     const provider = providers.find(({ name }) => name === by);
     if (!provider) return await this.#end(session, value, "there is no such provider any more");
-    if (!session.isRenewable || clock.now() - session.groupsAtMs < groupsTtlMs) return session;
+    if (!session.isRenewable || this.#isFresh(session)) return session;
     if (clock.elapsed() < (this.#retryAtMs.get(id) ?? 0)) return session;
     const asking = this.#asking.get(id) ?? this.#ask(provider, session, value).finally(() => this.#asking.delete(id));
     this.#asking.set(id, asking);
     return await asking;
+  }
+
+  /** What lies in the future was noted before the clock was set back: nobody knows how old it is. */
+  #isFresh({ groupsAtMs }: LiveSession): boolean {
+    const ageMs = this.#options.clock.now() - groupsAtMs;
+    return ageMs > -clocksApartMs && ageMs < this.#options.groupsTtlMs;
   }
 
   async #ask(provider: Pick<IdentityProvider, "refresh">, session: LiveSession, value: string): Promise<LiveSession | undefined> {
@@ -108,10 +116,10 @@ export class SessionRenewal {
 
   /** Another process has taken what the provider gave, and asks; or had, and has died of it. */
   async #await(session: LiveSession, value: string): Promise<LiveSession | undefined> {
-    const { sessions, clock, groupsTtlMs } = this.#options;
+    const { sessions, clock } = this.#options;
     sessions.forget(session);
     const fresh = await sessions.find(value);
-    const isRenewed = !fresh || clock.now() - fresh.groupsAtMs < groupsTtlMs;
+    const isRenewed = !fresh || this.#isFresh(fresh);
     if (isRenewed) {
       this.#awaitedSinceMs.delete(session.id);
       return fresh;

@@ -3,14 +3,14 @@
  * Kept in records, so that every process of one registry knows them; what is kept gives no session away: a browser alone holds the secret.
  * A session ends when its first record goes; nothing that is written of it later brings it back.
  */
-import { createHmac, hash, randomBytes } from "node:crypto";
+import { createHmac, hash, randomBytes, randomUUID } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
 import type { Secret } from "../oci/secret.ts";
 import type { Principal } from "./principal.ts";
-import { RecordsUnavailable, type Records } from "./records.ts";
+import { RecordsUnavailable, unendingMs, type Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
-import { readGroups, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
+import { readEpoch, readGroups, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
 import { userKeyOf } from "./user-key.ts";
 
 /** The cookie's name. */
@@ -85,6 +85,7 @@ export class Sessions {
       client,
       userAgent: (userAgent ?? "").slice(0, userAgentLengthMax),
       isRenewable,
+      epoch: await this.#epoch(),
     };
     if (tokens) await this.#keepTokens(session, value, tokens);
     await this.#noteUse(session);
@@ -145,10 +146,10 @@ export class Sessions {
     return ended.filter(Boolean).length;
   }
 
-  /** Ends everybody's: those that were begun until now. Throws `RecordsUnavailable`. */
+  /** Ends everybody's: those that were begun until now, whatever the clocks say. Throws `RecordsUnavailable`. */
   async revokeEverybodys(): Promise<void> {
     this.#remembered.clear();
-    await this.#options.records.write(revokedPath, JSON.stringify({ atMs: this.#options.clock.now() }), { lifeMs: sessionLifeMs });
+    await this.#options.records.write(epochPath, JSON.stringify({ epoch: randomUUID() }), { lifeMs: unendingMs });
   }
 
   /** Takes what the provider gave out of the records, for one asker alone; undefined: another has taken it. Throws `RecordsUnavailable`. */
@@ -180,13 +181,17 @@ export class Sessions {
 
   async #read(userKey: string, id: string, principal: Principal | undefined): Promise<LiveSession | undefined> {
     const { records, clock } = this.#options;
-    const [revoked, ...texts] = await Promise.all([records.read(revokedPath), ...kinds.map((kind) => records.read([kind, userKey, id]))]);
+    const [epoch, ...texts] = await Promise.all([this.#epoch(), ...kinds.map((kind) => records.read([kind, userKey, id]))]);
     const [session, usedAtMs, newer] = [readSession(texts[0], id), readTime(texts[1]), readGroups(texts[2])];
     if (!session || userKeyOf(session.user) !== userKey || clock.now() >= session.untilMs) return undefined;
-    if (session.startedAtMs <= (readTime(revoked) ?? -Infinity)) return undefined;
+    if (session.epoch !== epoch) return undefined;
     if (usedAtMs === undefined || clock.now() - usedAtMs >= sessionIdleMs) return undefined;
     const { groups, atMs } = newer ?? { groups: session.groups, atMs: session.startedAtMs };
     return { ...session, groups, usedAtMs, groupsAtMs: atMs, principal: principalOf(session, groups, principal) };
+  }
+
+  async #epoch(): Promise<string> {
+    return readEpoch(await this.#options.records.read(epochPath));
   }
 
   /** A disk that takes nothing more keeps nobody out: what is not noted only ends sooner, by idling. */
@@ -255,8 +260,8 @@ interface Place {
   readonly id: string;
 }
 
-/** Until when all sessions are over; it need not outlive the last of them. */
-const revokedPath = ["sessions-revoked", "everybodys"] as const;
+/** Another one each time that everybody's sessions are ended: those of an earlier one are over. */
+const epochPath = ["session-epochs", "everybodys"] as const;
 /** What makes a session, when it was used, and what its groups are by now. */
 const kinds = ["sessions", "session-uses", "session-groups"] as const;
 
