@@ -80,22 +80,28 @@ function checkServerTls({ cert, key, ca, clientAuth }: ParsedConfig["serverTlsCo
 
 /** Hosts, aliases, `defaultNs`, and patterns that are written with an alias. */
 function checkNames({ defaultNs, registries, tagTtl, pruneConfig }: ParsedConfig): readonly Finding[] {
-  const good: ListedRegistry[] = [];
-  const findings: Finding[] = [];
-  for (const [index, registry] of registries.entries()) {
-    const problem = problemWith("docker.io", [...good, registry]);
-    if (problem === undefined) good.push(registry);
-    if (problem !== undefined) findings.push({ path: ["registries", index, "name"], message: problem });
-  }
-  if (findings.length > 0) return findings;
-  const problem = problemWith(defaultNs, good);
+  const clashes = checkRegistryNames(registries);
+  if (clashes.length > 0) return clashes;
+  const problem = problemWith(defaultNs, registries);
   if (problem !== undefined) return [{ path: ["defaultNs"], message: problem }];
-  const names = new RegistryNames({ defaultNs, registries: good });
+  const names = new RegistryNames({ defaultNs, registries });
   const ttlPatterns = typeof tagTtl === "number" ? [] : Object.keys(tagTtl).map((pattern) => ({ pattern, path: ["tagTtl", pattern] }));
   const keepPatterns = pruneConfig.keep.flatMap(({ pattern }, index) =>
     pattern === undefined ? [] : { pattern, path: ["pruneConfig", "keep", index, "pattern"] },
   );
   return checkPatterns([...ttlPatterns, ...keepPatterns], names, registries);
+}
+
+/** One by one only where something is wrong: which of them it is takes a look at all before it. */
+function checkRegistryNames(registries: readonly ListedRegistry[]): readonly Finding[] {
+  if (problemWith("docker.io", registries) === undefined) return [];
+  const good: ListedRegistry[] = [];
+  return registries.flatMap((registry, index) => {
+    const problem = problemWith("docker.io", [...good, registry]);
+    if (problem !== undefined) return [{ path: ["registries", index, "name"], message: problem }];
+    good.push(registry);
+    return [];
+  });
 }
 
 function problemWith(defaultNs: string, registries: readonly ListedRegistry[]): string | undefined {

@@ -400,3 +400,15 @@ describe("when the store is verified", () => {
     ]);
   });
 });
+
+test("ten times as many registries take some ten times as long, not a hundred times", async () => {
+  const millisecondsFor = async (registries: number): Promise<number> => {
+    const text = JSON.stringify({ registries: Array.from({ length: registries }, (_, number) => ({ name: `registry-${number}.example` })) });
+    const before = process.cpuUsage();
+    expect((await loadText(text)).config.registries).toHaveLength(registries);
+    return process.cpuUsage(before).user / 1_000;
+  };
+  await millisecondsFor(300);
+  const [few, many] = [await millisecondsFor(300), await millisecondsFor(3_000)];
+  expect(many / few).toBeLessThan(40);
+});
