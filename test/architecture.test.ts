@@ -24,6 +24,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "records.ts": ["oci", "auth"],
   "browser-sign-in.ts": ["records.ts", "oci", "auth", "config"],
   "own-api-keys.ts": ["oci", "auth"],
+  "credential-stores.ts": ["oci", "upstream"],
   "operator-keys.ts": ["records.ts", "oci", "auth", "config"],
   "client-methods.ts": [
     "browser-sign-in.ts",
@@ -64,6 +65,7 @@ const allowedImports: Readonly<Record<string, readonly string[]>> = {
     "access.ts",
     "browser-sign-in.ts",
     "command-parts.ts",
+    "credential-stores.ts",
     "operator-keys.ts",
     "own-token-service.ts",
     "pruning.ts",

@@ -48,7 +48,7 @@ export const loadFlags: readonly ConfigFlag[] = [
 ];
 
 /** What is added by `addSwitch`. */
-const ownSwitches = ["--dry-run", "--header", "--repair", "--short-digest"];
+const ownSwitches = ["--dry-run", "--header", "--plain-http", "--read-only", "--repair", "--short-digest"];
 
 /** Teaches `command` its flags. `--no-x` is what `--x=false` becomes; people need not see it. */
 export function addFlags(command: Command, flags: readonly ConfigFlag[]): void {

@@ -10,6 +10,7 @@ import { addFlags, addSwitch, flagsOf, globalFlags, loadFlags, normalizeSwitches
 import type { ImportCommandOptions } from "./import.ts";
 import type { ListCommandOptions } from "./list.ts";
 import type { LoadCommandOptions } from "./load.ts";
+import type { LoginCommandOptions, LoginPlaceOptions } from "./login.ts";
 import type { PinCommandOptions } from "./pin.ts";
 import type { PruneCommandOptions } from "./prune.ts";
 import type { ReceiptCommandOptions } from "./receipt.ts";
@@ -224,6 +225,35 @@ function createProgram(io: CommandIo, outcome: { code: number }): Command {
   );
   authRevoke.option("--user <NAME>", "whose").option("--all", "everybody's");
 
+  for (const does of ["login", "logout"] as const) {
+    const what =
+      does === "login"
+        ? "Let docker, podman and their like in at a registry, with a browser's help: get an API key, and write it where they look."
+        : "Take out what docker, podman and their like show to a registry, and end the key that it is.";
+    const command = define(program, does, what, does === "login" ? loginExamples : logoutExamples, async (defined) => {
+      const server = defined.args[0];
+      if (does === "logout") {
+        const { logout } = await import("./logout.ts");
+        return logout({ io, server, ...defined.opts<LogoutFlags>() });
+      }
+      const { login } = await import("./login.ts");
+      return login({ io, server, ...defined.opts<LoginFlags>() });
+    });
+    command.argument("[url]", "the registry: https://HOST[:PORT], or HOST[:PORT]");
+    if (does === "login") {
+      command
+        .option("--label <TEXT>", "what the key is called (default: login on, and the name of this machine)")
+        .option("--expires <DURATION>", "how long the key is good: 12h, 90d (default 90d)");
+      addSwitch(command, "--read-only", "a key that pulls, and does nothing else that you may do");
+    }
+    command
+      .option("--auth-file <FILE>", "keep it there: docker's config.json, or podman's auth.json (default: both, where those look)")
+      .option("--no-docker", "leave docker's file")
+      .option("--no-podman", "leave podman's file")
+      .option("--ca-file <PEM>", "trust this authority too");
+    addSwitch(command, "--plain-http", "speak http to other machines than this one: everybody on the way gets the key");
+  }
+
   const keys = program.command("apikey").description("Keys that stand in for passwords: people's, and those of machines.");
   configureCommand(keys, io);
   const keyCreate = define(keys, "create", "Make a key; it is printed this once.", keyCreateExamples, async (command) => {
@@ -264,6 +294,8 @@ type ExportFlags = Omit<ExportCommandOptions, "flags" | "io">;
 type ImportFlags = Omit<ImportCommandOptions, "flags" | "io" | "file">;
 type ReceiptFlags = Omit<ReceiptCommandOptions, "flags" | "io">;
 type VerifyFlags = Omit<VerifyCommandOptions, "flags" | "io">;
+type LoginFlags = Omit<LoginCommandOptions, "io" | "server" | "clock">;
+type LogoutFlags = Omit<LoginPlaceOptions, "io" | "server" | "clock">;
 type AuthCheckFlags = Omit<AuthCheckOptions, "flags" | "io">;
 type KeyCreateFlags = Omit<ApiKeyCreateOptions, "flags" | "io">;
 
@@ -357,6 +389,13 @@ const healthExamples = ["ociregistry health --config-file config.yaml", "ociregi
 const checkExamples = ["ociregistry config check --config-file config.yaml", "ociregistry config check --online --config-file config.yaml"];
 const authHashExamples = ["ociregistry auth hash --user alice >> htpasswd", "pass show registry/alice | ociregistry auth hash --user alice"];
 const authRevokeExamples = ["ociregistry auth revoke --user alice --config-file config.yaml", "ociregistry auth revoke --all --config-file config.yaml"];
+const loginExamples = [
+  "ociregistry login https://registry.example.com",
+  "ociregistry login registry.example.com --label 'build farm' --expires 365d --read-only",
+  "ociregistry login registry.example.com --ca-file company.pem --no-docker",
+  "ociregistry login http://127.0.0.1:8080 --auth-file ./auth.json",
+];
+const logoutExamples = ["ociregistry logout https://registry.example.com", "ociregistry logout registry.example.com --auth-file ./auth.json"];
 const keyCreateExamples = [
   "ociregistry apikey create --user ci --label 'build farm' --expires 90d --repository 'team/**' --action read --config-file config.yaml",
   "ociregistry apikey create --user alice --label laptop --config-file config.yaml | docker login -u alice --password-stdin registry.example.com",

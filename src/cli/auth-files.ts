@@ -1,0 +1,144 @@
+/**
+ * AuthFiles: where docker and podman look for what they show to registries: their files, and the programs that docker's file may name. A file is
+ * exchanged whole, is for its owner alone, and one that cannot be understood stays as it is.
+ */
+import { randomUUID } from "node:crypto";
+import { access, constants, mkdir, open, readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
+import { homedir, userInfo } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { eraseStoredLogin, findStoredLogin, storeLogin, type StoreOptions } from "../credential-stores.ts";
+import { isErrno } from "../oci/errno.ts";
+import { emptyAuthFile, findHelper, findLogin, hasEntry, parseAuthFile, withLogin, type AuthFileText, type ShownLogin } from "./auth-file-text.ts";
+
+/** Where logins are kept. */
+export interface AuthPlace {
+  readonly path: string;
+  /** Whether its `credsStore` counts: docker's does. */
+  readonly hasStore: boolean;
+  /** Whether one can do without it: who reads it reads another file too. */
+  readonly isOptional: boolean;
+}
+
+/** Files are small; one that is larger is something else. */
+const authFileBytesMax = 4 << 20;
+const linksMax = 40;
+
+/** `$DOCKER_CONFIG/config.json`, or the one in `~/.docker`. */
+export function dockerPlace(environment: NodeJS.ProcessEnv): AuthPlace {
+  const folder = saidIn(environment, "DOCKER_CONFIG") ?? join(homeIn(environment), ".docker");
+  return { path: join(folder, "config.json"), hasStore: true, isOptional: false };
+}
+
+/** `$REGISTRY_AUTH_FILE`, or where podman, skopeo and buildah look by themselves: containers-auth.json(5). */
+export function podmanPlace(environment: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): AuthPlace {
+  const said = saidIn(environment, "REGISTRY_AUTH_FILE");
+  if (said !== undefined) return { path: said, hasStore: false, isOptional: false };
+  const runtime = saidIn(environment, "XDG_RUNTIME_DIR");
+  const folder =
+    platform === "linux"
+      ? runtime === undefined
+        ? join("/run/containers", String(userInfo().uid))
+        : join(runtime, "containers")
+      : join(homeIn(environment), ".config", "containers");
+  return { path: join(folder, "auth.json"), hasStore: false, isOptional: true };
+}
+
+/** Reads what is there, and makes sure that it can be exchanged. Throws the system's error, and an Error that names a file that is none. */
+export async function prepare({ path, hasStore }: AuthPlace, host: string): Promise<{ readonly helper: string | undefined }> {
+  const file = await readAuthFile(path);
+  const folder = dirname(await targetOf(path));
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await access(folder, constants.W_OK);
+  return { helper: findHelper(file, host, { hasStore }) };
+}
+
+/** Keeps `login` for `host`: where, in words. Throws as `prepare`, and what the program lacks. */
+export async function keepLogin({ path, hasStore }: AuthPlace, host: string, login: ShownLogin, options: StoreOptions): Promise<string> {
+  const file = await readAuthFile(path);
+  const helper = findHelper(file, host, { hasStore });
+  if (helper === undefined) {
+    await writeAuthFile(path, withLogin(file, host, login));
+    return path;
+  }
+  await storeLogin(helper, host, login, options);
+  // As docker has it; an older entry of the same name would be taken by others.
+  if (hasStore || hasEntry(file, host)) await writeAuthFile(path, withLogin(file, host, "elsewhere"));
+  return `docker-credential-${helper}, which ${path} names`;
+}
+
+/** What is kept for `host`, if that is a name and a password. Throws as `prepare`. */
+export async function findKeptLogin({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<ShownLogin | undefined> {
+  const file = await readAuthFile(path);
+  const helper = findHelper(file, host, { hasStore });
+  return (helper === undefined ? undefined : await findStoredLogin(helper, host, options)) ?? findLogin(file, host);
+}
+
+/** Takes out what is kept for `host`: whether there was anything. Throws as `prepare`. */
+export async function dropLogin({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<boolean> {
+  const file = await readAuthFile(path);
+  const helper = findHelper(file, host, { hasStore });
+  const isStored = helper !== undefined && (await findStoredLogin(helper, host, options)) !== undefined;
+  if (helper !== undefined && isStored) await eraseStoredLogin(helper, host, options);
+  if (!hasEntry(file, host)) return isStored;
+  await writeAuthFile(path, withLogin(file, host, undefined));
+  return true;
+}
+
+async function readAuthFile(path: string): Promise<AuthFileText> {
+  try {
+    const { size } = await stat(path);
+    const file = size > authFileBytesMax ? undefined : parseAuthFile(await readFile(path, "utf8"));
+    if (!file) throw new Error(`${path} is no file of docker's or podman's: it is left as it is; mend it, or move it away`);
+    return file;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return emptyAuthFile;
+    throw error;
+  }
+}
+
+/** A link stays one: what it leads to is exchanged. */
+async function writeAuthFile(path: string, text: string): Promise<void> {
+  const target = await targetOf(path);
+  const folder = dirname(target);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const temporary = join(folder, `.${randomUUID()}.tmp`);
+  try {
+    {
+      await using file = await open(temporary, "wx", 0o600);
+      await file.writeFile(text);
+      await file.sync();
+    }
+    await rename(temporary, target);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    // Named after the file that people know, and not after ours beside it.
+    throw error instanceof Error && "code" in error ? Object.assign(error, { path: target }) : error;
+  }
+}
+
+/** Where a path leads, though there may be nothing yet. */
+async function targetOf(path: string, links = 0): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
+  try {
+    const next = resolve(dirname(path), await readlink(path));
+    if (links >= linksMax) throw new Error(`${path}: links in a circle`);
+    return await targetOf(next, links + 1);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "EINVAL")) return resolve(path);
+    throw error;
+  }
+}
+
+/** What is empty is not said. */
+function saidIn(environment: NodeJS.ProcessEnv, name: string): string | undefined {
+  const value = environment[name];
+  return value === "" ? undefined : value;
+}
+
+function homeIn(environment: NodeJS.ProcessEnv): string {
+  return saidIn(environment, "HOME") ?? homedir();
+}

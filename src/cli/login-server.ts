@@ -1,0 +1,99 @@
+/**
+ * LoginServer: a registry of ours that is asked to let this terminal in: the terminal's side of RFC 8628. What it answers is somebody else's word,
+ * and is cut and made plain before anybody sees it.
+ */
+import { errorIn, nameIn, secondsIn, webUrlIn, wordIn, type Members } from "./answer-words.ts";
+import type { ShownLogin } from "./auth-file-text.ts";
+import { FormPoster, type FormPosterOptions } from "./form-poster.ts";
+import { ServerAway } from "./server-away.ts";
+
+export interface AskedLogin {
+  readonly deviceCode: string;
+  readonly userCode: string;
+  /** Where it is typed in, and the same with the code in it. */
+  readonly pageUrl: string;
+  readonly completeUrl: string;
+  readonly lifeMs: number;
+  readonly intervalMs: number;
+}
+
+export interface WantedLogin {
+  readonly label: string | undefined;
+  readonly host: string;
+  readonly keyLifeMs: number | undefined;
+  readonly isReadOnly: boolean;
+}
+
+export type LoginState =
+  | { readonly kind: "pending" }
+  /** From now on less often. */
+  | { readonly kind: "slower" }
+  | { readonly kind: "done"; readonly login: ShownLogin; readonly keyLifeMs: number | undefined };
+
+const clientId = "ociregistry";
+
+export class LoginServer {
+  readonly #origin: string;
+  readonly #poster: FormPoster;
+
+  constructor(options: FormPosterOptions) {
+    this.#origin = options.origin;
+    this.#poster = new FormPoster(options);
+  }
+
+  /** Asks for a code. Throws `ServerAway`, and an Error in words of what to do. */
+  async begin({ label, host, keyLifeMs, isReadOnly }: WantedLogin, signal: AbortSignal): Promise<AskedLogin> {
+    const wanted = {
+      label,
+      host,
+      key_expires_in: keyLifeMs === undefined ? undefined : String(Math.round(keyLifeMs / 1_000)),
+      scope: isReadOnly ? "read" : undefined,
+    };
+    const { status, body } = await this.#post("/zot/auth/device", wanted, signal);
+    if (status === 404 || status === 405) throw new Error(this.#notHere(body));
+    if (status !== 200) throw this.#refused(status, body);
+    const [deviceCode, userCode, page] = [wordIn(body, "device_code"), wordIn(body, "user_code"), webUrlIn(body, "verification_uri")];
+    const [lifeMs, intervalMs] = [secondsIn(body, "expires_in"), secondsIn(body, "interval") ?? 5_000];
+    if (deviceCode === undefined || userCode === undefined || page === undefined || lifeMs === undefined) throw new Error(this.#notHere(body));
+    return { deviceCode, userCode, pageUrl: page, completeUrl: webUrlIn(body, "verification_uri_complete") ?? page, lifeMs, intervalMs };
+  }
+
+  /** What has become of it. Throws `ServerAway`, and an Error once nothing will come of it. */
+  async look(deviceCode: string, signal: AbortSignal): Promise<LoginState> {
+    const form = { grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: deviceCode };
+    const { status, body } = await this.#post("/zot/auth/device/token", form, signal);
+    const error = wordIn(body, "error");
+    if (error === "authorization_pending") return { kind: "pending" };
+    if (error === "slow_down") return { kind: "slower" };
+    if (error === "access_denied") throw new Error(`it was refused: ${this.#wordsOf(body)}`);
+    if (error === "expired_token") throw new Error("nobody has approved it in time: begin again");
+    if (status !== 200) throw this.#refused(status, body);
+    const [user, secret] = [nameIn(body, "username"), wordIn(body, "access_token")];
+    if (user === undefined || secret === undefined) throw new Error(`${this.#origin} has approved it, and gives nothing that could be kept`);
+    return { kind: "done", login: { user, secret }, keyLifeMs: secondsIn(body, "expires_in") };
+  }
+
+  /** Ends a key. Throws `ServerAway`, and an Error. */
+  async end({ user, secret }: ShownLogin, signal: AbortSignal): Promise<void> {
+    const { status, body } = await this.#post("/zot/auth/device/revoke", { username: user, token: secret }, signal);
+    if (status !== 200) throw status === 404 ? new Error(this.#notHere(body)) : this.#refused(status, body);
+  }
+
+  async #post(path: string, fields: Readonly<Record<string, string | undefined>>, signal: AbortSignal): ReturnType<FormPoster["post"]> {
+    return await this.#poster.post(path, { client_id: clientId, ...fields }, signal);
+  }
+
+  #refused(status: number, body: Members): Error {
+    const words = `${this.#origin} answers ${status}: ${this.#wordsOf(body)}`;
+    return status === 429 || status >= 500 ? new ServerAway(words) : new Error(words);
+  }
+
+  #notHere(body: Members): string {
+    const said = errorIn(body);
+    return `${this.#origin} lets nobody in from a terminal${said === undefined ? ": is it an ociregistry, with API keys switched on (auth.apikey)?" : `: ${said}`}`;
+  }
+
+  #wordsOf(body: Members): string {
+    return errorIn(body) ?? "nothing that says why";
+  }
+}

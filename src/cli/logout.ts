@@ -1,0 +1,56 @@
+/** `ociregistry logout` */
+import { systemClock } from "../oci/clock.ts";
+import type { ShownLogin } from "./auth-file-text.ts";
+import { dropLogin, findKeptLogin } from "./auth-files.ts";
+import { exitCodes } from "./command-io.ts";
+import { errorLines } from "./error-lines.ts";
+import { authPlaces, readAuthority, type LoginPlaceOptions } from "./login.ts";
+import { LoginServer } from "./login-server.ts";
+import { parseRegistryAddress } from "./registry-address.ts";
+import { untilStopped } from "./until-stopped.ts";
+
+/**
+ * Takes out what docker and podman would show to the registry, and ends what of it is an API key; other passwords are the person's own. 1 when a
+ * key could not be ended. Throws misuses, the system's errors, and Errors in words.
+ */
+export async function logout(where: LoginPlaceOptions): Promise<number> {
+  const { io, clock = systemClock } = where;
+  const { origin, host } = parseRegistryAddress(where.server, { plainHttp: where.plainHttp ?? false });
+  const server = new LoginServer({ origin, authority: await readAuthority(where.caFile), environment: io.environment });
+  using stopping = untilStopped(io);
+  const { signal } = stopping;
+  const store = { environment: io.environment, clock, signal };
+  const places = authPlaces(where);
+  const keys = new Map<string, ShownLogin>();
+  for (const place of places) {
+    const kept = await findKeptLogin(place, host, store);
+    if (kept && isKey(kept.secret)) keys.set(kept.secret, kept);
+  }
+  let dropped = 0;
+  for (const place of places) {
+    if (!(await dropLogin(place, host, store))) continue;
+    dropped++;
+    io.writeError(`taken out: ${place.path}\n`);
+  }
+  if (dropped === 0) {
+    io.writeError(`nothing is kept for ${host} in ${places.map(({ path }) => path).join(" and ")}\n`);
+    return exitCodes.done;
+  }
+  io.writeOut(`logged out of ${host}\n`);
+  let code: number = exitCodes.done;
+  for (const key of keys.values()) {
+    try {
+      await server.end(key, signal);
+      io.writeError("its key is ended\n");
+    } catch (error) {
+      io.writeError(`ociregistry: the key of ${key.user} is good until it is ended on the page of your keys: ${errorLines(error).join(" ")}\n`);
+      code = exitCodes.failed;
+    }
+  }
+  return code;
+}
+
+/** As keys are written. */
+function isKey(secret: string): boolean {
+  return /^zak_[0-9a-f]{32}$/.test(secret);
+}
