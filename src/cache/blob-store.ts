@@ -85,8 +85,7 @@ export class BlobStore {
 
   /** An open file of exactly `sizeBytes`, shared with its other readers, or undefined. Release it once. */
   async open(digest: Digest, sizeBytes: number): Promise<OpenBlob | undefined> {
-    const opening = this.#open.get(digest) ?? this.#openFile(digest);
-    this.#open.set(digest, opening);
+    const opening = this.#open.get(digest) ?? this.#beginOpening(digest);
     const blob = await opening.catch((error: unknown) => this.#forgetOpen(digest, opening, error));
     if (!blob) {
       this.#forgetOpen(digest, opening);
@@ -209,7 +208,14 @@ export class BlobStore {
     else this.#readers.delete(digest);
   }
 
-  async #openFile(digest: Digest): Promise<OpenBlob | undefined> {
+  /** Known until it is closed. */
+  #beginOpening(digest: Digest): Promise<OpenBlob | undefined> {
+    const opening: Promise<OpenBlob | undefined> = this.#openFile(digest, () => this.#forgetOpen(digest, opening));
+    this.#open.set(digest, opening);
+    return opening;
+  }
+
+  async #openFile(digest: Digest, onClose: () => void): Promise<OpenBlob | undefined> {
     const path = this.#layout.blob(digest);
     return await this.#reads.attempt(path, async () => {
       const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // A pipe that somebody put there has no writer to wait for.
@@ -217,7 +223,7 @@ export class BlobStore {
       if (file && !this.#isDistrusted(digest, file.ino)) {
         const common = { clock: this.#clock, background: this.#background, reads: this.#reads };
         const onReaders = (by: 1 | -1): void => this.#countReaders(digest, by);
-        return new OpenBlob({ handle, sizeBytes: file.size, inode: file.ino, onReaders, ...common });
+        return new OpenBlob({ handle, sizeBytes: file.size, inode: file.ino, onReaders, onClose, ...common });
       }
       await handle.close();
       return undefined;

@@ -16,6 +16,8 @@ export interface OpenBlobOptions {
   readonly inode: number;
   /** One more, or one fewer. */
   readonly onReaders: (by: 1 | -1) => void;
+  /** Nobody can acquire it any more. */
+  readonly onClose: () => void;
 }
 
 export class OpenBlob {
@@ -26,13 +28,15 @@ export class OpenBlob {
   readonly #background: Background;
   readonly #reads: DiskReads;
   readonly #onReaders: (by: 1 | -1) => void;
+  readonly #onClose: () => void;
   #confirmedAtMs: number;
   #readers = 0;
   #closed = false;
   #cancelClose: () => void;
 
-  constructor({ handle, sizeBytes, inode, clock, background, reads, onReaders }: OpenBlobOptions) {
+  constructor({ handle, sizeBytes, inode, clock, background, reads, onReaders, onClose }: OpenBlobOptions) {
     this.#onReaders = onReaders;
+    this.#onClose = onClose;
     this.handle = handle;
     this.sizeBytes = sizeBytes;
     this.inode = inode;
@@ -68,6 +72,7 @@ export class OpenBlob {
 
   #close(): void {
     this.#closed = true;
+    this.#onClose();
     this.#background.run("close a blob", this.handle.close());
   }
 }

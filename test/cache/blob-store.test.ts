@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { isThere } from "../../src/cache/atomic-write.ts";
 import { nameOfThisProcess } from "../../src/cache/process-name.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { isCollected } from "../support/collected.ts";
 import { runProcess } from "../support/processes.ts";
 import { requirePrograms, requireRoot } from "../support/programs.ts";
 import { openTestStore, type TestStore } from "../support/test-store.ts";
@@ -128,4 +129,20 @@ describe("touching a blob of another user's", () => {
     const touched: unknown = JSON.parse(stdout);
     return { touched, ino };
   }
+});
+
+test("a blob that nobody reads any more takes no memory: of those that were read there is no end", async () => {
+  await using store = await openTestStore();
+  await store.blobs.put(digest, bytes);
+  const isForgotten = await isCollected(async () => {
+    const blob = await store.blobs.open(digest, bytes.byteLength);
+    if (!blob) throw new Error("it is not there");
+    blob.release();
+    await store.clock.advance(2_000);
+    return blob;
+  });
+  expect(isForgotten).toBe(true);
+  const again = await store.blobs.open(digest, bytes.byteLength);
+  expect(again?.sizeBytes).toBe(bytes.byteLength);
+  again?.release();
 });
