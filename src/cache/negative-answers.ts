@@ -4,7 +4,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
-import { isUnknown, type OciError } from "../oci/errors.ts";
+import { isUnknown, OciError, type OciErrorCode } from "../oci/errors.ts";
 import type { Call } from "../oci/registry.ts";
 
 const entriesMax = 10_000;
@@ -12,9 +12,16 @@ const tagLifeMs = 5_000;
 const digestLifeMs = 30_000;
 const denialLifeMs = 10_000;
 
+/** What was said. Not the error: by its stack it holds on to whatever its calls had at hand, a download's buffers among it. */
+interface NegativeAnswer {
+  readonly code: OciErrorCode;
+  readonly message: string;
+  readonly untilMs: number;
+}
+
 export class NegativeAnswers {
   readonly #clock: Clock;
-  readonly #answers = new LRUCache<string, { readonly error: OciError; readonly untilMs: number }>({ max: entriesMax });
+  readonly #answers = new LRUCache<string, NegativeAnswer>({ max: entriesMax });
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -24,14 +31,15 @@ export class NegativeAnswers {
   check(key: string, { noCache }: Pick<Call, "noCache">): void {
     if (noCache === true) return;
     const answer = this.#answers.get(key);
-    if (answer && this.#clock.elapsed() < answer.untilMs) throw answer.error;
+    if (answer && this.#clock.elapsed() < answer.untilMs) throw new OciError(answer.code, answer.message, { source: "upstream" });
   }
 
   /** Remembers `error` if it is an upstream's no. */
   note(key: string, error: OciError, { byDigest }: { byDigest: boolean }): void {
-    if (error.source !== "upstream") return;
-    const lifeMs = error.code === "DENIED" ? denialLifeMs : isUnknown(error) ? (byDigest ? digestLifeMs : tagLifeMs) : 0;
-    if (lifeMs > 0) this.#answers.set(key, { error, untilMs: this.#clock.elapsed() + lifeMs });
+    const { code, message, source } = error;
+    if (source !== "upstream") return;
+    const lifeMs = code === "DENIED" ? denialLifeMs : isUnknown(error) ? (byDigest ? digestLifeMs : tagLifeMs) : 0;
+    if (lifeMs > 0) this.#answers.set(key, { code, message, untilMs: this.#clock.elapsed() + lifeMs });
   }
 
   forget(key: string): void {
@@ -40,6 +48,6 @@ export class NegativeAnswers {
 
   /** A credential changed: what was refused may be allowed now. */
   forgetDenials(): void {
-    for (const [key, { error }] of this.#answers.entries()) if (error.code === "DENIED") this.#answers.delete(key);
+    for (const [key, { code }] of this.#answers.entries()) if (code === "DENIED") this.#answers.delete(key);
   }
 }

@@ -1,6 +1,9 @@
 /** What is not there, or not for us, is asked once in a while; what an outage hides is asked every time. */
 import { describe, expect, test } from "vitest";
+import { NegativeAnswers } from "../../src/cache/negative-answers.ts";
 import { digestOf, parseDigest } from "../../src/oci/digest.ts";
+import { OciError } from "../../src/oci/errors.ts";
+import { isCollected } from "../support/collected.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { buildImage } from "../support/images.ts";
 import { pullBlob, pullCall, pullManifest, repositoryAt, startTestCache } from "../support/test-cache.ts";
@@ -29,6 +32,17 @@ async function arrange() {
     [Symbol.asyncDispose]: async () => (await rig[Symbol.asyncDispose](), await upstream.close()),
   };
 }
+
+test("of what is remembered nothing is kept of how it came about: an error holds on to all that its calls had at hand", async () => {
+  const answers = new NegativeAnswers(new TestClock());
+  const isForgotten = await isCollected(async () => {
+    const error = new OciError("BLOB_UNKNOWN", "no such blob", { source: "upstream", cause: new Error("404") });
+    answers.note("a blob", error, { byDigest: true });
+    return error;
+  });
+  expect(isForgotten).toBe(true);
+  expect(() => answers.check("a blob", {})).toThrow(expect.objectContaining({ code: "BLOB_UNKNOWN", source: "upstream", message: "no such blob" }));
+});
 
 describe("what is unknown upstream", () => {
   test.each([
