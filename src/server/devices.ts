@@ -59,13 +59,14 @@ export function answerDevicePage(exchange: Exchange, parts: DevicePageParts): An
   );
 }
 
-async function pageFor(exchange: Exchange, admitted: Admitted | undefined, { pages, devices }: DevicePageParts): Promise<Answer> {
+async function pageFor(exchange: Exchange, admitted: Admitted | undefined, { pages, guard, devices }: DevicePageParts): Promise<Answer> {
   const { query } = addressOf(exchange.target);
   const principal = admitted?.principal;
-  const tell = (status: number, message: Message, headers: readonly string[] = []): Answer =>
-    pageAnswer(pages.message(message, { status, user: userOf(principal) }), headers);
+  const named = userOf(principal);
+  const user = named && { ...named, hasAccount: devices !== undefined, isAdministrator: guard.isAdministrator(exchange, admitted) };
+  const tell = (status: number, message: Message, headers: readonly string[] = []): Answer => pageAnswer(pages.message(message, { status, user }), headers);
   if (!devices || !principal) return tell(404, { title: "Not here", text: notHere });
-  const show = (status: number, view: DeviceView): Answer => pageAnswer(pages.device(view, { status, user: userOf(principal) }));
+  const show = (status: number, view: DeviceView): Answer => pageAnswer(pages.device(view, { status, user }));
   const typed = query.get("user_code") ?? "";
   const end = query.get("end");
   if (exchange.method !== "POST" && (end === "approved" || end === "refused")) return show(200, { kind: end });

@@ -1,6 +1,6 @@
 /** Where somebody lets a terminal in that asks to log in: by its code, after a look at what is known of it. What the terminal says of itself is told as that. */
 import type { DeviceGrant } from "../auth/device-grant-records.ts";
-import { homePath } from "./addresses.ts";
+import { accountPath, homePath } from "./addresses.ts";
 import { fact } from "./facts.ts";
 import { ago, distance, html, nothing, type Markup } from "./markup.ts";
 
@@ -89,5 +89,5 @@ function waitingMarkup({ code, grant, owner, client }: Extract<DeviceView, { kin
 function endMarkup(title: string, text: string): Markup {
   return html`<h1>${title}</h1>
     <p class="message">${text}</p>
-    <p><a href="${homePath}">Overview</a></p>`;
+    <p><a class="button" href="${accountPath}">Your keys</a> <a href="${homePath}">Overview</a></p>`;
 }
