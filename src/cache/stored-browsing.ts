@@ -3,6 +3,7 @@ import type { Browsing, ImageView, ListFound, ListQuery, ManifestView, Repositor
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
+import { OciError } from "../oci/errors.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
 import { atMost } from "../oci/waiting.ts";
@@ -10,7 +11,7 @@ import type { BrowsingOrder, BrowsingReport } from "./browsing-thread.ts";
 import { RepositoryIndex } from "./repository-index.ts";
 import type { SurveyedRepository } from "./repository-survey.ts";
 import type { Store } from "./store.ts";
-import { StoreThread } from "./store-thread.ts";
+import { DiskSilent, StoreThread } from "./store-thread.ts";
 
 export interface StoredBrowsingOptions {
   readonly store: Pick<Store, "layout" | "uses">;
@@ -20,6 +21,9 @@ export interface StoredBrowsingOptions {
 }
 
 const usesMsMax = 50;
+/** People look at pages, and do not wait longer. */
+const reportMsMax = 10_000;
+const retryMs = 10_000;
 
 export class StoredBrowsing implements Browsing {
   readonly #options: StoredBrowsingOptions;
@@ -29,7 +33,7 @@ export class StoredBrowsing implements Browsing {
 
   constructor(options: StoredBrowsingOptions) {
     this.#options = options;
-    this.#thread = new StoreThread({ script: new URL("./browsing-thread.ts", import.meta.url), name: "browsing", clock: options.clock });
+    this.#thread = new StoreThread({ script: new URL("./browsing-thread.ts", import.meta.url), name: "browsing", clock: options.clock, reportMsMax });
     this.#index = new RepositoryIndex({ ...options, survey: (signal) => this.#survey(signal) });
   }
 
@@ -39,19 +43,19 @@ export class StoredBrowsing implements Browsing {
 
   async findTags(repository: Repository, { signal, ...query }: ListQuery): Promise<ListFound<TagView> | undefined> {
     await this.#writeUses();
-    const report = await this.#thread.ask({ kind: "tags", ...this.#about(repository), query }, signal);
+    const report = await this.#ask({ kind: "tags", ...this.#about(repository), query }, signal);
     return report.kind === "tags" ? report.found : strange(report);
   }
 
   async findManifests(repository: Repository, { signal, ...query }: ListQuery): Promise<ListFound<ManifestView> | undefined> {
     await this.#writeUses();
-    const report = await this.#thread.ask({ kind: "manifests", ...this.#about(repository), query }, signal);
+    const report = await this.#ask({ kind: "manifests", ...this.#about(repository), query }, signal);
     return report.kind === "manifests" ? report.found : strange(report);
   }
 
   async findImage(repository: Repository, reference: Reference, signal: AbortSignal): Promise<ImageView | undefined> {
     await this.#writeUses();
-    const report = await this.#thread.ask({ kind: "image", ...this.#about(repository), reference }, signal);
+    const report = await this.#ask({ kind: "image", ...this.#about(repository), reference }, signal);
     return report.kind === "image" ? report.image : strange(report);
   }
 
@@ -73,13 +77,23 @@ export class StoredBrowsing implements Browsing {
     const letGo = this.#thread.hold();
     try {
       for (let isEnd = false; !isEnd;) {
-        const report = await this.#thread.ask({ kind: "survey", root: this.#options.store.layout.root, survey }, signal);
+        const report = await this.#ask({ kind: "survey", root: this.#options.store.layout.root, survey }, signal);
         if (report.kind !== "survey") strange(report);
         isEnd = report.isEnd;
         yield report.repositories;
       }
     } finally {
       letGo();
+    }
+  }
+
+  /** Rejects with `OVERLOADED` when the disk gives nothing, else as the thread does. */
+  async #ask(order: BrowsingOrder, signal: AbortSignal): Promise<BrowsingReport> {
+    try {
+      return await this.#thread.ask(order, signal);
+    } catch (error) {
+      if (error instanceof DiskSilent) throw new OciError("OVERLOADED", "the disk does not answer just now", { cause: error, retryAfterMs: retryMs });
+      throw error;
     }
   }
 

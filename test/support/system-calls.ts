@@ -43,6 +43,21 @@ export async function injectFailure(pid: number, { calls, error }: { calls: read
   return { [Symbol.asyncDispose]: () => strace.kill("SIGINT") };
 }
 
+/** Lets these calls of one thread wait, as for a disk that hangs, until it is disposed of. Needs strace. */
+export async function holdCalls(threadId: number, { calls }: { calls: readonly string[] }): Promise<AsyncDisposable> {
+  const set = calls.join(",");
+  const strace = await startProcess({
+    command: "strace",
+    args: ["-e", `trace=${set}`, "-e", `inject=${set}:delay_enter=${heldMicroseconds}`, "-o", "/dev/null", "-p", String(threadId)],
+    ready: { output: /attached/ },
+  });
+  // While it holds a call it hears no other signal.
+  return { [Symbol.asyncDispose]: () => strace.kill("SIGKILL") };
+}
+
+/** Longer than any test. */
+const heldMicroseconds = 600_000_000;
+
 /** A call that other threads' calls come between is told in two lines: `23 fsync(5</a> <unfinished ...>`, `23 <... fsync resumed>) = 0`. */
 function parseTrace(text: string): readonly SystemCall[] {
   const begun = new Map<string, { readonly line: string; readonly at: number }>();
