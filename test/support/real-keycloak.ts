@@ -1,13 +1,12 @@
-/** A real Keycloak, unpacked into a folder and started in its development mode: one realm, one user, one registry. Takes Java 17 and half a minute. */
+/** A real Keycloak, unpacked into a folder and started in its development mode. Takes Java 17 and half a minute. */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePort, startProcess } from "./processes.ts";
 
 const run = promisify(execFile);
-/** Of the client `pages`. */
-export const pagesSecret = "pages-secret";
-const admin = { username: "admin", password: "admin-password" };
+/** Who may do everything in it. */
+export const admin = { username: "admin", password: "admin-password" };
 
 export interface RealKeycloakOptions {
   /** The distribution, `keycloak-VERSION.tar.gz`. */
@@ -20,18 +19,49 @@ export interface RealKeycloakOptions {
 export interface RealKeycloak extends AsyncDisposable {
   /** Without a final slash. */
   readonly baseUrl: string;
-  /** Of the realm `corp`, in which `alice` has the password `secret`, `registry` and `other` are registries, and `pages` sends browsers. */
+  /** Of the realm `corp`, in which `alice` has the password `secret`, and `registry` and `other` are registries. */
   readonly issuer: string;
-  /** The certificate of the key that it signs tokens with, as PEM. */
+  /** The certificate of the key that `corp` signs tokens with, as PEM. */
   certificate(): Promise<string>;
-  /** Does what `alice` does in a browser that is sent to `url`: types name and password, and comes back to an address outside. */
-  visit(url: URL): Promise<URL>;
-  /** From now on `alice` is in the group `dev`, or is not. */
-  setMember(isMember: boolean): Promise<void>;
-  /** From now on `alice` may log in, or may not. */
-  setEnabled(isEnabled: boolean): Promise<void>;
-  /** It signs by a new key from now on. */
-  rotateKeys(): Promise<void>;
+  /** Its own program for administrators. */
+  readonly kcadm: string;
+  /** Asks its API for administrators: `GET`, `/admin/realms/corp/users`. */
+  call(method: string, path: string, body?: object): Promise<unknown>;
+}
+
+/** Somebody's browser, as far as Keycloak sees it. */
+export class KeycloakVisitor {
+  readonly #cookies = new Map<string, string>();
+  readonly #login: { readonly username: string; readonly password: string };
+  /** How often it was asked for its password. */
+  asked = 0;
+
+  constructor(login: { readonly username: string; readonly password: string }) {
+    this.#login = login;
+  }
+
+  /** Does what somebody does who is sent to `url`: types name and password where they are asked for, and comes back to an address outside. */
+  async visit(url: URL): Promise<URL> {
+    let answer = await this.#ask(url);
+    const action = /<form[^>]*action="([^"]+)"/.exec(answer.text)?.[1]?.replaceAll("&amp;", "&");
+    if (answer.location === null && action !== undefined) {
+      this.asked++;
+      answer = await this.#ask(new URL(action), new URLSearchParams(this.#login));
+    }
+    if (answer.location === null) throw new Error(`keycloak did not send anybody back: ${answer.status} ${answer.text.slice(0, 500)}`);
+    return new URL(answer.location);
+  }
+
+  async #ask(url: URL, body?: URLSearchParams): Promise<{ readonly status: number; readonly location: string | null; readonly text: string }> {
+    const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const answer = await fetch(url, { redirect: "manual", headers: { cookie }, ...(body ? { method: "POST", body } : {}) });
+    for (const line of answer.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+      if (/;\s*max-age=0\b/i.test(line)) this.#cookies.delete(name);
+      else this.#cookies.set(name, value);
+    }
+    return { status: answer.status, location: answer.headers.get("location"), text: await answer.text() };
+  }
 }
 
 export async function startRealKeycloak({ archive, folder, relativePath }: RealKeycloakOptions): Promise<RealKeycloak> {
@@ -56,27 +86,8 @@ export async function startRealKeycloak({ archive, folder, relativePath }: RealK
         credentials: [{ type: "password", value: "secret", temporary: false }],
       },
     ],
-    groups: [{ name: "dev" }],
-    clients: [
-      ...["registry", "other"].map((clientId) => ({ clientId, protocol: "docker-v2", enabled: true })),
-      {
-        clientId: "pages",
-        secret: pagesSecret,
-        redirectUris: ["*"],
-        attributes: { "post.logout.redirect.uris": "+" },
-        protocolMappers: [
-          {
-            name: "groups",
-            protocol: "openid-connect",
-            protocolMapper: "oidc-group-membership-mapper",
-            config: { "claim.name": "groups", "full.path": "false", "id.token.claim": "true", "access.token.claim": "true", "userinfo.token.claim": "true" },
-          },
-        ],
-      },
-    ],
+    clients: ["registry", "other"].map((clientId) => ({ clientId, protocol: "docker-v2", enabled: true })),
   });
-  const [alice] = (await call(baseUrl, "GET", "/admin/realms/corp/users?username=alice")) as readonly [{ readonly id: string }]; // Its documented shape.
-  const [dev] = (await call(baseUrl, "GET", "/admin/realms/corp/groups?search=dev")) as readonly [{ readonly id: string }]; // As above.
   return {
     baseUrl,
     issuer: `${baseUrl}/realms/corp`,
@@ -85,45 +96,10 @@ export async function startRealKeycloak({ archive, folder, relativePath }: RealK
       const signing = keys.find(({ algorithm, use }) => algorithm === "RS256" && use === "SIG");
       return `-----BEGIN CERTIFICATE-----\n${String(signing?.["certificate"])}\n-----END CERTIFICATE-----\n`;
     },
-    visit: (url) => logIn(url),
-    async setMember(isMember) {
-      await call(baseUrl, isMember ? "PUT" : "DELETE", `/admin/realms/corp/users/${alice.id}/groups/${dev.id}`);
-    },
-    async setEnabled(isEnabled) {
-      await call(baseUrl, "PUT", `/admin/realms/corp/users/${alice.id}`, { enabled: isEnabled });
-    },
-    async rotateKeys() {
-      const component = {
-        name: "newer",
-        providerId: "rsa-generated",
-        providerType: "org.keycloak.keys.KeyProvider",
-        config: { priority: ["1000"], keySize: ["2048"] },
-      };
-      await call(baseUrl, "POST", "/admin/realms/corp/components", component);
-    },
+    kcadm: join(folder, "bin", "kcadm.sh"),
+    call: (method, path, body) => call(baseUrl, method, path, body),
     [Symbol.asyncDispose]: () => running.kill(),
   };
-}
-
-/** The page's form, filled in and sent with the cookies that came with it. */
-async function logIn(url: URL): Promise<URL> {
-  const page = await fetch(url, { redirect: "manual" });
-  const html = await page.text();
-  const action = /<form[^>]*action="([^"]+)"/.exec(html)?.[1]?.replaceAll("&amp;", "&");
-  if (action === undefined) throw new Error(`keycloak showed no form: ${page.status} ${html.slice(0, 500)}`);
-  const cookie = page.headers
-    .getSetCookie()
-    .map((line) => line.split(";", 1)[0] ?? "")
-    .join("; ");
-  const answer = await fetch(action, {
-    method: "POST",
-    redirect: "manual",
-    headers: { cookie },
-    body: new URLSearchParams({ username: "alice", password: "secret" }),
-  });
-  const location = answer.headers.get("location");
-  if (location === null) throw new Error(`keycloak did not take the password: ${answer.status} ${(await answer.text()).slice(0, 500)}`);
-  return new URL(location);
 }
 
 async function call(baseUrl: string, method: string, path: string, body?: object): Promise<unknown> {
