@@ -146,7 +146,7 @@ function sessionsSection(sessions: readonly SessionView[], nowMs: number): Marku
 function sessionColumns(nowMs: number): readonly Column<SessionView>[] {
   return [
     { title: "Browser", cell: (session) => sessionCell(session, nowMs) },
-    { title: "Address", isWide: true, cell: ({ client }) => html`<code>${plainText(client)}</code>` },
+    { title: "Address", isWide: true, cell: ({ client }) => html`<code class="figure">${plainText(client, 45)}</code>` },
     { title: "Since", isWide: true, cell: ({ startedAtMs }) => ago(startedAtMs, nowMs) },
     { title: "Last used", isWide: true, cell: ({ usedAtMs }) => ago(usedAtMs, nowMs) },
     { title: "Ends", isWide: true, cell: ({ untilMs }) => ago(untilMs, nowMs) },

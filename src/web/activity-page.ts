@@ -38,7 +38,7 @@ export function activityPage(options: ActivityPageOptions): Markup {
       <button type="submit">Search</button>
     </form>
     <div data-live="${withQuery(activityPath, { part: "live", q: text })}" data-every="${refreshMs}">${activityLive(options)}</div>
-    <p class="muted">
+    <p class="muted after">
       Requests that are alike are one line. Kept in memory: the last few thousand lines of this process. What it all amounted to, to the request, stands in the
       log.
     </p>`;
@@ -57,7 +57,7 @@ function columns(nowMs: number): readonly Column<ActivityEntry>[] {
   return [
     { title: "What", cell: (entry) => whatCell(entry, nowMs) },
     { title: "Who", isWide: true, cell: whoMarkup },
-    { title: "From", isWide: true, cell: ({ client }) => html`<code>${plainText(client, 45)}</code>` },
+    { title: "From", isWide: true, cell: ({ client }) => html`<code class="figure">${plainText(client, 45)}</code>` },
     { title: "Last", isWide: true, cell: ({ lastAtMs }) => ago(lastAtMs, nowMs) },
     { title: "Requests", isWide: true, isNumber: true, cell: ({ count: requests }) => count(requests) },
     { title: "Result", cell: resultMarkup },
@@ -87,7 +87,14 @@ function whoMarkup({ user, by }: ActivityEntry): Markup {
 function resultMarkup({ isAllowed, rule, reason }: ActivityEntry): Markup {
   if (isAllowed)
     return html`<span class="badge good">allowed</span>
-      <div class="wide muted">${plainText(rule)}</div>`;
+      <div class="wide muted">${ruleMarkup(rule)}</div>`;
   return html`<span class="badge bad">denied</span>
-    <div class="muted">${reason === undefined ? plainText(rule) : sentence(plainText(reason))}</div>`;
+    <div class="muted">${reason === undefined ? ruleMarkup(rule) : sentence(plainText(reason))}</div>`;
+}
+
+/** A place in the configuration: a line ends between its keys. */
+function ruleMarkup(rule: string): Markup {
+  return html`${plainText(rule)
+    .split(/(?<=\]\.?)/)
+    .map((part) => html`${part}<wbr />`)}`;
 }

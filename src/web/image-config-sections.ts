@@ -1,8 +1,7 @@
 /** What an image's config says of it: how it runs, and how it was built. */
-import { countText } from "../oci/amounts.ts";
 import type { ImageView } from "../oci/browsing.ts";
 import { fact, pairsSection } from "./facts.ts";
-import { html, nothing, writtenTime, type Markup } from "./markup.ts";
+import { counted, html, nothing, writtenTime, type Markup } from "./markup.ts";
 
 /** What the image's config says; that it is not here, where it is not; nothing for an index. */
 export function configSection(image: ImageView, nowMs: number): Markup {
@@ -37,7 +36,7 @@ export function historySection({ config }: ImageView): Markup {
     <details>
       <summary>
         <h2 id="history">History</h2>
-        <span class="muted">${countText(history.length, "step")}</span>
+        <span class="muted">${counted(history.length, "step")}</span>
       </summary>
       <ol class="history">
         ${history.map(({ createdBy, comment, isEmptyLayer }) => html`<li><code>${createdBy === "" ? (comment ?? "–") : createdBy}</code>${isEmptyLayer ? html` <span class="muted">no layer</span>` : nothing}</li>`)}

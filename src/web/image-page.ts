@@ -1,5 +1,5 @@
 /** One image: what it is made of and how much of it is here, what it says of itself, what refers to it, and how to pull it. */
-import { countText, sizeText } from "../oci/amounts.ts";
+import { sizeText } from "../oci/amounts.ts";
 import type { ImageView, LayerView, PlatformView, ReferrerView } from "../oci/browsing.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { Repository } from "../oci/repository.ts";
@@ -7,7 +7,7 @@ import { digestHref } from "./addresses.ts";
 import { commandList } from "./commands.ts";
 import { fact, pairsSection } from "./facts.ts";
 import { configSection, historySection } from "./image-config-sections.ts";
-import { ago, copyButton, count, html, nothing, percent, shortDigest, size, type Markup } from "./markup.ts";
+import { ago, copyButton, count, counted, html, nothing, percent, shortDigest, size, type Markup } from "./markup.ts";
 import { pullCommands } from "./pull-commands.ts";
 import { kindText, trail } from "./repository-page.ts";
 import { table, type Column } from "./table.ts";
@@ -92,7 +92,7 @@ const layerColumns: readonly Column<LayerView>[] = [
 function layersSection({ layers }: ImageView): Markup {
   const totalBytes = layers.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
   return html`<section aria-labelledby="layers">
-    <h2 id="layers">Layers <span class="muted">${countText(layers.length, "layer")}, ${sizeText(totalBytes)}</span></h2>
+    <h2 id="layers">Layers <span class="muted">${counted(layers.length, "layer")}, ${sizeText(totalBytes)}</span></h2>
     ${table("Layers", layerColumns, layers)}
   </section>`;
 }

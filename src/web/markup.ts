@@ -88,6 +88,11 @@ export function count(value: number): string {
   return value.toLocaleString("en");
 }
 
+/** `1 manifest`, `1,234 manifests` */
+export function counted(value: number, what: string): string {
+  return `${count(value)} ${what}${value === 1 ? "" : "s"}`;
+}
+
 /** `87%`; neither all nor nothing unless it is so. */
 export function percent(part: number, whole: number): string {
   if (whole <= 0) return "–";

@@ -5,8 +5,8 @@ import type { DownloadView, Overview } from "../oci/overview.ts";
 import { repositoryName } from "../oci/repository.ts";
 import type { UpstreamStatus } from "../oci/views.ts";
 import { homePath, repositoryHref, upstreamsPath } from "./addresses.ts";
-import { ago, count, distance, html, nothing, percent, shortDigest, type Markup } from "./markup.ts";
-import { stateBadge } from "./upstreams-page.ts";
+import { ago, count, counted, distance, html, nothing, percent, shortDigest, type Markup } from "./markup.ts";
+import { quotaMarkup, stateBadge } from "./upstreams-page.ts";
 
 export interface OverviewPageOptions {
   readonly overview: Overview;
@@ -47,7 +47,7 @@ function servedMarkup(overview: Overview, nowMs: number): Markup {
 function heldTile(overview: Overview): Markup {
   const totals = overview.totals();
   if (!totals) return tile("Held", "…", "being counted");
-  return tile("Held", sizeText(totals.blobBytes + totals.manifestBytes), `${count(totals.manifests)} manifests, ${count(totals.blobs)} blobs`);
+  return tile("Held", sizeText(totals.blobBytes + totals.manifestBytes), `${counted(totals.manifests, "manifest")}, ${counted(totals.blobs, "blob")}`);
 }
 
 function tile(name: string, value: string, note: string): Markup {
@@ -95,6 +95,7 @@ function downloadMarkup({ repository, digest, state, receivedBytes, sizeBytes, r
 function upstreamsMarkup(upstreams: readonly UpstreamStatus[], nowMs: number): Markup {
   const ill = upstreams.filter(({ state, credential }) => state !== "ready" || credential?.state === "failing");
   const expiring = upstreams.flatMap(({ host, credential }) => (credential?.expiresAtMs === undefined ? [] : [{ host, atMs: credential.expiresAtMs }]));
+  const limited = upstreams.filter(({ quota }) => quota !== undefined);
   return html`<section aria-labelledby="upstreams">
     <h2 id="upstreams">Upstreams</h2>
     <p>
@@ -112,6 +113,13 @@ function upstreamsMarkup(upstreams: readonly UpstreamStatus[], nowMs: number): M
         ? nothing
         : html`<ul class="plain muted">
             ${expiring.slice(0, 10).map(({ host, atMs }) => html`<li>${host}: credential ${atMs > nowMs ? html`ends ${distance(nowMs - atMs)}` : html`has ended`}</li>`)}
+          </ul>`
+    }
+    ${
+      limited.length === 0
+        ? nothing
+        : html`<ul class="plain">
+            ${limited.slice(0, 10).map((upstream) => html`<li>${upstream.host}: ${quotaMarkup(upstream, nowMs)}</li>`)}
           </ul>`
     }
     <p><a href="${upstreamsPath}">All upstreams</a></p>

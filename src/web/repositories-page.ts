@@ -1,10 +1,9 @@
 /** The repositories of which something is held: searched by name, by registry, sorted, a page at a time. */
 import type { RepositoriesFound, RepositorySummary } from "../oci/browsing.ts";
-import { countText } from "../oci/amounts.ts";
 import type { RegistryHost } from "../oci/repository.ts";
 import { repositoriesPath, repositoryHref, withQuery } from "./addresses.ts";
 import { command } from "./commands.ts";
-import { ago, count, html, nothing, type Markup } from "./markup.ts";
+import { ago, count, counted, html, nothing, type Markup } from "./markup.ts";
 import { table, type Column } from "./table.ts";
 
 /** What was asked for. */
@@ -86,7 +85,7 @@ function columns(nowMs: number): readonly Column<RepositorySummary>[] {
       title: "Repository",
       cell: ({ repository, tagCount, usedAtMs }) =>
         html`<a href="${repositoryHref(repository)}"><span class="muted">${repository.host}/</span><wbr />${repository.path}</a>
-          <div class="narrow muted">${countText(tagCount, "tag")} · used ${ago(usedAtMs, nowMs)}</div>`,
+          <div class="narrow muted">${counted(tagCount, "tag")} · used ${ago(usedAtMs, nowMs)}</div>`,
     },
     { title: "Tags", isNumber: true, isWide: true, cell: ({ tagCount }) => count(tagCount) },
     { title: "Manifests", isNumber: true, isWide: true, cell: ({ manifestCount }) => count(manifestCount) },

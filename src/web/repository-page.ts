@@ -5,7 +5,7 @@ import { mediaTypes } from "../oci/media-types.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import type { Tag } from "../oci/tag.ts";
 import { digestHref, imageHref, repositoriesPath, repositoryHref, withQuery } from "./addresses.ts";
-import { ago, copyButton, count, html, nothing, plainText, shortDigest, size, type Markup } from "./markup.ts";
+import { ago, copyButton, count, counted, html, nothing, plainText, shortDigest, size, type Markup } from "./markup.ts";
 import { table, type Column } from "./table.ts";
 
 /** What of the repository is listed. */
@@ -32,13 +32,11 @@ export function repositoryPage(options: RepositoryPageOptions): Markup {
     <nav class="tabs" aria-label="What is listed">
       <ul>
         <li>
-          <a href="${repositoryHref(repository)}" ${list.kind === "tags" ? html` aria-current="page"` : nothing}
-            >${count(tagCount)} ${tagCount === 1 ? "tag" : "tags"}</a
-          >
+          <a href="${repositoryHref(repository)}" ${list.kind === "tags" ? html` aria-current="page"` : nothing}>${counted(tagCount, "tag")}</a>
         </li>
         <li>
           <a href="${withQuery(repositoryHref(repository), { list: "manifests" })}" ${list.kind === "manifests" ? html` aria-current="page"` : nothing}
-            >${count(manifestCount)} ${manifestCount === 1 ? "manifest" : "manifests"}</a
+            >${counted(manifestCount, "manifest")}</a
           >
         </li>
       </ul>
@@ -158,8 +156,7 @@ export function kindText(mediaType: string): string {
 
 function statusText({ list, text }: RepositoryPageOptions): string {
   const { total } = list.found;
-  const what = list.kind === "tags" ? "tag" : "manifest";
-  return `${count(total)} ${what}${total === 1 ? "" : "s"}${text === "" ? "" : " found"}`;
+  return `${counted(total, list.kind === "tags" ? "tag" : "manifest")}${text === "" ? "" : " found"}`;
 }
 
 function paging({ repository, list, text, from, limit }: RepositoryPageOptions): Markup {

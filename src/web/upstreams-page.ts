@@ -18,6 +18,9 @@ const credentialTexts = {
   failing: "cannot be fetched: the log says why",
 } as const satisfies Record<NonNullable<UpstreamStatus["credential"]>["state"], string>;
 
+/** Those that are ill come first: more than these nobody reads. */
+const shownMax = 200;
+
 /** In a word, told apart by more than its colour. */
 export function stateBadge({ state }: Pick<UpstreamStatus, "state">): Markup {
   const { kind, text } = badges[state];
@@ -30,10 +33,19 @@ export function upstreamsPage(upstreams: readonly UpstreamStatus[], { nowMs, isA
       <p class="empty">Air-gapped: nobody is asked, only what is held is served.</p>`;
   const sorted = upstreams.toSorted((one, other) => Number(one.state === "ready") - Number(other.state === "ready") || (one.host < other.host ? -1 : 1));
   return html`<h1>Upstreams</h1>
-    <p class="muted">
-      ${upstreams.length === 0 ? "No registry is listed, and none has been asked yet." : `${count(upstreams.length)} that are listed or were asked lately. While one does not answer, what is held of it is served.`}
-    </p>
-    ${sorted.length === 0 ? nothing : table("Upstream registries", columns(nowMs), sorted)}`;
+    <p class="muted">${introduction(upstreams.length)}</p>
+    ${
+      sorted.length === 0
+        ? nothing
+        : html`${table("Upstream registries", columns(nowMs), sorted.slice(0, shownMax))}
+          ${sorted.length > shownMax ? html`<p class="muted">and ${count(sorted.length - shownMax)} more${sorted[shownMax]?.state === "ready" ? ", all of them ready" : ""}</p>` : nothing}`
+    }`;
+}
+
+function introduction(upstreams: number): string {
+  if (upstreams === 0) return "No registry is listed, and none has been asked yet.";
+  const what = upstreams === 1 ? "One that is listed or was asked lately." : `${count(upstreams)} that are listed or were asked lately.`;
+  return `${what} While one does not answer, what is held of it is served.`;
 }
 
 function columns(nowMs: number): readonly Column<UpstreamStatus>[] {
@@ -47,7 +59,7 @@ function columns(nowMs: number): readonly Column<UpstreamStatus>[] {
     },
     { title: "State", cell: stateMarkup },
     { title: "Credential", isWide: true, cell: (upstream) => credentialMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>` },
-    { title: "Left", isWide: true, cell: (upstream) => quotaMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>` },
+    { title: "Quota", isWide: true, cell: (upstream) => quotaMarkup(upstream, nowMs) ?? html`<span class="muted">–</span>` },
     { title: "Last failure", isWide: true, cell: (upstream) => lastFailureMarkup(upstream, nowMs) },
   ];
 }
@@ -69,7 +81,8 @@ function credentialMarkup({ credential }: UpstreamStatus, nowMs: number): Markup
 /** Less of the whole is told as little. */
 const littleShare = 0.1;
 
-function quotaMarkup({ quota }: UpstreamStatus, nowMs: number): Markup | undefined {
+/** What is left of what a registry grants; undefined where it says nothing. */
+export function quotaMarkup({ quota }: UpstreamStatus, nowMs: number): Markup | undefined {
   if (!quota) return undefined;
   const { remaining, limit, windowMs, toldAtMs } = quota;
   const isLittle = remaining === 0 || (limit !== undefined && remaining < limit * littleShare);
