@@ -85,13 +85,12 @@ export class Guards {
     return { config, access, methods, fingerprint, gate: this.#gateOf(methods, access) };
   }
 
-  /** From now on this is asked. */
+  /** From now on this is asked. Resolves when what was asked before is closed, or the passwords are read again. Never rejects. */
   async adopt(prepared: PreparedGuards): Promise<void> {
     const before = this.#current?.methods;
     this.#current = prepared;
-    if (!before) return;
-    if (before === prepared.methods) await this.reloadPasswords();
-    else await before.close();
+    if (before === prepared.methods) return await this.reloadPasswords();
+    if (before) this.#options.background.run("closing what clients were told apart by", before.close());
   }
 
   /** Gives up what was prepared and is not taken over. */

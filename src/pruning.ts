@@ -53,9 +53,14 @@ export function pruneStore(
   return prune({ ...common, tellsStaying: true, rules: { keep, ...(matches ? { matches } : {}), ...(heldBeforeMs === undefined ? {} : { heldBeforeMs }) } });
 }
 
+interface PruningRules {
+  readonly config: Config;
+  readonly names: RegistryNames;
+}
+
 export interface PruningOptions {
   /** What holds now: a reload may exchange it. */
-  readonly rules: () => { readonly config: Config; readonly names: RegistryNames };
+  readonly rules: () => PruningRules;
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -72,7 +77,7 @@ export class Pruning {
   constructor(options: PruningOptions) {
     const { store, clock, log, background } = options;
     this.#options = options;
-    this.#evictor = new Evictor({ store, images: new HeldImages({ store, clock }), clock, log, background, settings: this.#settings() });
+    this.#evictor = new Evictor({ store, images: new HeldImages({ store, clock }), clock, log, background, settings: settingsOf(options.rules()) });
     this.#begin();
   }
 
@@ -85,13 +90,16 @@ export class Pruning {
     return this.#evictor.figures();
   }
 
-  /** The rules were exchanged. */
-  async reconfigure(): Promise<void> {
-    this.#evictor.reconfigure(this.#settings());
-    const { enabled, rhythm } = this.#options.rules().config.prune;
-    if (this.#rhythm === rhythmText(enabled, rhythm)) return;
-    await this.#schedule?.close();
-    this.#begin();
+  /** What these rules come to, to be called once they hold. Throws an Error for a pattern that is none. */
+  prepare(rules: PruningRules): () => Promise<void> {
+    const settings = settingsOf(rules);
+    return async () => {
+      this.#evictor.reconfigure(settings);
+      const { enabled, rhythm } = rules.config.prune;
+      if (this.#rhythm === rhythmText(enabled, rhythm)) return;
+      await this.#schedule?.close();
+      this.#begin();
+    };
   }
 
   async close(): Promise<void> {
@@ -129,11 +137,10 @@ export class Pruning {
       log.info({ problem: error.message }, "images not pruned this time");
     }
   }
+}
 
-  #settings(): EvictorSettings {
-    const { config, names } = this.#options.rules();
-    return { limits: sizeLimitsOf(config, names), keep: compileKeep(config.prune.keep, names) };
-  }
+function settingsOf({ config, names }: PruningRules): EvictorSettings {
+  return { limits: sizeLimitsOf(config, names), keep: compileKeep(config.prune.keep, names) };
 }
 
 /** While it serves, for each millisecond of looking so many of rest. */

@@ -11,29 +11,28 @@ import { StoredBrowsing } from "./cache/stored-browsing.ts";
 import { StoreTotals } from "./cache/store-totals.ts";
 import { StoredHoldings } from "./cache/stored-holdings.ts";
 import type { Config } from "./config/config.ts";
-import { namedFiles } from "./config/named-files.ts";
 import { packageVersion } from "./config/package-version.ts";
 import { registriesWithCredentials, resolveUnlisted } from "./config/unlisted-registries.ts";
 import { Background } from "./oci/background.ts";
 import type { Overview } from "./oci/overview.ts";
 import { systemClock, type Clock } from "./oci/clock.ts";
-import { Guards, tellGuards, type PreparedGuards } from "./guards.ts";
+import { Guards, tellGuards } from "./guards.ts";
 import { silentLog, type Log } from "./oci/log.ts";
 import type { Registry } from "./oci/registry.ts";
 import type { Status } from "./oci/views.ts";
 import { Audit } from "./operations/audit.ts";
-import { FileChanges } from "./operations/file-changes.ts";
 import { createLogging } from "./operations/logging.ts";
 import { meteredRegistry } from "./operations/metered-registry.ts";
 import { Metrics } from "./operations/metrics.ts";
 import { RecentActivity } from "./operations/recent-activity.ts";
 import { Pruning } from "./pruning.ts";
 import { openPullPath } from "./pull-path.ts";
+import { listeningTlsOf, Reloading } from "./reloading.ts";
 import { readRules, type Rules } from "./rules.ts";
 import { openAdminSocket } from "./server/admin-socket.ts";
 import { createAdminApp, createApp, createProbeApp, type AppOptions } from "./server/app.ts";
 import { Draining } from "./server/draining.ts";
-import { listen, type Listener, type ListeningTls } from "./server/listening.ts";
+import { listen, type Listener } from "./server/listening.ts";
 import type { CredentialTrial } from "./upstream/credential-trials.ts";
 import type { Preload, PreloadParts } from "./transfer/preload.ts";
 import type { VerifySummary } from "./transfer/verify.ts";
@@ -64,41 +63,18 @@ export interface Program {
   stop(reason: string): Promise<void>;
 }
 
-/** How often certificates and password files are looked at. */
-const filesEveryMs = 5_000;
-/** How often the file of passwords is: whoever is taken out of it is out soon. */
-const passwordsEveryMs = 500;
 /** Longer than a credential and an answer may take together. */
 const trialMs = 20_000;
-/** Settings that a reload takes over; a change of any other is told, and waits for a restart. */
-const reloadable: ReadonlySet<keyof Config> = new Set([
-  "configFile",
-  "logLevel",
-  "registries",
-  "defaultNs",
-  "unlistedRegistries",
-  "alwaysPullLatest",
-  "tagTtl",
-  "staleIfErrorMs",
-  "whenDeniedMs",
-  "whenGoneMs",
-  "prune",
-  "auth",
-  "accessControl",
-  "externalUrl",
-]);
-
 /** Starts everything. Dials nobody, reads nothing of the store. Throws an Error in one line: a busy port, a folder that cannot be read, a missing file. */
 export async function startProgram({ config, reload, environment, clock = systemClock }: ProgramOptions): Promise<Program> {
   const logging = createLogging({ level: config.logLevel, format: config.logFormat, ...(config.logFile === undefined ? {} : { file: config.logFile }) });
   const { log } = logging;
   const background = new Background(log);
-  const files = new FileChanges({ everyMs: filesEveryMs, clock, onChange: (path) => background.run("reload", takeOver(`${path} changed`)) });
-  await files.watch(pathsNamed(config));
-  const passwords = new FileChanges({ everyMs: passwordsEveryMs, clock, onChange: () => background.run("reading passwords", guards.reloadPasswords()) });
-  await passwords.watch(passwordPaths(config));
-  let rules = await readRules(config, { environment, clock, log });
+  let rules: Rules;
   const guards: Guards = new Guards({ environment, clock, log, background, names: () => rules.names });
+  const reloading = new Reloading({ config, read: reload, environment, clock, logging, background, guards });
+  await reloading.watch();
+  rules = await readRules(config, { environment, clock, log });
   const guarded = await guards.prepare(config, rules.names);
   await guards.adopt(guarded);
 
@@ -177,30 +153,7 @@ export async function startProgram({ config, reload, environment, clock = system
   const onEnd = (summary: VerifySummary): void => metrics.observeVerification(summary);
   const verification = scheduleVerification({ config, store, registry: cache, clock, log, background, onEnd });
 
-  const takeOver = async (reason: string): Promise<void> => {
-    try {
-      logging.reopen();
-      const nextConfig = await reload();
-      await files.watch(pathsNamed(nextConfig));
-      await passwords.watch(passwordPaths(nextConfig));
-      const next = await readRules(nextConfig, { environment, clock, log });
-      const prepared = await guards.prepare(nextConfig, next.names);
-      await reloadListeners(listeners, guards, prepared);
-      tellUnchangeable(config, next.config, log);
-      rules = next;
-      await guards.adopt(prepared);
-      logging.setLevel(next.config.logLevel);
-      upstreams?.reconfigure(next.upstream);
-      // Which upstream there is was settled at the start: the rules go by that, whatever the file says meanwhile.
-      cache.reconfigure({ ...next.freshness, airGapped: config.airGapped });
-      cache.forgetDenials();
-      await pruning.reconfigure();
-      log.info({ reason, registries: next.config.registries.length }, "configuration reloaded");
-    } catch (error) {
-      log.error({ reason, problem: error instanceof Error ? error.message : String(error) }, "configuration not reloaded: the old one stays");
-    }
-  };
-
+  reloading.begin({ listeners, upstreams, cache, pruning, adopt: (next) => (rules = next) });
   const [main] = listeners;
   tellStart(config, rules, environment, log);
   tellGuards(guarded, log);
@@ -210,11 +163,10 @@ export async function startProgram({ config, reload, environment, clock = system
     host: main.host,
     port: main.port,
     stopAsked: stopAsked.promise,
-    reload: takeOver,
+    reload: (reason) => reloading.reload(reason),
     async stop(reason) {
       log.info({ reason }, "stopping");
-      files.close();
-      passwords.close();
+      reloading.close();
       totals.close();
       browsing.close();
       preload?.stop();
@@ -284,12 +236,13 @@ export async function tryCredentials({ config, environment, clock = systemClock 
 
 async function listenAll(config: Config, app: AppOptions, log: Log): Promise<readonly [Listener, ...Listener[]]> {
   const common = { host: config.host, log };
+  const tls = listeningTlsOf(config);
   const main = await listen({
     ...common,
     app: createApp(app),
     port: config.port,
     proxyProtocol: config.proxyProtocol,
-    ...(config.serverTls ? { tls: listeningTls(config.serverTls, config.auth?.mtls?.crlPath) } : {}),
+    ...(tls ? { tls } : {}),
   });
   const listeners: [Listener, ...Listener[]] = [main];
   try {
@@ -300,30 +253,6 @@ async function listenAll(config: Config, app: AppOptions, log: Log): Promise<rea
     await Promise.all(listeners.map((listener) => listener.close()));
     throw error;
   }
-}
-
-function listeningTls({ cert, key, ca, clientAuth }: NonNullable<Config["serverTls"]>, crlPath: string | undefined): ListeningTls {
-  return { cert, key, clientAuth, ...(ca === undefined ? {} : { ca }), ...(crlPath === undefined ? {} : { crl: crlPath }) };
-}
-
-/** A certificate that cannot be read keeps all as it was. */
-async function reloadListeners(listeners: readonly Listener[], guards: Guards, prepared: PreparedGuards): Promise<void> {
-  try {
-    await Promise.all(listeners.map((listener) => listener.reload()));
-  } catch (error) {
-    await guards.discard(prepared);
-    throw error;
-  }
-}
-
-/** What is read again with the whole configuration when it changes. */
-function pathsNamed(config: Config): readonly string[] {
-  const apart = new Set(passwordPaths(config));
-  return namedFiles(config).flatMap(({ path }) => (apart.has(path) ? [] : [path]));
-}
-
-function passwordPaths({ auth }: Config): readonly string[] {
-  return auth?.htpasswd ? [auth.htpasswd.path] : [];
 }
 
 /** What an operator wants to know at the start, in a line or two. */
@@ -341,9 +270,4 @@ function tellStart(config: Config, rules: Rules, environment: NodeJS.ProcessEnv,
   const withCredentials = registriesWithCredentials(config);
   if (withCredentials.length === 0 || config.auth) return;
   log.warn({ registries: withCredentials }, "everybody who can reach this port reads what these credentials can read: clients are not authenticated");
-}
-
-function tellUnchangeable(before: Config, after: Config, log: Log): void {
-  const keys = (Object.keys(after) as (keyof Config)[]).filter((key) => !reloadable.has(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
-  if (keys.length > 0) log.warn({ settings: keys }, "these settings changed, and take effect at the next start");
 }

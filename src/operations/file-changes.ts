@@ -20,9 +20,14 @@ export class FileChanges {
     this.#lookAgain();
   }
 
-  /** From now on these, as they are now: to be awaited before they are read, so that what changes in between is told of. */
+  /**
+   * From now on these; those that are new as they are now: to be awaited before they are read, so that what changes in between is told of.
+   * What has changed of the others and was not told of yet still is.
+   */
   async watch(paths: readonly string[]): Promise<void> {
     const entries = paths.map(async (path) => {
+      const known = this.#files.get(path);
+      if (known) return [path, known] as const;
       const now = await signatureOf(path);
       return [path, { told: now, seen: now }] as const;
     });

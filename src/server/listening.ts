@@ -39,8 +39,11 @@ export interface Listener {
   /** Where it listens in fact. */
   readonly host: string;
   readonly port: number;
-  /** Reads certificate and key again; connections that are open keep theirs. Throws what is wrong with the files and keeps the old. */
-  reload(): Promise<void>;
+  /**
+   * Reads certificate, key and the like again, perhaps by other paths; what it resolves to shows them to whoever connects from then on, and
+   * cannot fail. `clientAuth` stays as it was. Throws what is wrong with the files.
+   */
+  prepare(tls: ListeningTls | undefined): Promise<() => void>;
   /** Takes no more connections, closes idle ones; resolves when the last one is gone. */
   close(): Promise<void>;
   /** Cuts every connection that is left. */
@@ -87,8 +90,10 @@ export async function listen(options: ListeningOptions): Promise<Listener> {
   return {
     host,
     port,
-    async reload() {
-      if (tls && isTls(server)) server.setSecureContext(await readSecureContext(tls));
+    async prepare(next) {
+      if (!tls || !next || !isTls(server)) return () => {};
+      const context = await readSecureContext({ ...next, ...(tls.clientAuth === undefined ? {} : { clientAuth: tls.clientAuth }) });
+      return () => server.setSecureContext(context);
     },
     async close() {
       const closing = closed(server);

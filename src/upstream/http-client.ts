@@ -170,7 +170,12 @@ function secureContexts({ ca, cert, key }: UpstreamTls): SecureContexts | undefi
   if (ca === undefined && cert === undefined) return undefined;
   const trusted = ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] };
   const certificate = { ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
-  return { own: createSecureContext({ ...trusted, ...certificate }), others: createSecureContext(trusted) };
+  try {
+    return { own: createSecureContext({ ...trusted, ...certificate }), others: createSecureContext(trusted) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`its tls is of no use: ca, cert or key is no PEM, or the key is not the certificate's: ${reason}`, { cause: error });
+  }
 }
 
 /** Time that ran out before a connection was free says nothing about the upstream: we were the ones who had too much to do. */

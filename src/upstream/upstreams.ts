@@ -36,6 +36,23 @@ interface Listed {
   readonly fingerprint: string;
 }
 
+/** Built, and not asked by anybody yet: either is called once. */
+export interface PreparedUpstreams {
+  /** From now on these are asked. Cannot fail. */
+  adopt(): void;
+  /** Leaves nothing of what was built. */
+  discard(): void;
+}
+
+/** What new options come to. */
+interface Settled {
+  readonly options: UpstreamOptions;
+  readonly addresses: ListedAddresses;
+  readonly listed: ReadonlyMap<RegistryHost, Listed>;
+  /** What all of them are made of. */
+  readonly common: string;
+}
+
 export class Upstreams implements Registry {
   readonly #background: Background;
   readonly #listedNames: NameLookup;
@@ -79,25 +96,37 @@ export class Upstreams implements Registry {
     return [...[...this.#listed.values()].map(({ registry }) => registry), ...this.#unlisted.values()].map((registry) => registry.status());
   }
 
-  /**
-   * Takes over new options; a registry whose own did not change keeps its connections, tokens and breakers. Those that go finish what
-   * they have begun. Throws an Error for an endpoint or a proxy that is no URL, or a certificate without its key: then nothing is
-   * changed, and nothing is left of what was built.
-   */
+  /** `prepare` and `adopt` in one. Throws what `prepare` throws. */
   reconfigure(options: UpstreamOptions): void {
+    this.prepare(options).adopt();
+  }
+
+  /**
+   * Builds what new options take; a registry whose own did not change keeps its connections, tokens and breakers. Throws an Error that
+   * names the registry for an endpoint or a proxy that is no URL, or a certificate without its key; nothing is left then of what was built.
+   */
+  prepare(options: UpstreamOptions): PreparedUpstreams {
     const proxies = new Proxies(options.proxy);
     const addresses = listedAddresses(options.registries);
     const common = JSON.stringify([options.proxy, options.pullTimeoutMs, options.deadlines, options.userAgent]);
     using undo = new DisposableStack();
     const build = (registry: UpstreamRegistryOptions): UpstreamRegistry =>
-      undo.adopt(this.#build(registry, { options, proxies, isListed: true }), (built) => this.#discard(built));
+      undo.adopt(this.#buildNamed(registry, { options, proxies, isListed: true }), (built) => this.#discard(built));
     const listed = new Map<RegistryHost, Listed>();
     for (const registry of options.registries) {
       const fingerprint = `${common} ${fingerprintOf(registry)}`;
       const known = this.#listed.get(registry.host);
       listed.set(registry.host, known?.fingerprint === fingerprint ? known : { registry: build(registry), fingerprint });
     }
-    undo.move();
+    const built = undo.move();
+    return {
+      adopt: () => this.#adopt({ options, addresses, listed, common }),
+      discard: () => built.dispose(),
+    };
+  }
+
+  /** Those that go finish what they have begun. */
+  #adopt({ options, addresses, listed, common }: Settled): void {
     const gone = [...this.#listed].filter(([host, { registry }]) => listed.get(host)?.registry !== registry);
     const strangersStay = options.unlisted === "public" && common === this.#common;
     this.#options = options;
@@ -174,6 +203,14 @@ export class Upstreams implements Registry {
     const built = this.#build({ host }, { options, proxies: new Proxies(options.proxy), isListed: false });
     this.#unlisted.set(host, built);
     return built;
+  }
+
+  #buildNamed(registry: UpstreamRegistryOptions, context: BuildContext): UpstreamRegistry {
+    try {
+      return this.#build(registry, context);
+    } catch (error) {
+      throw new Error(`registry ${registry.host}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
   }
 
   #build(registry: UpstreamRegistryOptions, context: BuildContext): UpstreamRegistry {

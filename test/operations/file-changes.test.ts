@@ -50,3 +50,20 @@ test("a file that was not there at the start, and one that is removed and comes 
   expect(told).toEqual([path, path]);
   files.close();
 });
+
+test("what changed just before others were looked at too is still told of, and what is looked at no more is not", async () => {
+  await using folder = await temporaryFolder();
+  const { files, path, told, untilTold } = await arrange(folder.path);
+  const other = join(folder.path, "other");
+  await writeFile(other, "old");
+  await files.watch([path]);
+  await writeFile(path, "renewed");
+  await files.watch([path, other]);
+  await untilTold(1);
+  await files.watch([other]);
+  await writeFile(path, "once more, and longer");
+  await writeFile(other, "renewed");
+  await untilTold(2);
+  expect(told).toEqual([path, other]);
+  files.close();
+});

@@ -242,10 +242,12 @@ describe("a TLS port", () => {
     await using server = await listening(serving().app, { tls });
     expect((await shakeHands(server.port, { ca: authority.certificate })).commonName).toBe("first");
     await copyFile(second.certificateFile, tls.cert);
-    await expect(server.reload()).rejects.toThrow(/live\.pem/);
+    await expect(server.prepare(tls)).rejects.toThrow(/live\.pem/);
     expect((await shakeHands(server.port, { ca: authority.certificate })).commonName).toBe("first");
     await copyFile(second.keyFile, tls.key);
-    await server.reload();
+    const show = await server.prepare(tls);
+    expect((await shakeHands(server.port, { ca: authority.certificate })).commonName).toBe("first");
+    show();
     expect((await shakeHands(server.port, { ca: authority.certificate })).commonName).toBe("second");
   });
 
