@@ -6,9 +6,8 @@ import type { Passwords } from "./auth/passwords.ts";
 import { methodOf, type People } from "./auth/people.ts";
 import type { Records } from "./auth/records.ts";
 import type { SessionAuthenticator } from "./auth/session-authenticator.ts";
-import type { SessionList } from "./auth/session-list.ts";
 import type { Sessions, SessionKeys } from "./auth/sessions.ts";
-import type { SignIn, SignInOffer } from "./auth/sign-in.ts";
+import type { SignInRoutes } from "./auth/sign-in.ts";
 import type { OwnOrigin } from "./auth/own-origin.ts";
 import type { ClientAuthConfig } from "./config/client-auth-config.ts";
 import { readNamedFile } from "./config/named-file.ts";
@@ -35,16 +34,6 @@ export interface BrowserSignIn {
   readonly authenticator: SessionAuthenticator;
   readonly sessions: Sessions;
   readonly routes: SignInRoutes;
-}
-
-/** What the server mounts. */
-export interface SignInRoutes {
-  readonly takes: SignIn["takes"];
-  readonly handle: SignIn["handle"];
-  readonly listSessions: SessionList["answer"];
-  readonly pageBehind: OwnOrigin["pageBehind"];
-  /** What the page to sign in at says. */
-  readonly offer: (query: URLSearchParams) => SignInOffer;
 }
 
 /** Reads the file of keys, and nothing else yet. Throws `ConfigError`. */

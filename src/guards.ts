@@ -7,7 +7,7 @@ import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { DeviceLogins } from "./auth/device-logins.ts";
 import { FailDelay } from "./auth/fail-delay.ts";
 import { Gate } from "./auth/gate.ts";
-import type { SignInRoutes } from "./browser-sign-in.ts";
+import type { SignInRoutes } from "./auth/sign-in.ts";
 import { fingerprintOf, openClientMethods, type ClientMethods } from "./client-methods.ts";
 import type { Config } from "./config/config.ts";
 import { readNamedFile } from "./config/named-file.ts";

@@ -8,6 +8,7 @@ import type { PasswordSignIn, SignInError } from "./password-sign-in.ts";
 import type { ProviderSignIn } from "./provider-sign-in.ts";
 import { RecordsUnavailable } from "./records.ts";
 import { isFromUi } from "./session-authenticator.ts";
+import type { SessionList } from "./session-list.ts";
 import type { SessionTokens } from "./session-records.ts";
 import { json, redirect, refusal, signInPage } from "./sign-in-answers.ts";
 
@@ -36,6 +37,11 @@ export interface SignInOffer {
   readonly hidden: Readonly<Record<string, string>>;
   /** Why the last attempt came to nothing, in a sentence. */
   readonly error: string | undefined;
+}
+
+/** What a server mounts of it. */
+export interface SignInRoutes extends Pick<SignIn, "takes" | "handle" | "offer">, Pick<OwnOrigin, "pageBehind"> {
+  readonly listSessions: SessionList["answer"];
 }
 
 const sentences: Readonly<Record<string, string>> = {

@@ -3,6 +3,7 @@ import { Hono, type Context } from "hono";
 import type { AccountDesk } from "../auth/account-desk.ts";
 import type { KeyAnswer } from "../auth/api-key-service.ts";
 import type { DeviceLogins } from "../auth/device-logins.ts";
+import type { SignInRoutes } from "../auth/sign-in.ts";
 import type { Wanted } from "../auth/visit.ts";
 import type { Clock } from "../oci/clock.ts";
 import { OciError } from "../oci/errors.ts";
@@ -29,7 +30,7 @@ import { ManifestAnswers } from "./manifests.ts";
 import { answerLiveness, answerMetrics, answerReadiness, livenessPaths, metricsPath, readinessPath, type ProbeOptions } from "./probes.ts";
 import { answerPage, answerSignInPage, pagePaths, redirectAnswer, signInPath } from "./pages.ts";
 import { RouteFinder } from "./route-finder.ts";
-import { answerSessions, answerSignIn, sessionsPath, type SignInRoutes } from "./sign-in.ts";
+import { answerSessions, answerSignIn, sessionsPath } from "./sign-in.ts";
 import { answerTokens, tokenPaths, type TokenAnswer } from "./tokens.ts";
 import type { Route } from "./routes.ts";
 

@@ -1,21 +1,9 @@
 /** Sign-in: where browsers come in and go out. Who asks is for the handler to find out: no gate stands in front of it; one does in front of what only its owner may see. */
-import type { Principal } from "../auth/principal.ts";
-import type { SignInVisit } from "../auth/browser-sessions.ts";
+import type { SignInRoutes } from "../auth/sign-in.ts";
 import { jsonAnswer, type Answer } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerOf } from "./fetched-answer.ts";
 import type { Guard } from "./guard.ts";
-
-/** What answers, while people can sign in. */
-export interface SignInRoutes {
-  readonly takes: (path: string) => boolean;
-  /** Rejects when the client has left. */
-  readonly handle: (request: Request, visit: SignInVisit) => Promise<Response>;
-  /** Somebody's own sessions. */
-  readonly listSessions: (asked: { readonly method: string; readonly search: URLSearchParams; readonly principal: Principal | undefined }) => Promise<Response>;
-  /** Whose page made a browser ask. */
-  readonly pageBehind: (visit: SignInVisit) => "ours" | "foreign" | "none";
-}
 
 export const sessionsPath = "/zot/auth/sessions";
 
