@@ -98,8 +98,8 @@ export class ApiKeys {
 
   /** Ends the key behind `secret`, when it is `owner`'s: which one that was. Throws `RecordsUnavailable`. */
   async giveUp(owner: string, secret: string): Promise<string | undefined> {
-    const hashed = looksLikeKey(secret) ? hashOf(secret) : undefined;
-    return hashed !== undefined && (await this.#remove(owner, hashed)) ? idOf(hashed) : undefined;
+    const hashed = hashOf(secret);
+    return (await this.#remove(owner, hashed)) ? idOf(hashed) : undefined;
   }
 
   async #owners(): Promise<readonly string[]> {

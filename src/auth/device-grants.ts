@@ -47,14 +47,14 @@ export class DeviceGrants {
   /** What waits to be decided under a short code; undefined: nothing, or no more. Throws `RecordsUnavailable`. */
   async find(userCode: string): Promise<DeviceGrant | undefined> {
     const key = await this.#options.records.read(shortPath(userCode));
-    return key === undefined ? undefined : await this.#waiting(key);
+    return key === undefined ? undefined : await this.#read(key);
   }
 
   /** Decides, once: of several who do, in whatever process, one does. Undefined: there was nothing to decide. Throws `RecordsUnavailable`. */
   async decide(userCode: string, verdict: DeviceVerdict): Promise<DeviceGrant | undefined> {
     const { records } = this.#options;
     const key = await records.take(shortPath(userCode));
-    const grant = key === undefined ? undefined : await this.#waiting(key);
+    const grant = key === undefined ? undefined : await this.#read(key);
     if (key === undefined || !grant) return undefined;
     await records.write(verdictPath(key), JSON.stringify(verdict), { lifeMs: grantLifeMs + knownMs });
     return grant;
@@ -64,7 +64,7 @@ export class DeviceGrants {
   async collect(deviceCode: string): Promise<DeviceCollection> {
     const { records, clock } = this.#options;
     const key = codeKeyOf(deviceCode);
-    const grant = readDeviceGrant(await records.read(grantPath(key)));
+    const grant = await this.#read(key);
     if (!grant) return { kind: "unknown" };
     // Whoever was told that it is done was told the truth, even if the terminal comes late.
     const verdict = readDeviceVerdict(await records.read(verdictPath(key)));
@@ -81,10 +81,8 @@ export class DeviceGrants {
     await records.write(grantPath(codeKeyOf(deviceCode)), JSON.stringify(grant), { lifeMs });
   }
 
-  async #waiting(key: string): Promise<DeviceGrant | undefined> {
-    const { records, clock } = this.#options;
-    const grant = readDeviceGrant(await records.read(grantPath(key)));
-    return grant && clock.now() < grant.untilMs ? grant : undefined;
+  async #read(key: string): Promise<DeviceGrant | undefined> {
+    return readDeviceGrant(await this.#options.records.read(grantPath(key)));
   }
 
   async #drawFreeCode(): Promise<string> {

@@ -444,6 +444,13 @@ export const threats: readonly Threat[] = [
         without: "a look at whose page signs out",
         edits: [{ file: "auth/sign-in.ts", text: 'if (!isFromUi(visit) && own.pageBehind(visit) !== "ours")', replacement: "if (own === undefined)" }],
       },
+      {
+        file: "auth/device-logins.test.ts",
+        test: "%s decides nothing, whoever it asks as",
+        row: "another site's page, by its origin",
+        without: "a look at whose page lets a terminal in",
+        edits: [{ file: "auth/device-approvals.ts", text: 'if (own.pageBehind(visit) !== "ours")', replacement: "if (own === undefined)" }],
+      },
     ],
   },
   {
@@ -564,6 +571,12 @@ export const threats: readonly Threat[] = [
         test: "a directory that hangs is given up after three seconds",
         without: "the memory that it hangs",
         edits: [{ file: "auth/ldap.ts", text: "this.#breaker.failed(reason);", replacement: "this.#breaker.answered();" }],
+      },
+      {
+        file: "auth/device-logins.test.ts",
+        test: "guessing codes ends for who guesses",
+        without: "a count of wrong codes of terminals",
+        edits: [{ file: "auth/device-approvals.ts", text: "if (spent) {", replacement: "if (spent === null) {" }],
       },
     ],
   },
