@@ -135,10 +135,8 @@ export function userOf(principal: Principal | undefined): PageUser | undefined {
 /** Who has no name is shown where to get one; a browser whose user has a name and a password for us asks for them by itself. */
 export function refusedAnswer(refused: Refused, { exchange, pages }: { readonly exchange: Exchange; readonly pages: Pages }): Answer {
   const { status, message, principal, setCookie } = refused;
-  if (status === 401 && principal === undefined && pages.canSignIn) {
-    const callback = new URLSearchParams({ callback_ui: exchange.target });
-    return redirectAnswer(`${signInPath}?${callback.toString()}`, ["Vary", "Cookie", ...(setCookie === undefined ? [] : ["Set-Cookie", setCookie])]);
-  }
+  const wayIn = status === 401 && principal === undefined ? pages.wayIn(exchange.target) : undefined;
+  if (wayIn !== undefined) return redirectAnswer(wayIn, ["Vary", "Cookie", ...(setCookie === undefined ? [] : ["Set-Cookie", setCookie])]);
   const title = status === 401 ? "Who is there?" : status === 403 ? "Not for you" : "Try again in a moment";
   const page = pages.message({ title, text: message }, { status, user: userOf(principal) });
   return pageAnswer(page, refusalHeaders(refused));

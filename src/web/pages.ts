@@ -6,7 +6,7 @@ import type { SignInOffer } from "../auth/sign-in.ts";
 import type { Overview } from "../oci/overview.ts";
 import { OciError } from "../oci/errors.ts";
 import { AccountPages } from "./account-pages.ts";
-import { accountPath, activityPath, homePath, parseName, repositoriesPath, upstreamsPath } from "./addresses.ts";
+import { accountPath, activityPath, homePath, parseName, repositoriesPath, signInPath, upstreamsPath, withQuery } from "./addresses.ts";
 import type { Asset, SiteAssets } from "./assets.ts";
 import { devicePage, type DeviceView } from "./device-page.ts";
 import { framed, type FramedPage, type PageUser } from "./frame.ts";
@@ -57,6 +57,16 @@ export class Pages {
   /** Whether there is a page to sign in at. */
   get canSignIn(): boolean {
     return this.#options.signIn?.(new URLSearchParams()) !== undefined;
+  }
+
+  /** Where whoever asked for `target` without a name goes: straight to the one way in that there is, or to where there is a choice; undefined: nowhere. */
+  wayIn(target: string): string | undefined {
+    const offer = this.#options.signIn?.(new URLSearchParams({ callback_ui: target }));
+    if (!offer) return undefined;
+    const [only, ...others] = offer.providers;
+    // A part of a page is asked for by its script, which cannot follow to anybody else.
+    const isPart = target.includes("part=");
+    return only && others.length === 0 && !offer.hasPasswords && !isPart ? only.href : withQuery(signInPath, { callback_ui: target });
   }
 
   /** Whether a form of a page is sent to `path`, by POST. */

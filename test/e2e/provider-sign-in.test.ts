@@ -314,8 +314,18 @@ test("whoever is called at the provider as somebody is in the file of users does
 test("where there is one provider and nobody has a password, there is nothing to choose", async () => {
   await using oidc = await startOpenidProvider({ people: people(), redirectUris: [callbackOf("oidc")] });
   await using guarded = await startGuardedServer({ config: { externalUrl, auth: { openid: { providers: { oidc: providerConfig(oidc) } } } } });
-  const answer = await new CookieBrowser(guarded.server.url).ask("/zot/auth/login");
+  const browser = new CookieBrowser(guarded.server.url);
+  const answer = await browser.ask("/zot/auth/login");
   expect([answer.status, answer.headers.get("location")?.startsWith(oidc.origin)]).toEqual([302, true]);
+  // Nor on any page: whoever opens one is led there and back to it, but for what a page's script asks for.
+  const led = await browser.ask("/home/repositories?q=app");
+  expect([led.status, led.headers.get("location")]).toEqual([303, "/zot/auth/login?provider=oidc&callback_ui=%2Fhome%2Frepositories%3Fq%3Dapp"]);
+  oidc.visitor = "1";
+  const there = await browser.ask(led.headers.get("location") ?? "");
+  const back = await browser.ask(pathOf(await oidc.visit(new URL(there.headers.get("location") ?? ""))));
+  expect([back.status, back.headers.get("location")]).toEqual([302, "/home/repositories?q=app"]);
+  const part = await new CookieBrowser(guarded.server.url).ask("/home?part=live");
+  expect([part.status, part.headers.get("location")]).toEqual([303, "/login?callback_ui=%2Fhome%3Fpart%3Dlive"]);
 });
 
 test("a browser comes back to the address that the operator registered, wherever that is", async () => {
