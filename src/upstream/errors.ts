@@ -77,7 +77,7 @@ export function opensAtOnce(error: OciError): boolean {
   return error instanceof ConnectFailure || error.code === "UPSTREAM_TIMEOUT";
 }
 
-/** `Retry-After` in milliseconds: seconds, or an HTTP date; at most an hour. Undefined for anything else. RFC 9110 10.2.3. */
+/** `Retry-After` in milliseconds: seconds, or an HTTP date; at most a day. Undefined for anything else. RFC 9110 10.2.3. */
 export function parseRetryAfter(value: string | undefined, clock: Clock): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim().slice(0, 64);
@@ -87,8 +87,11 @@ export function parseRetryAfter(value: string | undefined, clock: Clock): number
 }
 
 const retryAfterMsDefault = 5_000;
-/** Whoever asks for more is asked again after this: a wrong number must not silence a registry until a restart. */
-const pauseMsMax = 3_600_000;
+/**
+ * Whoever asks for more is asked again after this. Quotas begin anew after hours (Docker Hub's after six). A wrong or hostile value can
+ * silence its own registry for so long: what is held is served meanwhile, other registries notice nothing, and a restart forgets it.
+ */
+const pauseMsMax = 86_400_000;
 
 function withConnectFailure(error: OciError): OciError {
   if (error.code !== "UPSTREAM_UNAVAILABLE") return error;
