@@ -78,6 +78,8 @@ export class BlobPulls {
       return described(digest, sizeBytes, "hit");
     }
     this.#checkMayFetch(repository, digest, call);
+    // What a manifest names may be missing upstream all the same: who was just told so by GET must not hear otherwise by HEAD.
+    this.#options.negative.check(negativeKey(repository, digest), call);
     const grant = this.#options.freshness.airGapped ? undefined : await this.#options.grants.find(repository, digest);
     if (grant) return described(digest, grant.sizeBytes, "miss");
     const head = await this.#remembered(repository, digest, call, () => this.#rights.ask(repository, digest, call));
@@ -193,7 +195,7 @@ export class BlobPulls {
 
   async #remembered<T>(repository: Repository, digest: Digest, call: Call, ask: () => Promise<T>): Promise<T> {
     const { negative } = this.#options;
-    const key = `${repositoryName(repository)}@blob:${digest}`;
+    const key = negativeKey(repository, digest);
     negative.check(key, call);
     try {
       return await ask();
@@ -202,6 +204,10 @@ export class BlobPulls {
       throw error;
     }
   }
+}
+
+function negativeKey(repository: Repository, digest: Digest): string {
+  return `${repositoryName(repository)}@blob:${digest}`;
 }
 
 function described(digest: Digest, sizeBytes: number | undefined, outcome: Answered["outcome"]): Descriptor & Answered {
