@@ -9,6 +9,7 @@ import { basic, startGuardedServer, type GuardedServer } from "../support/guarde
 import { startOurServer } from "../support/our-server.ts";
 import { runProcess, type RunResult } from "../support/processes.ts";
 import { requirePrograms } from "../support/programs.ts";
+import { startRedis } from "../support/redis.ts";
 
 const accountPath = "/home/account";
 const closed = "/v2/team/app/manifests/1";
@@ -197,6 +198,23 @@ describe.runIf(requirePrograms("htpasswd"))("somebody's own page", () => {
     expect([answer.status, (await answer.text()).includes("zak_")]).toEqual([403, false]);
     // A password that came by Basic is a person's.
     expect((await guarded.get(accountPath, { user: "alice" })).status).toBe(200);
+  });
+
+  test.runIf(requirePrograms("redis-server", "redis-cli"))("says to come back later while nothing can be read or kept, and makes nothing of it", async () => {
+    await using redis = await startRedis();
+    const shared = { ...auth, sessionDriver: { name: "redis", url: redis.url, keyprefix: "tests" } };
+    await using apart = await startGuardedServer({ users: ["alice"], config: { auth: shared, accessControl } });
+    const browser = new CookieBrowser(apart.server.url);
+    const headers = { authorization: basic("alice") };
+    expect((await browser.ask(accountPath, { headers })).status).toBe(200);
+    redis.freeze();
+    const page = await browser.ask(accountPath, { headers });
+    expect([page.status, (await page.text()).includes("Keys and sessions cannot be read or kept just now.")]).toEqual([503, true]);
+    const answer = await browser.ask(`${accountPath}/keys`, { form: wished, from: apart.server.url, headers });
+    expect([answer.status, (await answer.text()).includes("zak_")]).toEqual([503, false]);
+    redis.goOn();
+    await expect.poll(async () => (await browser.ask(accountPath, { headers })).status).toBe(200);
+    expect(await (await browser.ask(accountPath, { headers })).text()).not.toContain("laptop</bdi>");
   });
 
   test("tells nobody without a name that it is there, where nobody can sign in", async () => {

@@ -225,6 +225,20 @@ test("the upstreams show those that are ill first, and when they will be asked a
   expect((await offline.show("/home/upstreams")).html).toContain("Air-gapped");
 });
 
+test("of very many upstreams those that are ill are shown, and some that are well; the overview tells what is left of a quota", async () => {
+  const many = Array.from({ length: 250 }, (_, number) => ({ host: parseRegistryHost(`r-${number}.example`), state: "ready" as const }));
+  const ill = { host: parseRegistryHost("z.example"), state: "failing" as const, reason: "no answer within 5000 ms" };
+  const limited = {
+    host: parseRegistryHost("docker.io"),
+    state: "ready" as const,
+    quota: { remaining: 76, limit: 100, windowMs: undefined, toldAtMs: startMs },
+  };
+  await using rig = await startShownPages({ overview: { ...quietOverview, upstreams: () => [...many, limited, ill] } });
+  const { html } = await rig.show("/home/upstreams");
+  expect([html.match(/<tr>/g)?.length, html.includes("z.example"), textOf(html).includes("and 52 more, all of them ready")]).toEqual([201, true, true]);
+  expect(textOf((await rig.show("/home")).html)).toContain("docker.io: 76 of 100 pulls left (told just now)");
+});
+
 describe("the activity", () => {
   const record: AccessRecord = {
     requestId: "r1",
