@@ -4,18 +4,18 @@ import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { IdentityProvider } from "./auth/openid/provider.ts";
 import type { Passwords } from "./auth/passwords.ts";
 import { methodOf, type People } from "./auth/people.ts";
+import type { ProviderGrants } from "./auth/provider-grants.ts";
 import type { Records } from "./auth/records.ts";
 import type { SessionAuthenticator } from "./auth/session-authenticator.ts";
-import type { Sessions, SessionKeys } from "./auth/sessions.ts";
+import type { Sessions } from "./auth/sessions.ts";
 import type { SignInRoutes } from "./auth/sign-in.ts";
 import type { OwnOrigin } from "./auth/own-origin.ts";
 import type { ClientAuthConfig } from "./config/client-auth-config.ts";
-import { readNamedFile } from "./config/named-file.ts";
-import { readSessionKeys } from "./config/session-config.ts";
 import { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import { silentLog, type Log } from "./oci/log.ts";
 import { openRecords } from "./records.ts";
+import { sessionKeysOf } from "./session-keys.ts";
 
 export interface BrowserSignInParts {
   readonly auth: ClientAuthConfig;
@@ -25,6 +25,7 @@ export interface BrowserSignInParts {
   readonly passwords: Passwords | undefined;
   readonly htpasswd: Htpasswd | undefined;
   readonly providers: readonly IdentityProvider[];
+  readonly grants: ProviderGrants;
   readonly failDelay: FailDelay;
   /** Where it is noted who signs in, if that is of use. */
   readonly people: People | undefined;
@@ -38,7 +39,7 @@ export interface BrowserSignIn {
 
 /** Reads the file of keys, and nothing else yet. Throws `ConfigError`. */
 export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log }: { readonly clock: Clock; readonly log: Log }): Promise<BrowserSignIn> {
-  const { auth, own, records, passwords, htpasswd, providers, failDelay, people } = parts;
+  const { auth, own, records, passwords, htpasswd, providers, grants, failDelay, people } = parts;
   const { BrowserSessions } = await import("./auth/browser-sessions.ts");
   const { LoginsUnderWay } = await import("./auth/logins-under-way.ts");
   const { PasswordSignIn } = await import("./auth/password-sign-in.ts");
@@ -51,7 +52,7 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
   const sessions = await openSessions(auth, { records, clock });
   const browsers = new BrowserSessions({ sessions, own, log, onSignIn: async ({ by, ...person }) => await people?.note({ ...person, ...methodOf(by) }) });
   const ways = new Ways({
-    providers: new ProviderSignIn({ providers, logins: new LoginsUnderWay({ records, clock }), sessions: browsers, own, log }),
+    providers: new ProviderSignIn({ providers, logins: new LoginsUnderWay({ records, clock }), sessions: browsers, grants, own, log }),
     passwords:
       passwords &&
       new PasswordSignIn({
@@ -68,7 +69,7 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
     own,
     log,
   });
-  const renewal = new SessionRenewal({ sessions, htpasswd, hasDirectory, providers, groupsTtlMs: auth.openid?.groupsTtlMs ?? 0, clock, log });
+  const renewal = new SessionRenewal({ sessions, htpasswd, hasDirectory, providers: providers.map(({ name }) => name), grants, log });
   const list = new List({ sessions, log });
   return {
     authenticator: new Authenticator({ sessions, renewal, own }),
@@ -104,11 +105,5 @@ async function openSessions(
   { records, clock }: { readonly records: Records; readonly clock: Clock },
 ): Promise<Sessions> {
   const { Sessions: All } = await import("./auth/sessions.ts");
-  return new All({ records, clock, keys: await readKeys(sessions.keysPath) });
-}
-
-/** None: hashes and seals need no key of ours, since the browser's secret is random enough; a key makes what is kept worthless without it. */
-async function readKeys(path: string | undefined): Promise<SessionKeys> {
-  if (path === undefined) return { hashKey: undefined, encryptKey: undefined };
-  return readSessionKeys("auth.sessionKeysFile", await readNamedFile("auth.sessionKeysFile", path));
+  return new All({ records, clock, keys: await sessionKeysOf(sessions) });
 }

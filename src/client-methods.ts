@@ -4,6 +4,7 @@
  */
 import { AccountDesk } from "./auth/account-desk.ts";
 import type { KeyAnswer } from "./auth/api-key-service.ts";
+import { openAccounts } from "./auth/accounts.ts";
 import type { Authenticator, TellingPasswords } from "./auth/authenticator.ts";
 import type { TokenIssuer } from "./auth/bearer.ts";
 import type { ChallengeOptions } from "./auth/challenges.ts";
@@ -30,6 +31,7 @@ import { openIdentityProviders, readProviderFiles, type IdentityProviders } from
 import { openApiKeys, type OwnApiKeys } from "./own-api-keys.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
 import { openRecords } from "./records.ts";
+import { openProviderGrants } from "./provider-grants.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
 
 export interface ClientMethodsOptions extends OwnTokensOptions {
@@ -87,11 +89,13 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const apiKeys = auth.apiKeys ? await openApiKeys({ records, htpasswd, own: origin }, options) : undefined;
   const identities = auth.openid && (await openIdentityProviders(auth.openid, { ...options, htpasswd }));
   const passwords = htpasswd || directory || apiKeys ? await openPasswords(auth, { htpasswd, directory, apiKeys, identities }, options) : undefined;
-  const own =
-    isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts: directory ? undefined : htpasswd, failDelay }, options) : undefined;
+  const grants = await openProviderGrants({ auth, statePath, records, providers: identities?.providers ?? [], people: apiKeys?.people }, options);
+  // A directory knows more of a user than a refresh token could keep.
+  const accounts = openAccounts({ htpasswd: directory ? undefined : htpasswd, grants, clock });
+  const own = isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts, failDelay }, options) : undefined;
   const issuers = [...(bearer?.issuers ?? []), ...(identities?.tokens ?? []), ...(own ? [own.issuer] : [])];
   const browsers = await openBrowsers(
-    { auth, own: origin, records, passwords, htpasswd, providers: identities?.providers ?? [], failDelay, people: apiKeys?.people },
+    { auth, own: origin, records, passwords, htpasswd, providers: identities?.providers ?? [], grants, failDelay, people: apiKeys?.people },
     options,
   );
   return {

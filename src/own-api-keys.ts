@@ -43,7 +43,7 @@ export async function openApiKeys({ records, htpasswd, own }: OwnApiKeysParts, {
   const { ApiKeyService } = await import("./auth/api-key-service.ts");
   const { DeviceLogins: Devices } = await import("./auth/device-logins.ts");
   const { KeyLogins } = await import("./auth/key-logins.ts");
-  const { People: Known } = await import("./auth/people.ts");
+  const { methodOf, People: Known } = await import("./auth/people.ts");
   const keys = new Keys({ records, clock, background });
   const people = new Known({ records, clock });
   const service = new ApiKeyService({ keys, people, own, names, clock, log });
@@ -53,6 +53,7 @@ export async function openApiKeys({ records, htpasswd, own }: OwnApiKeysParts, {
     logins: new KeyLogins({ keys, people, htpasswd, log }),
     answer: (request, visit) => service.handle(request, visit),
     devices: new Devices({ records, keys, people, own, clock, log }),
-    onLogin: ({ name, groups, method }) => background.run("noting who has logged in", people.note({ name, groups, method })),
+    onLogin: ({ name, groups, method, voucher }) =>
+      background.run("noting who has logged in", people.note({ name, groups, ...(voucher ? methodOf(voucher.by) : { method }) })),
   };
 }

@@ -1,11 +1,11 @@
 /** OwnTokenService: from `auth.tokenService: builtin` to a running one: its keys and refresh tokens under `statePath`, its word held to the policies. */
 import { join } from "node:path";
 import type { Access } from "./access.ts";
+import type { Accounts } from "./auth/accounts.ts";
 import type { Evidence } from "./auth/authenticator.ts";
 import type { TokenIssuer } from "./auth/bearer.ts";
 import type { ChallengeOptions } from "./auth/challenges.ts";
 import type { FailDelay } from "./auth/fail-delay.ts";
-import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { Passwords } from "./auth/passwords.ts";
 import { scopePermits } from "./auth/key-scope.ts";
 import type { Principal } from "./auth/principal.ts";
@@ -27,8 +27,8 @@ interface OwnTokensParts {
   readonly externalUrl: string | undefined;
   readonly statePath: string;
   readonly passwords: Passwords;
-  /** The accounts that refresh tokens are bound to; undefined where a directory knows more of a user than such a token could keep. */
-  readonly accounts: Htpasswd | undefined;
+  /** What refresh tokens are bound to. */
+  readonly accounts: Accounts;
   readonly failDelay: FailDelay;
 }
 
@@ -54,7 +54,6 @@ export function ownChallenge(externalUrl: string | undefined): Extract<Challenge
 /** Reads and writes nothing yet. */
 export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOptions): Promise<OwnTokenService> {
   const { AccessTokens } = await import("./auth/access-tokens.ts");
-  const { htpasswdAccounts } = await import("./auth/accounts.ts");
   const { OwnTokens } = await import("./auth/own-tokens.ts");
   const { SigningKeys } = await import("./auth/signing-keys.ts");
   const { TokenService } = await import("./auth/token-service.ts");
@@ -68,7 +67,7 @@ export async function openOwnTokens(parts: OwnTokensParts, options: OwnTokensOpt
     service,
     ownTokens: new OwnTokens({ issuer: service, service, keys, groupsThatCount: (principal) => groupsThatCount(principal, access()) }),
     checkPassword: (login, client, signal) => passwords.check(login, client, signal),
-    refresh: accounts && { tokens: await openRefreshTokens({ statePath, clock }), accounts: htpasswdAccounts(accounts) },
+    refresh: { tokens: await openRefreshTokens({ statePath, clock }), accounts },
     grants: grantsOf(access, clock, names),
     names,
     failDelay,

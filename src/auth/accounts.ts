@@ -1,24 +1,50 @@
 /** Accounts: people looked up by name, who do not show their password again: what a refresh token stands for may have changed. */
+import type { Clock } from "../oci/clock.ts";
 import type { Htpasswd } from "./htpasswd.ts";
-import type { Principal } from "./principal.ts";
+import type { Principal, Voucher } from "./principal.ts";
+import type { ProviderGrants } from "./provider-grants.ts";
 
 export interface Accounts {
-  /** Rejects with the signal's reason only. */
-  find(user: string, signal: AbortSignal): Promise<AccountVerdict>;
+  /** Rejects with the signal's reason, or with `RecordsUnavailable`. */
+  find(account: AccountName, signal: AbortSignal): Promise<AccountVerdict>;
+}
+
+/** Whom a provider vouches for is not whom a file knows, though they are called the same. */
+export interface AccountName {
+  readonly user: string;
+  /** Undefined: it is the password file's. */
+  readonly voucher?: Required<Voucher> | undefined;
 }
 
 export type AccountVerdict =
-  /** `stamp` is another one once the password is; it tells nothing of it. */
+  /** `stamp` is another one once the password is, or once the provider has gone back on its word; it tells nothing of either. */
   | { readonly kind: "known"; readonly principal: Principal; readonly stamp: string }
   | { readonly kind: "unknown" }
   | { readonly kind: "unavailable"; readonly reason: string };
 
-/** The users of a password file. */
-export function htpasswdAccounts(htpasswd: Pick<Htpasswd, "stampOf">): Accounts {
+/** While a provider is away, its last word on somebody stands for so long. */
+export const unheardMsMax = 86_400_000;
+
+export interface AccountsOptions {
+  /** Undefined: there is no password file, or it does not know all of its users. */
+  readonly htpasswd: Pick<Htpasswd, "stampOf"> | undefined;
+  readonly grants: Pick<ProviderGrants, "check">;
+  readonly clock: Clock;
+}
+
+/** The users of a password file, and the people of providers who have signed in with a browser. */
+export function openAccounts({ htpasswd, grants, clock }: AccountsOptions): Accounts {
   return {
-    find(user) {
-      const stamp = htpasswd.stampOf(user);
-      return Promise.resolve(stamp === undefined ? { kind: "unknown" } : { kind: "known", principal: { name: user, groups: [], method: "htpasswd" }, stamp });
+    async find({ user, voucher }) {
+      if (!voucher) {
+        const stamp = htpasswd?.stampOf(user);
+        return stamp === undefined ? { kind: "unknown" } : { kind: "known", principal: { name: user, groups: [], method: "htpasswd" }, stamp };
+      }
+      const verdict = await grants.check({ user, ...voucher });
+      if (verdict.kind === "over") return { kind: "unknown" };
+      const { groups, stamp, atMs } = verdict;
+      if (clock.now() - atMs > unheardMsMax) return { kind: "unavailable", reason: `${voucher.by} has said nothing of ${user} for a day` };
+      return { kind: "known", principal: { name: user, groups, method: "oidc", voucher }, stamp };
     },
   };
 }

@@ -20,6 +20,8 @@ export interface Principal {
 export interface Voucher {
   /** `htpasswd`, `ldap`, or a provider's name. */
   readonly by: string;
+  /** Who it is to that provider, for ever. */
+  readonly subject?: string | undefined;
 }
 
 /** One entry of a token's `access` claim. Docker token authentication, "JWT claims". */

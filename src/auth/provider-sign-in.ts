@@ -8,6 +8,7 @@ import { cookieNames, endCookie, findCookie, writeCookie } from "./cookies.ts";
 import { cookieOf, loginCookiePrefix, loginLifeMs, type LoginsUnderWay } from "./logins-under-way.ts";
 import { LoginRefused, ProviderUnavailable, type IdentityProvider, type LoginUnderWay, type ProviderIdentity } from "./openid/provider.ts";
 import type { OwnOrigin } from "./own-origin.ts";
+import type { ProviderGrants } from "./provider-grants.ts";
 import { redirect, signInPage } from "./sign-in-answers.ts";
 
 /** Below it, the name of the provider. zot's. */
@@ -19,6 +20,7 @@ export interface ProviderSignInOptions {
   readonly providers: readonly IdentityProvider[];
   readonly logins: LoginsUnderWay;
   readonly sessions: BrowserSessions;
+  readonly grants: Pick<ProviderGrants, "keep">;
   readonly own: OwnOrigin;
   readonly log: Log;
 }
@@ -90,12 +92,13 @@ export class ProviderSignIn {
   }
 
   async #enter(identity: ProviderIdentity, callback: string, visit: SignInVisit, ended: readonly string[]): Promise<Response> {
-    const { name, groups, provider, email } = identity;
-    const [refreshToken, idToken] = [identity.refreshToken?.reveal(), identity.idToken?.reveal()];
-    const person = { user: name, groups, by: provider };
-    const isRenewable = refreshToken !== undefined;
-    if (!isRenewable) this.#options.log.debug({ provider, user: name }, "openid: no refresh token: the session is short, with the groups of now");
-    const cookie = await this.#options.sessions.begin(visit, { person, email, tokens: { refreshToken, idToken }, isRenewable });
+    const { grants, sessions, log } = this.#options;
+    const { name, groups, provider, subject, email, idToken } = identity;
+    const stamp = await grants.keep(identity);
+    const isRenewable = stamp !== undefined;
+    if (!isRenewable) log.debug({ provider, user: name }, "openid: no refresh token: the session is short, with the groups of now");
+    const person = { user: name, groups, by: provider, subject, stamp };
+    const cookie = await sessions.begin(visit, { person, email, tokens: idToken && { idToken: idToken.reveal() }, isRenewable });
     const setCookies = [...ended, cookie];
     if (callback !== "") return redirect(302, callback, { setCookies });
     // zot answers 201 where nobody said where to go. A person goes on all the same.

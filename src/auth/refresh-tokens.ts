@@ -1,12 +1,14 @@
 /**
  * RefreshTokens: what `docker login` keeps instead of a password. Each belongs to one user, and is good until it has not been used for 30
- * days, until the user's password is another, or until its file is removed. Only hashes are kept: the folder gives no token away.
+ * days, until the user's password is another or the provider vouches for the user no more, or until its file is removed. Only hashes are kept:
+ * the folder gives no token away.
  */
 import { hash, randomBytes } from "node:crypto";
 import { utimes, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../oci/clock.ts";
 import { isErrno } from "../oci/errno.ts";
+import type { AccountName } from "./accounts.ts";
 import { findObject, textOf } from "./json-object.ts";
 import { listPrivate, listPrivateFolders, readPrivate, removePrivate, writePrivate } from "./private-files.ts";
 import { userKeyOf } from "./user-key.ts";
@@ -25,9 +27,8 @@ export interface RefreshTokensOptions {
 }
 
 /** For whom a token stands. */
-export interface RefreshGrant {
-  readonly user: string;
-  /** Another one once the user's password is. */
+export interface RefreshGrant extends AccountName {
+  /** Another one once it is to be good no longer: as of `AccountVerdict`. */
   readonly stamp: string;
 }
 
@@ -44,12 +45,12 @@ export class RefreshTokens {
   }
 
   /** A new token. Throws the system's error when it cannot be kept. */
-  async issue({ user, stamp }: RefreshGrant): Promise<string> {
+  async issue({ user, stamp, voucher }: RefreshGrant): Promise<string> {
     const folder = this.#folderOf(userKeyOf(user));
     await this.#makeRoom(folder);
     const secret = randomBytes(32).toString("base64url");
     const atMs = this.#options.clock.now();
-    await writePrivate(folder, fileName(secret), { text: JSON.stringify({ user, stamp, issuedAt: new Date(atMs).toISOString() }), atMs });
+    await writePrivate(folder, fileName(secret), { text: JSON.stringify({ user, stamp, ...voucher, issuedAt: new Date(atMs).toISOString() }), atMs });
     return `${prefix}${userKeyOf(user)}_${secret}`;
   }
 
@@ -133,6 +134,7 @@ function fileName(secret: string): string {
 
 function readGrant(text: string): RefreshGrant | undefined {
   const read = findObject(text);
-  const [user, stamp] = [textOf(read?.["user"]), textOf(read?.["stamp"])];
-  return user === undefined || stamp === undefined ? undefined : { user, stamp };
+  const [user, stamp, by, subject] = [textOf(read?.["user"]), textOf(read?.["stamp"]), textOf(read?.["by"]), textOf(read?.["subject"])];
+  if (user === undefined || stamp === undefined || (by === undefined) !== (subject === undefined)) return undefined;
+  return { user, stamp, voucher: by === undefined || subject === undefined ? undefined : { by, subject } };
 }

@@ -7,13 +7,15 @@ export interface SessionPerson {
   readonly groups: readonly string[];
   /** `htpasswd`, `ldap`, or a provider's name. */
   readonly by: string;
-  /** Another one once the password of the file is. */
+  /** Who it is to a provider. */
+  readonly subject?: string | undefined;
+  /** Another one once the password of the file is, or once the provider has gone back on its word; undefined: nobody can be asked again. */
   readonly stamp?: string | undefined;
 }
 
 /** What a provider gave for later. */
 export interface SessionTokens {
-  readonly refreshToken: string | undefined;
+  /** Shown to it at the end. */
   readonly idToken: string | undefined;
 }
 
@@ -25,8 +27,6 @@ export interface Session extends SessionPerson {
   /** From where it was begun. */
   readonly client: string;
   readonly userAgent: string;
-  /** Whether the provider can be asked again. */
-  readonly isRenewable: boolean;
   /** Of all sessions, as it was when this one began. */
   readonly epoch: string;
 }
@@ -38,8 +38,8 @@ export function readSession(text: string | undefined, id: string): Session | und
   const [groups, startedAtMs, untilMs] = [textsOf(read?.["groups"]), read?.["startedAtMs"], read?.["untilMs"]];
   if (user === undefined || by === undefined || client === undefined || userAgent === undefined || !groups) return undefined;
   if (typeof startedAtMs !== "number" || typeof untilMs !== "number" || read?.["id"] !== id) return undefined;
-  const [stamp, epoch] = [textOf(read["stamp"]), textOf(read["epoch"]) ?? firstEpoch];
-  return { id, user, by, groups, startedAtMs, untilMs, client, userAgent, stamp, isRenewable: read["isRenewable"] === true, epoch };
+  const [subject, stamp, epoch] = [textOf(read["subject"]), textOf(read["stamp"]), textOf(read["epoch"]) ?? firstEpoch];
+  return { id, user, by, groups, startedAtMs, untilMs, client, userAgent, subject, stamp, epoch };
 }
 
 /** Which epoch it is. */
@@ -56,17 +56,10 @@ export function readTime(text: string | undefined): number | undefined {
   return typeof atMs === "number" ? atMs : undefined;
 }
 
-/** What the groups are by now. */
-export function readGroups(text: string | undefined): { readonly groups: readonly string[]; readonly atMs: number } | undefined {
-  const read = findObject(text);
-  const [groups, atMs] = [textsOf(read?.["groups"]), read?.["atMs"]];
-  return groups && typeof atMs === "number" ? { groups, atMs } : undefined;
-}
-
 /** What a provider gave. */
 export function readTokens(text: string): SessionTokens | undefined {
   const read = findObject(text);
-  return read && { refreshToken: textOf(read["refreshToken"]), idToken: textOf(read["idToken"]) };
+  return read && { idToken: textOf(read["idToken"]) };
 }
 
 function textsOf(value: unknown): readonly string[] | undefined {

@@ -10,7 +10,7 @@ import type { Secret } from "../oci/secret.ts";
 import type { Principal } from "./principal.ts";
 import { RecordsUnavailable, unendingMs, type Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
-import { readEpoch, readGroups, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
+import { readEpoch, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
 import { userKeyOf } from "./user-key.ts";
 
 /** The cookie's name. */
@@ -45,8 +45,6 @@ export interface SessionKeys {
 /** A session that is good at this moment. */
 export interface LiveSession extends Session {
   readonly usedAtMs: number;
-  /** When somebody last said that these are its groups. */
-  readonly groupsAtMs: number;
   /** The same object for as long as it means the same. */
   readonly principal: Principal;
 }
@@ -76,7 +74,6 @@ export class Sessions {
     await this.#makeRoom(person.user);
     const value = `${userKey}.${randomBytes(32).toString("base64url")}`;
     const startedAtMs = this.#options.clock.now();
-    const isRenewable = tokens?.refreshToken !== undefined;
     const session: Session = {
       ...person,
       id: this.#idOf(value),
@@ -84,7 +81,6 @@ export class Sessions {
       untilMs: startedAtMs + lifeMs,
       client,
       userAgent: (userAgent ?? "").slice(0, userAgentLengthMax),
-      isRenewable,
       epoch: await this.#epoch(),
     };
     if (tokens) await this.#keepTokens(session, value, tokens);
@@ -101,7 +97,7 @@ export class Sessions {
     const { clock } = this.#options;
     const known = this.#remembered.get(id);
     if (known && clock.elapsed() - known.atElapsedMs < trustMs && clock.now() < known.live.untilMs) return known.live;
-    const live = await this.#read(userKey, id, known?.live.principal);
+    const live = await this.#read(userKey, id, known?.live);
     if (!live) {
       this.#remembered.delete(id);
       return undefined;
@@ -117,7 +113,7 @@ export class Sessions {
     if (userKey === undefined) return undefined;
     const place = { userKey, id: this.#idOf(value) };
     const isThere = await this.#removeFirst(place);
-    const tokens = isThere ? await this.takeTokens(value) : undefined;
+    const tokens = isThere ? await this.#takeTokens(place, value) : undefined;
     await this.#removeRest(place);
     return tokens;
   }
@@ -152,42 +148,25 @@ export class Sessions {
     await this.#options.records.write(epochPath, JSON.stringify({ epoch: randomUUID() }), { lifeMs: unendingMs });
   }
 
-  /** Takes what the provider gave out of the records, for one asker alone; undefined: another has taken it. Throws `RecordsUnavailable`. */
-  async takeTokens(value: string): Promise<SessionTokens | undefined> {
-    const userKey = userKeyIn(value);
-    const sealed = userKey === undefined ? undefined : await this.#options.records.take(["session-tokens", userKey, this.#idOf(value)]);
-    const text = sealed === undefined ? undefined : unseal(sealed, this.#sealBy(value));
-    return text === undefined ? undefined : readTokens(text);
-  }
-
-  /** Puts it back, or what came in its place. Throws `RecordsUnavailable`. */
-  async putTokens(session: Session, value: string, tokens: SessionTokens): Promise<void> {
-    await this.#keepTokens(session, value, tokens);
-  }
-
-  /** From now on these are its groups. Throws `RecordsUnavailable`. */
-  async noteGroups(session: LiveSession, groups: readonly string[]): Promise<LiveSession> {
-    const groupsAtMs = this.#options.clock.now();
-    await this.#write("session-groups", session, { groups, atMs: groupsAtMs });
-    const live: LiveSession = { ...session, groups, groupsAtMs, principal: principalOf(session, groups, session.principal) };
-    this.#remembered.set(session.id, { live, atElapsedMs: this.#options.clock.elapsed() });
+  /** By now these are its groups, as whoever vouches for it has said. */
+  withGroups(session: LiveSession, groups: readonly string[]): LiveSession {
+    const principal = principalOf(session, groups, session.principal);
+    if (principal === session.principal) return session;
+    const live: LiveSession = { ...session, groups, principal };
+    const known = this.#remembered.get(session.id);
+    if (known) this.#remembered.set(session.id, { ...known, live });
     return live;
   }
 
-  /** The next look is one into the records. */
-  forget({ id }: Pick<Session, "id">): void {
-    this.#remembered.delete(id);
-  }
-
-  async #read(userKey: string, id: string, principal: Principal | undefined): Promise<LiveSession | undefined> {
+  async #read(userKey: string, id: string, known: LiveSession | undefined): Promise<LiveSession | undefined> {
     const { records, clock } = this.#options;
     const [epoch, ...texts] = await Promise.all([this.#epoch(), ...kinds.map((kind) => records.read([kind, userKey, id]))]);
-    const [session, usedAtMs, newer] = [readSession(texts[0], id), readTime(texts[1]), readGroups(texts[2])];
+    const [session, usedAtMs] = [readSession(texts[0], id), readTime(texts[1])];
     if (!session || userKeyOf(session.user) !== userKey || clock.now() >= session.untilMs) return undefined;
     if (session.epoch !== epoch) return undefined;
     if (usedAtMs === undefined || clock.now() - usedAtMs >= sessionIdleMs) return undefined;
-    const { groups, atMs } = newer ?? { groups: session.groups, atMs: session.startedAtMs };
-    return { ...session, groups, usedAtMs, groupsAtMs: atMs, principal: principalOf(session, groups, principal) };
+    const groups = known?.groups ?? session.groups;
+    return { ...session, groups, usedAtMs, principal: principalOf(session, groups, known?.principal) };
   }
 
   async #epoch(): Promise<string> {
@@ -223,13 +202,19 @@ export class Sessions {
     return Math.max(1, untilMs - this.#options.clock.now());
   }
 
+  async #takeTokens({ userKey, id }: Place, value: string): Promise<SessionTokens | undefined> {
+    const sealed = await this.#options.records.take(["session-tokens", userKey, id]);
+    const text = sealed === undefined ? undefined : unseal(sealed, this.#sealBy(value));
+    return text === undefined ? undefined : readTokens(text);
+  }
+
   async #removeFirst({ userKey, id }: Place): Promise<boolean> {
     this.#remembered.delete(id);
     return await this.#options.records.remove(["sessions", userKey, id]);
   }
 
   async #removeRest({ userKey, id }: Place): Promise<void> {
-    await Promise.all((["session-uses", "session-groups", "session-tokens"] as const).map((kind) => this.#options.records.remove([kind, userKey, id])));
+    await Promise.all((["session-uses", "session-tokens"] as const).map((kind) => this.#options.records.remove([kind, userKey, id])));
   }
 
   async #makeRoom(user: string): Promise<void> {
@@ -262,15 +247,19 @@ interface Place {
 
 /** Another one each time that everybody's sessions are ended: those of an earlier one are over. */
 const epochPath = ["session-epochs", "everybodys"] as const;
-/** What makes a session, when it was used, and what its groups are by now. */
-const kinds = ["sessions", "session-uses", "session-groups"] as const;
+/** What makes a session, and when it was used. */
+const kinds = ["sessions", "session-uses"] as const;
 
 function userKeyIn(value: string): string | undefined {
   return /^([0-9a-f]{32})\.[A-Za-z0-9_-]{43}$/.exec(value)?.[1];
 }
 
 /** `known` while it says the same: what was decided for it is remembered by it. */
-function principalOf({ user: name, by }: Pick<Session, "user" | "by">, groups: readonly string[], known: Principal | undefined): Principal {
+function principalOf(
+  { user: name, by, subject }: Pick<Session, "user" | "by" | "subject">,
+  groups: readonly string[],
+  known: Principal | undefined,
+): Principal {
   const isSame = known?.name === name && known.groups.length === groups.length && known.groups.every((group, at) => group === groups[at]);
-  return isSame ? known : { name, groups, method: "session", voucher: { by } };
+  return isSame ? known : { name, groups, method: "session", voucher: { by, ...(subject === undefined ? {} : { subject }) } };
 }

@@ -8,7 +8,7 @@ import type { Log } from "../oci/log.ts";
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { Repository } from "../oci/repository.ts";
 import type { Action } from "./access-policy.ts";
-import type { Accounts } from "./accounts.ts";
+import type { AccountName, Accounts } from "./accounts.ts";
 import type { Evidence, Login } from "./authenticator.ts";
 import { basicHeader } from "./basic.ts";
 import type { FailDelay } from "./fail-delay.ts";
@@ -103,7 +103,7 @@ export class TokenService {
     try {
       const grant = await refresh.tokens.redeem(token);
       if (!grant) return { kind: "wrong" };
-      const account = await refresh.accounts.find(grant.user, signal);
+      const account = await refresh.accounts.find(grant, signal);
       if (account.kind === "unavailable") return account;
       if (account.kind === "known" && account.stamp === grant.stamp) return { kind: "proven", principal: account.principal };
       // Gone, or with another password: it shall not come to life again with the next one of that name.
@@ -145,20 +145,26 @@ export class TokenService {
   }
 
   /** Undefined when none can be given: the client goes on with its password. */
-  async #refreshToken({ name, method }: Principal, signal: AbortSignal): Promise<string | undefined> {
+  async #refreshToken(principal: Principal, signal: AbortSignal): Promise<string | undefined> {
     const { refresh, log } = this.#options;
-    // A key is what such a token is: it would outlive the key, and know of no scope. And whom a provider vouches for is not the account here
-    // that has the same name: it would outlive what the provider says.
-    if (!refresh || method === "apikey" || method === "oidc") return undefined;
-    const account = await refresh.accounts.find(name, signal);
-    if (account.kind !== "known") return undefined;
+    const account = accountOf(principal);
+    if (!refresh || !account) return undefined;
     try {
-      return await refresh.tokens.issue({ user: name, stamp: account.stamp });
+      const known = await refresh.accounts.find(account, signal);
+      return known.kind === "known" ? await refresh.tokens.issue({ ...account, stamp: known.stamp }) : undefined;
     } catch (error) {
+      signal.throwIfAborted();
       log.error({ error }, "refresh token could not be kept");
       return undefined;
     }
   }
+}
+
+/** What somebody can be looked up by later. A key is what a refresh token is: it would outlive the key, and know of no scope. */
+function accountOf({ name: user, method, voucher }: Principal): AccountName | undefined {
+  if (method === "apikey") return undefined;
+  if (method !== "oidc") return { user, voucher: undefined };
+  return voucher?.subject === undefined ? undefined : { user, voucher: { by: voucher.by, subject: voucher.subject } };
 }
 
 /** Words of a token, and what one of must be permitted for each. */

@@ -5,7 +5,7 @@ import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
 import { checkOpenid, noticesOfOpenid } from "./openid-checks.ts";
 import type { ParsedConfig } from "./schema.ts";
-import { checkSessions } from "./session-config.ts";
+import { checkSessions, noticesOfSessions } from "./session-config.ts";
 
 /** Everything because of which it cannot be used. */
 export function checkClientAuth(parsed: ParsedConfig): readonly Finding[] {
@@ -29,6 +29,7 @@ export function noticesOfClientAuth(parsed: ParsedConfig): readonly Finding[] {
     ...ldapNotices(auth.ldap),
     ...bearerNotices(auth),
     ...noticesOfOpenid(parsed),
+    ...noticesOfSessions(auth),
     ...(accessControl && !method
       ? [notice(["accessControl"], "accessControl without a method of authentication: nobody has a name, so only anonymousPolicy can match")]
       : []),

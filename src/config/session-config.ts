@@ -46,6 +46,14 @@ export function checkSessions({ sessionDriver: { name, url, keyprefix } }: Parse
     : [{ path: [...path, "keyprefix"], message: "auth.sessionDriver.keyprefix must be a word of at most 64 characters" }];
 }
 
+/** What is allowed and yet perhaps not meant. */
+export function noticesOfSessions({ openid, sessionDriver, sessionKeysFile }: ParsedClientAuth): readonly Finding[] {
+  if (!openid || sessionDriver.name !== "redis" || sessionKeysFile !== undefined) return [];
+  const message =
+    "auth.sessionDriver is redis, without auth.sessionKeysFile: refresh tokens of providers lie there beside the key that they are sealed by; give all servers the same encryptKey";
+  return [{ path: ["auth", "sessionDriver"], message }];
+}
+
 /** What is in the file. Throws `ConfigError` that begins with `key`, and quotes nothing of the file. */
 export function readSessionKeys(key: string, text: string): { readonly hashKey: Secret; readonly encryptKey: Secret | undefined } {
   const { hashKey, encryptKey } = readSecretMap(key, text, ["hashKey"], ["encryptKey"]);

@@ -3,13 +3,13 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { ApiKeys } from "../../src/auth/api-keys.ts";
 import { FileRecords } from "../../src/auth/file-records.ts";
 import { loginLifeMs, LoginsUnderWay } from "../../src/auth/logins-under-way.ts";
-import type { ProviderIdentity } from "../../src/auth/openid/provider.ts";
 import { People } from "../../src/auth/people.ts";
-import { SessionRenewal } from "../../src/auth/session-renewal.ts";
+import { ProviderGrants } from "../../src/auth/provider-grants.ts";
+import { SealingKeys } from "../../src/auth/sealing-keys.ts";
 import { Sessions, sessionIdleMs, sessionLifeMs } from "../../src/auth/sessions.ts";
 import { Background } from "../../src/oci/background.ts";
 import { silentLog } from "../../src/oci/log.ts";
-import { Secret } from "../../src/oci/secret.ts";
+import { StrictProvider } from "../support/strict-provider.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
 
@@ -17,7 +17,6 @@ const hourMs = 3_600_000;
 const groupsTtlMs = 900_000;
 const begun = { client: "192.0.2.1", userAgent: "Firefox", lifeMs: sessionLifeMs };
 const ofFile = { user: "alice", groups: ["dev"], by: "htpasswd", stamp: "one" };
-const ofProvider = { user: "alice", groups: ["dev"], by: "oidc" };
 
 let folder: TemporaryFolder;
 let clock: TestClock;
@@ -82,35 +81,31 @@ test("sessions that begin after everybody's were ended are good, though the cloc
   expect(await there.find(last)).toBeDefined();
 });
 
-test("groups that were asked for before are asked for anew no later than they would have been", async () => {
-  const sessions = openSessions();
-  let asked = 0;
-  const refresh = async (): Promise<ProviderIdentity> => {
-    asked++;
-    const idToken = undefined;
-    return {
-      provider: "oidc",
-      subject: "1",
-      name: "alice",
-      groups: ["ops"],
-      email: undefined,
-      emailVerified: undefined,
-      refreshToken: new Secret("next"),
-      idToken,
-    };
+test("groups that were asked for before are asked for anew no later than they would have been, also where somebody was just asking", async () => {
+  const provider = new StrictProvider();
+  const open = (): ProviderGrants => {
+    const keys = new SealingKeys({ given: undefined, records: records(), clock });
+    return new ProviderGrants({ providers: [provider], records: records(), keys, groupsTtlMs, onWord: () => {}, clock, log: silentLog });
   };
-  const parts = { htpasswd: undefined, hasDirectory: false, groupsTtlMs, clock, log: silentLog };
-  const renewal = new SessionRenewal({ sessions, providers: [{ name: "oidc", refresh }], ...parts });
-  const { value } = await sessions.open(ofProvider, { ...begun, tokens: { refreshToken: "first", idToken: undefined } });
-  const groups = async (): Promise<readonly string[] | undefined> => {
-    const session = await sessions.find(value);
-    return session && (await renewal.renew(session, value))?.groups;
-  };
+  const [here, there] = [open(), open()];
+  await here.keep(provider.login("laptop"));
+  await here.keep(provider.login("desktop"));
   clock.jump(-hourMs);
   await clock.advance(groupsTtlMs);
-  expect([await groups(), asked]).toEqual([["ops"], 1]);
-  await clock.advance(1_000);
-  expect([await groups(), asked]).toEqual([["ops"], 1]);
+  const alice = { user: "alice", by: "oidc", subject: "1" };
+  for (let at = 0; at < 2; at++) {
+    expect(await here.check(alice)).toMatchObject({ kind: "holds", groups: ["ops"] });
+    await clock.advance(1_000);
+  }
+  expect(provider.shown).toHaveLength(1);
+  provider.answering = new Promise(() => {});
+  provider.groups = ["new"];
+  await clock.advance(groupsTtlMs);
+  here.check(alice).catch(() => {}); // It never ends.
+  await expect.poll(() => provider.shown).toHaveLength(2);
+  provider.answering = Promise.resolve();
+  clock.jump(-hourMs);
+  expect(await there.check(alice)).toMatchObject({ kind: "holds", groups: ["new"] });
 });
 
 test("a login that was begun before ends after, once", async () => {

@@ -1,49 +1,19 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FileRecords } from "../../src/auth/file-records.ts";
-import { LoginRefused, ProviderUnavailable, type ProviderIdentity } from "../../src/auth/openid/provider.ts";
+import { LoginRefused } from "../../src/auth/openid/provider.ts";
+import { ProviderGrants } from "../../src/auth/provider-grants.ts";
+import { SealingKeys } from "../../src/auth/sealing-keys.ts";
 import { SessionRenewal, type SessionRenewalOptions } from "../../src/auth/session-renewal.ts";
 import { Sessions, sessionLifeMs } from "../../src/auth/sessions.ts";
 import { Background } from "../../src/oci/background.ts";
 import { silentLog } from "../../src/oci/log.ts";
-import { Secret } from "../../src/oci/secret.ts";
 import { KeptLog } from "../support/kept-log.ts";
+import { StrictProvider } from "../support/strict-provider.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
 
 const groupsTtlMs = 900_000;
 const begun = { client: "192.0.2.1", userAgent: "Firefox", lifeMs: sessionLifeMs };
-const ofProvider = { user: "alice", groups: ["dev"], by: "oidc" };
-
-/** What a provider says to a refresh token, each of which is good for one use. */
-class StrictProvider {
-  readonly name = "oidc";
-  readonly shown: string[] = [];
-  next = "first";
-  groups: readonly string[] = ["ops"];
-  person = "alice";
-  failure: Error | undefined;
-  answering: Promise<void> = Promise.resolve();
-
-  async refresh({ refreshToken }: { readonly refreshToken: Secret }): Promise<ProviderIdentity | "ended"> {
-    const shown = refreshToken.reveal();
-    this.shown.push(shown);
-    await this.answering;
-    if (this.failure) throw this.failure;
-    if (shown !== this.next) return "ended";
-    this.next = `${shown}+`;
-    const { groups, person } = this;
-    return {
-      provider: "oidc",
-      subject: "1",
-      name: person,
-      groups,
-      email: undefined,
-      emailVerified: undefined,
-      refreshToken: new Secret(this.next),
-      idToken: undefined,
-    };
-  }
-}
 
 let folder: TemporaryFolder;
 let clock: TestClock;
@@ -60,140 +30,86 @@ afterEach(() => folder[Symbol.asyncDispose]());
 function open(options: Partial<SessionRenewalOptions> = {}) {
   const records = new FileRecords({ folder: folder.path, clock, background: new Background(silentLog) });
   const sessions = new Sessions({ records, clock, keys: { hashKey: undefined, encryptKey: undefined } });
-  const renewal = new SessionRenewal({
-    sessions,
-    htpasswd: undefined,
-    hasDirectory: false,
-    providers: [provider],
-    groupsTtlMs,
-    clock,
-    log: silentLog,
-    ...options,
-  });
-  const look = async (value: string): Promise<readonly string[] | undefined> => {
+  const keys = new SealingKeys({ given: undefined, records, clock });
+  const grants = new ProviderGrants({ providers: [provider], records, keys, groupsTtlMs, onWord: () => {}, clock, log: silentLog });
+  const renewal = new SessionRenewal({ sessions, htpasswd: undefined, hasDirectory: false, providers: ["oidc"], grants, log: silentLog, ...options });
+  const find = async (value: string) => {
     const session = await sessions.find(value);
-    return session && (await renewal.renew(session, value))?.groups;
+    return session && (await renewal.renew(session, value));
   };
-  return { sessions, look };
+  const look = async (value: string): Promise<readonly string[] | undefined> => (await find(value))?.principal.groups;
+  return { sessions, grants, find, look };
 }
 
-async function begin({ sessions }: ReturnType<typeof open>, refreshToken: string | undefined = "first"): Promise<string> {
-  return (await sessions.open(ofProvider, { ...begun, tokens: { refreshToken, idToken: undefined } })).value;
+/** Signs in. */
+async function begin({ sessions, grants }: ReturnType<typeof open>, refreshToken: string | undefined): Promise<string> {
+  const { name, groups, provider: by, subject, ...identity } = provider.login(refreshToken);
+  const stamp = await grants.keep({ name, groups, provider: by, subject, ...identity });
+  return (await sessions.open({ user: name, groups, by, subject, stamp }, begun)).value;
 }
 
 describe("a session of a provider", () => {
-  test("has the groups of its beginning until they are as old as they may be, then those of now, each asked for once", async () => {
-    const here = open();
-    const value = await begin(here);
+  test("has the groups that the provider gives by now, like every other of that person, for one question", async () => {
+    const [here, there] = [open(), open()];
+    const [laptop, desktop] = [await begin(here, "laptop"), await begin(there, "desktop")];
     await clock.advance(groupsTtlMs - 1);
-    expect(await here.look(value)).toEqual(["dev"]);
-    expect(provider.shown).toEqual([]);
+    expect([await here.look(laptop), await there.look(desktop)]).toEqual([["dev"], ["dev"]]);
     await clock.advance(1);
-    expect(await Promise.all(Array.from({ length: 10 }, () => here.look(value)))).toEqual(Array.from({ length: 10 }, () => ["ops"]));
-    expect(provider.shown).toEqual(["first"]);
-    await clock.advance(groupsTtlMs);
-    expect(await here.look(value)).toEqual(["ops"]);
-    expect(provider.shown).toEqual(["first", "first+"]);
-  });
-
-  test("is asked for by one of two processes: a refresh token is good for one use", async () => {
-    const [here, there] = [open(), open()];
-    const value = await begin(here);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    provider.answering = promise;
-    await clock.advance(groupsTtlMs);
-    const asking = here.look(value);
-    await expect.poll(() => provider.shown).toEqual(["first"]);
-    // The other one goes on with what it has, and hears of the answer by and by.
-    expect(await there.look(value)).toEqual(["dev"]);
-    resolve();
-    expect(await asking).toEqual(["ops"]);
+    expect(await here.look(laptop)).toEqual(["ops"]);
     await clock.advance(1_000);
-    expect(await there.look(value)).toEqual(["ops"]);
-    expect(provider.shown).toEqual(["first"]);
+    expect([await there.look(desktop), await there.look(laptop)]).toEqual([["ops"], ["ops"]]);
+    expect(provider.shown).toHaveLength(1);
   });
 
-  test("goes on while the provider is away, which is asked again every half minute and has the last word", async () => {
+  test("stands for the same principal while its groups are the same", async () => {
     const here = open();
-    const value = await begin(here);
-    provider.failure = new ProviderUnavailable("oidc", "no answer");
+    const value = await begin(here, "first");
+    const first = await here.find(value);
     await clock.advance(groupsTtlMs);
-    for (let at = 0; at < 5; at++) expect(await here.look(value)).toEqual(["dev"]);
-    expect(provider.shown).toEqual(["first"]);
-    await clock.advance(30_000);
-    expect(await here.look(value)).toEqual(["dev"]);
-    provider.failure = undefined;
-    await clock.advance(30_000);
-    expect(await here.look(value)).toEqual(["ops"]);
-    expect(provider.shown).toEqual(["first", "first", "first"]);
+    const second = await here.find(value);
+    expect(second?.principal).toEqual({ name: "alice", groups: ["ops"], method: "session", voucher: { by: "oidc", subject: "1" } });
+    for (let at = 0; at < 3; at++) {
+      await clock.advance(groupsTtlMs);
+      expect((await here.find(value))?.principal).toBe(second?.principal);
+    }
+    expect(first?.principal).not.toBe(second?.principal);
   });
 
-  test("goes on by the newest refresh token where the provider failed after it had given it", async () => {
+  test("goes on when another of that person is ended here", async () => {
     const here = open();
-    const value = await begin(here);
-    provider.failure = new ProviderUnavailable("oidc", "no userinfo", { refreshToken: new Secret("second") });
+    const [laptop, desktop] = [await begin(here, "laptop"), await begin(here, "desktop")];
+    await here.sessions.end(desktop);
     await clock.advance(groupsTtlMs);
-    expect(await here.look(value)).toEqual(["dev"]);
+    expect(await here.look(laptop)).toEqual(["ops"]);
+    expect(await here.look(desktop)).toBeUndefined();
+  });
+
+  test("is over once the provider says so, whichever process hears of it, and a later one of that person brings it back in none", async () => {
+    const [here, there] = [open(), open()];
+    const [visited, unvisited] = [await begin(here, "first"), await begin(there, "second")];
+    await clock.advance(groupsTtlMs);
+    provider.failure = new LoginRefused("disabled");
+    expect(await here.look(visited)).toBeUndefined();
     provider.failure = undefined;
-    provider.next = "second";
-    await clock.advance(30_000);
-    expect(await here.look(value)).toEqual(["ops"]);
-    expect(provider.shown).toEqual(["first", "second"]);
-  });
-
-  test.each([
-    ["knows that login no more", () => (provider.next = "another")],
-    ["refuses the person", () => (provider.failure = new LoginRefused("disabled"))],
-    ["calls the person by another name", () => (provider.person = "bob")],
-  ])("is over once the provider %s", async (_, change) => {
-    const [here, there] = [open(), open()];
-    const value = await begin(here);
-    change();
-    await clock.advance(groupsTtlMs);
-    expect(await here.look(value)).toBeUndefined();
-    expect(await there.look(value)).toBeUndefined();
-  });
-
-  test("is over when who had its refresh token in hand has died: nobody can ask any more", async () => {
-    const [here, there] = [open(), open()];
-    const value = await begin(here);
-    await here.sessions.takeTokens(value);
-    await clock.advance(groupsTtlMs);
-    expect(await there.look(value)).toEqual(["dev"]);
-    await clock.advance(29_999);
-    expect(await there.look(value)).toEqual(["dev"]);
-    await clock.advance(1_000);
-    expect(await there.look(value)).toBeUndefined();
+    const later = await begin(there, "third");
+    expect(await there.look(later)).toEqual(["dev"]);
+    for (const { look } of [here, there]) for (const value of [visited, unvisited]) expect(await look(value)).toBeUndefined();
   });
 
   test("keeps its groups where the provider gave nothing to ask by", async () => {
     const here = open();
-    const { value } = await here.sessions.open(ofProvider, { ...begun, tokens: { refreshToken: undefined, idToken: "id" } });
+    const value = await begin(here, undefined);
     await clock.advance(groupsTtlMs);
     expect(await here.look(value)).toEqual(["dev"]);
     expect(provider.shown).toEqual([]);
   });
 
-  test("is over when the provider is configured no more", async () => {
+  test("is over when the provider is configured no more, and the log says so", async () => {
     const here = open();
-    const value = await begin(here);
-    expect(await open({ providers: [] }).look(value)).toBeUndefined();
-  });
-
-  test("says in the log why it goes on or is over, and tells no token", async () => {
+    const value = await begin(here, "first");
     const log = new KeptLog();
-    const here = open({ log });
-    const value = await begin(here);
-    provider.failure = new ProviderUnavailable("oidc", "no answer");
-    await clock.advance(groupsTtlMs);
-    await here.look(value);
-    provider.failure = new LoginRefused("disabled");
-    await clock.advance(30_000);
-    await here.look(value);
-    expect(log.lines).toEqual([
-      'warn openid: a session\'s groups could not be asked for: it goes on with those it had {"provider":"oidc","user":"alice","problem":"openid provider oidc: no answer"}',
-      'info a session is over {"user":"alice","by":"oidc","reason":"the provider says so"}',
-    ]);
+    expect(await open({ providers: [], log }).look(value)).toBeUndefined();
+    expect(log.lines).toEqual(['info a session is over {"user":"alice","by":"oidc","reason":"there is no such provider any more"}']);
   });
 });
 

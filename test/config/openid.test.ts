@@ -177,6 +177,15 @@ describe("what is perhaps not meant", () => {
     expect(await notices({ username: "preferred_username" }, { users: { alice: "a@example.com" } })).toContain("(bob, root, carol, prom)");
   });
 
+  test("sessions in Redis, while what providers gave is sealed by nothing else", async () => {
+    const sessionDriver = { name: "redis", url: "redis://127.0.0.1:6379" };
+    const notices = async (more: object): Promise<string> =>
+      (await load({ externalUrl, auth: { openid: { providers: { oidc: { ...oidc, requireVerifiedEmail: true } } }, ...more } })).notices.join("\n");
+    expect(await notices({ sessionDriver })).toMatch(/auth\.sessionDriver is redis, without auth\.sessionKeysFile.*encryptKey/);
+    expect(await notices({ sessionDriver, sessionKeysFile: "/keys" })).toBe("");
+    expect(await notices({})).toBe("");
+  });
+
   test("a provider beside tokens that replace it", async () => {
     const bearer = { realm: "https://a/token", service: "s", cert: "c" };
     const { notices } = await load({ externalUrl, auth: { bearer, openid: { providers: { oidc: { ...oidc, requireVerifiedEmail: true } } } } });

@@ -3,11 +3,13 @@ import { serve } from "@hono/node-server";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { hashSync } from "bcryptjs";
-import { htpasswdAccounts } from "../../src/auth/accounts.ts";
+import { openAccounts } from "../../src/auth/accounts.ts";
+import type { TellingPasswords } from "../../src/auth/authenticator.ts";
 import { FailDelay } from "../../src/auth/fail-delay.ts";
 import { Htpasswd } from "../../src/auth/htpasswd.ts";
 import { OwnTokens } from "../../src/auth/own-tokens.ts";
 import { Passwords } from "../../src/auth/passwords.ts";
+import type { ProviderGrants } from "../../src/auth/provider-grants.ts";
 import { RefreshTokens } from "../../src/auth/refresh-tokens.ts";
 import { SigningKeys } from "../../src/auth/signing-keys.ts";
 import { TokenService, type Grants } from "../../src/auth/token-service.ts";
@@ -40,6 +42,10 @@ export interface OwnTokenServiceOptions {
   readonly budget?: { readonly perUser: number; readonly perAddress: number };
   readonly names?: RegistryNames;
   readonly groups?: readonly string[];
+  /** Passwords that are known by their look. */
+  readonly telling?: readonly TellingPasswords[];
+  /** What is kept of people of providers. */
+  readonly providerGrants?: Pick<ProviderGrants, "check">;
 }
 
 /** A user of a password file, with a hash that costs next to nothing. */
@@ -49,18 +55,19 @@ export function passwordLine(user: string, password: string): string {
 
 /** Starts one on a free port of 127.0.0.1. */
 export async function startTokenService(options: OwnTokenServiceOptions): Promise<OwnTokenService> {
-  const { folder, grants, passwords: lines, clock = systemClock, budget = { perUser: 0, perAddress: 0 }, groups = [] } = options;
+  const { folder, grants, passwords: lines, clock = systemClock, budget = { perUser: 0, perAddress: 0 }, groups = [], telling = [] } = options;
+  const { providerGrants = { check: () => Promise.resolve({ kind: "over" }) } } = options;
   const names = options.names ?? new RegistryNames({ defaultNs: "docker.io", registries: [] });
   const [issuer, service, keyFolder] = ["https://registry.test", "registry.test", join(folder, "token-keys")];
   const keys = new SigningKeys({ folder: keyFolder, clock, log: silentLog });
   const htpasswd = new Htpasswd({ text: lines.join("\n"), path: "htpasswd", clock, log: silentLog });
-  const passwords = new Passwords({ htpasswd, directory: undefined, budget, clock, background: new Background(silentLog) });
+  const passwords = new Passwords({ htpasswd, directory: undefined, telling, budget, clock, background: new Background(silentLog) });
   const refreshTokens = new RefreshTokens({ folder: join(folder, "refresh-tokens"), clock });
   const tokens = new TokenService({
     service,
     ownTokens: new OwnTokens({ issuer, service, keys, groupsThatCount: () => groups }),
     checkPassword: (login, client, signal) => passwords.check(login, client, signal),
-    refresh: { tokens: refreshTokens, accounts: htpasswdAccounts(htpasswd) },
+    refresh: { tokens: refreshTokens, accounts: openAccounts({ htpasswd, grants: providerGrants, clock }) },
     grants,
     names: () => names,
     failDelay: new FailDelay({ delayMs: 0, clock }),

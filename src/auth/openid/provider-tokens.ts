@@ -116,7 +116,11 @@ export class ProviderTokens implements TokenIssuer {
     const read = readPerson([checked.claims, claims], rules);
     if (read.kind === "refused") return this.#refused(read.hint === undefined ? read.reason : `${read.reason}: ${read.hint}`);
     const { person } = read;
-    const known: Known = { principal: { name: person.name, groups: person.groups, method: "oidc", claims }, person, userinfo: checked.claims };
+    const known: Known = {
+      principal: { name: person.name, groups: person.groups, method: "oidc", voucher: { by: name, subject: String(claims["sub"]) }, claims },
+      person,
+      userinfo: checked.claims,
+    };
     this.#known.set(claims, known);
     return { kind: "known", known };
   }

@@ -1,0 +1,276 @@
+/**
+ * ProviderGrants: what a provider says of somebody who signed in by it, for as long as he is known here: one word for all of his sessions and
+ * logins. It is asked again once its word is as old as it may be, by what it gave at the last login with a browser, by one process at a time,
+ * since that may be good for one use. A provider that is away takes nothing back.
+ */
+import { hash, randomBytes } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../oci/clock.ts";
+import type { Log } from "../oci/log.ts";
+import { Secret } from "../oci/secret.ts";
+import { LoginRefused, ProviderUnavailable, type IdentityProvider, type ProviderIdentity } from "./openid/provider.ts";
+import { readWord, writeWord, type ProviderWord } from "./provider-words.ts";
+import { RecordsUnavailable, type RecordPath, type Records } from "./records.ts";
+import type { SealingKeys } from "./sealing-keys.ts";
+
+export interface ProviderGrantsOptions {
+  readonly providers: readonly Pick<IdentityProvider, "name" | "refresh">[];
+  readonly records: Records;
+  readonly keys: Pick<SealingKeys, "read">;
+  /** How old a provider's word on somebody may be. */
+  readonly groupsTtlMs: number;
+  /** Told what a provider says of somebody by now. Must not throw. */
+  readonly onWord: (identity: ProviderIdentity) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Somebody of ours, as the provider knows him. */
+export interface GrantHolder {
+  readonly user: string;
+  /** The provider's name. */
+  readonly by: string;
+  readonly subject: string;
+}
+
+export type GrantVerdict =
+  /** `stamp`: another one once it was over in between. `atMs`: when the provider said so, which is long ago while it is away. */
+  | { readonly kind: "holds"; readonly groups: readonly string[]; readonly stamp: string; readonly atMs: number }
+  /** The provider vouches for him no more, or nobody can ask it any more: he signs in again. */
+  | { readonly kind: "over" };
+
+/** Logins with a browser whose refresh tokens are kept: a login may be ended at the provider without the others. */
+export const loginsKeptMax = 5;
+/** Longer than anything here goes on without being used. */
+const keptMs = 31 * 86_400_000;
+/** A provider that did not answer is asked again after so long. */
+const retryMs = 30_000;
+/** How long another process may take to ask. */
+const awaitedMs = 30_000;
+/** How long what was read is believed: what another process learns is known here that soon. */
+const trustMs = 1_000;
+/** How far the clocks of two processes may be apart. */
+const clocksApartMs = 60_000;
+const notedMax = 10_000;
+
+type Answer =
+  | { readonly kind: "identity"; readonly identity: ProviderIdentity; readonly refreshToken: string }
+  | { readonly kind: "over" }
+  /** `refreshToken`: what is to be asked by the next time. */
+  | { readonly kind: "away"; readonly refreshToken: string }
+  /** Nobody was asked: another process has. */
+  | { readonly kind: "fresh"; readonly word: ProviderWord; readonly refreshToken: string };
+
+const over = { kind: "over" } as const;
+
+export class ProviderGrants {
+  readonly #options: ProviderGrantsOptions;
+  readonly #words = new LRUCache<string, { readonly word: ProviderWord; readonly atElapsedMs: number }>({ max: notedMax });
+  /** By person: who asks now shares the answer. */
+  readonly #asking = new Map<string, Promise<GrantVerdict>>();
+  /** Until when a person's provider is not asked, and since when nothing is there to ask it by. */
+  readonly #retryAtMs = new LRUCache<string, number>({ max: notedMax });
+  readonly #missingSinceMs = new LRUCache<string, number>({ max: notedMax });
+  /** What a provider gave while nothing could be kept: it is in here alone until the next time. */
+  readonly #unkept = new Map<string, { readonly login: string; readonly refreshToken: string }>();
+
+  constructor(options: ProviderGrantsOptions) {
+    this.#options = options;
+  }
+
+  /** Somebody has signed in just now: the stamp of it; undefined where the provider gave nothing to ask by later. Throws `RecordsUnavailable`. */
+  async keep({ provider: by, subject, name: user, groups, refreshToken }: ProviderIdentity): Promise<string | undefined> {
+    if (!refreshToken) return undefined;
+    const { clock } = this.#options;
+    const person = personKeyOf({ by, subject });
+    await this.#makeRoom(person);
+    const known = readWord(await this.#options.records.read(wordPath(person)));
+    const stamp = known?.user === user ? known.stamp : randomBytes(16).toString("hex");
+    // Sorted by its name, the newest is the last.
+    await this.#keepToken(person, `${String(clock.now()).padStart(15, "0")}-${randomBytes(8).toString("hex")}`, refreshToken.reveal());
+    await this.#keepWord(person, { by, subject, user, groups, atMs: clock.now(), stamp });
+    return stamp;
+  }
+
+  /** What the provider says of somebody, asked anew when that is too old. Throws `RecordsUnavailable`. */
+  async check(holder: GrantHolder): Promise<GrantVerdict> {
+    const { clock, providers } = this.#options;
+    const person = personKeyOf(holder);
+    const word = await this.#wordOf(person);
+    const provider = providers.find(({ name }) => name === holder.by);
+    if (!provider || word?.user !== holder.user) return { kind: "over" };
+    if (this.#isFresh(word) || clock.elapsed() < (this.#retryAtMs.get(person) ?? 0)) return holds(word);
+    const asking = this.#asking.get(person) ?? this.#ask(provider, person).finally(() => this.#asking.delete(person));
+    this.#asking.set(person, asking);
+    return await asking;
+  }
+
+  #isFresh({ atMs }: ProviderWord): boolean {
+    return this.#isYounger(atMs, this.#options.groupsTtlMs);
+  }
+
+  /** What lies in the future was noted before the clock was set back: nobody knows how old it is. */
+  #isYounger(atMs: number, thanMs: number): boolean {
+    const ageMs = this.#options.clock.now() - atMs;
+    return ageMs > -clocksApartMs && ageMs < thanMs;
+  }
+
+  async #ask(provider: Pick<IdentityProvider, "refresh">, person: string): Promise<GrantVerdict> {
+    const { records, keys } = this.#options;
+    // Another process may have learnt it a moment ago, or be about to.
+    const word = await this.#read(person);
+    if (!word) return { kind: "over" };
+    if (this.#isFresh(word) || (await this.#isBeingAsked(person))) return holds(word);
+    // Where nothing can be kept any more, nothing is used up either.
+    if (!(await this.#tryToBegin(person))) return this.#later(person, word);
+    const logins = (await records.list(["provider-tokens", person])).toSorted().toReversed();
+    if (logins.length === 0) return await this.#missing(person, word);
+    this.#missingSinceMs.delete(person);
+    const { unseal } = await keys.read();
+    for (const login of logins) {
+      const sealed = await records.take(["provider-tokens", person, login]);
+      if (sealed === undefined) return holds(word);
+      const refreshToken = unseal(sealed, useOf(person));
+      // What nobody can read any more is as good as refused.
+      const answer = refreshToken === undefined ? over : await this.#answerOf(provider, person, refreshToken, word);
+      if (answer.kind === "over") continue;
+      this.#unkept.set(person, { login, refreshToken: answer.refreshToken });
+      // Whoever finds what to ask by finds what came of it, too.
+      const verdict = await this.#learn(answer, person, word);
+      await this.#putBack(person);
+      if (answer.kind !== "away") await records.remove(askPath(person));
+      return verdict;
+    }
+    const newest = readWord(await records.read(wordPath(person)));
+    // Somebody may have signed in meanwhile.
+    return newest && newest.atMs !== word.atMs ? holds(newest) : await this.#end(person, word, "the provider says so");
+  }
+
+  /** Whoever has what is to be asked by is the only one who asks: what another has learnt before that is known by now. */
+  async #answerOf(provider: Pick<IdentityProvider, "refresh">, person: string, refreshToken: string, word: ProviderWord): Promise<Answer> {
+    const { by, subject, user } = word;
+    try {
+      const newest = await this.#read(person);
+      if (newest && this.#isFresh(newest)) return { kind: "fresh", word: newest, refreshToken };
+      const identity = await provider.refresh({ refreshToken: new Secret(refreshToken) });
+      // A name that is another now is another person to every policy.
+      if (identity === "ended" || identity.subject !== subject || identity.name !== user) return over;
+      return { kind: "identity", identity, refreshToken: identity.refreshToken?.reveal() ?? refreshToken };
+    } catch (error) {
+      if (error instanceof LoginRefused) return over;
+      const problem = error instanceof Error ? error.message : String(error);
+      this.#options.log.warn({ provider: by, user, problem }, "openid: somebody's groups could not be asked for: they stay as they were");
+      return { kind: "away", refreshToken: (error instanceof ProviderUnavailable ? error.refreshToken?.reveal() : undefined) ?? refreshToken };
+    }
+  }
+
+  async #learn(answer: Exclude<Answer, { kind: "over" }>, person: string, before: ProviderWord): Promise<GrantVerdict> {
+    if (answer.kind === "fresh") return holds(answer.word);
+    if (answer.kind === "away") return this.#later(person, before);
+    const { clock, onWord } = this.#options;
+    const { identity } = answer;
+    this.#retryAtMs.delete(person);
+    const word: ProviderWord = { ...before, groups: identity.groups, atMs: clock.now() };
+    await this.#keepWord(person, word);
+    onWord(identity);
+    return holds(word);
+  }
+
+  #later(person: string, word: ProviderWord): GrantVerdict {
+    this.#retryAtMs.set(person, this.#options.clock.elapsed() + retryMs);
+    return holds(word);
+  }
+
+  /** Another process has taken what the provider gave, and asks; or had, and has died of it. */
+  async #missing(person: string, word: ProviderWord): Promise<GrantVerdict> {
+    const nowMs = this.#options.clock.elapsed();
+    const sinceMs = this.#missingSinceMs.get(person) ?? nowMs;
+    this.#missingSinceMs.set(person, sinceMs);
+    return nowMs - sinceMs < awaitedMs ? holds(word) : await this.#end(person, word, "what the provider gave is lost");
+  }
+
+  async #end(person: string, { by, user }: ProviderWord, reason: string): Promise<GrantVerdict> {
+    this.#words.delete(person);
+    this.#retryAtMs.delete(person);
+    this.#missingSinceMs.delete(person);
+    await this.#options.records.remove(wordPath(person));
+    this.#options.log.info({ user, by, reason }, "openid: somebody is to sign in again");
+    return { kind: "over" };
+  }
+
+  async #wordOf(person: string): Promise<ProviderWord | undefined> {
+    const known = this.#words.get(person);
+    return known && this.#options.clock.elapsed() - known.atElapsedMs < trustMs ? known.word : await this.#read(person);
+  }
+
+  async #read(person: string): Promise<ProviderWord | undefined> {
+    const { records, clock } = this.#options;
+    const word = readWord(await records.read(wordPath(person)));
+    if (word) this.#words.set(person, { word, atElapsedMs: clock.elapsed() });
+    else this.#words.delete(person);
+    return word;
+  }
+
+  async #keepWord(person: string, word: ProviderWord): Promise<void> {
+    const { records, clock } = this.#options;
+    await records.write(wordPath(person), writeWord(word), { lifeMs: keptMs });
+    this.#words.set(person, { word, atElapsedMs: clock.elapsed() });
+  }
+
+  async #isBeingAsked(person: string): Promise<boolean> {
+    const sinceMs = await this.#options.records.read(askPath(person));
+    return sinceMs !== undefined && this.#isYounger(Number(sinceMs), awaitedMs);
+  }
+
+  /** Puts down that somebody asks, before anything is used up; false: nothing can be kept just now. */
+  async #tryToBegin(person: string): Promise<boolean> {
+    const { records, clock } = this.#options;
+    try {
+      await this.#putBack(person);
+      await records.write(askPath(person), String(clock.now()), { lifeMs: 2 * awaitedMs });
+      return true;
+    } catch (error) {
+      if (error instanceof RecordsUnavailable) return false;
+      throw error;
+    }
+  }
+
+  async #putBack(person: string): Promise<void> {
+    const unkept = this.#unkept.get(person);
+    if (unkept) await this.#keepToken(person, unkept.login, unkept.refreshToken);
+    this.#unkept.delete(person);
+  }
+
+  async #keepToken(person: string, login: string, refreshToken: string): Promise<void> {
+    const { records, keys } = this.#options;
+    const { seal } = await keys.read();
+    await records.write(["provider-tokens", person, login], seal(refreshToken, useOf(person)), { lifeMs: keptMs });
+  }
+
+  async #makeRoom(person: string): Promise<void> {
+    const { records } = this.#options;
+    const logins = (await records.list(["provider-tokens", person])).toSorted().toReversed();
+    for (const login of logins.slice(loginsKeptMax - 1)) await records.remove(["provider-tokens", person, login]);
+  }
+}
+
+function holds({ groups, stamp, atMs }: ProviderWord): GrantVerdict {
+  return { kind: "holds", groups, stamp, atMs };
+}
+
+function wordPath(person: string): RecordPath {
+  return ["provider-words", person];
+}
+
+function askPath(person: string): RecordPath {
+  return ["provider-questions", person];
+}
+
+function useOf(person: string): string {
+  return `provider token of ${person}`;
+}
+
+/** Subjects hold anything; records do not. */
+function personKeyOf({ by, subject }: Pick<GrantHolder, "by" | "subject">): string {
+  return hash("sha256", JSON.stringify([by, subject]), "hex").slice(0, 32);
+}
