@@ -120,7 +120,8 @@ export class Reloading {
     const config = await read();
     // What the old one names stays watched until it has gone; and should this one be refused, its cure may be in a file that it names.
     await this.#watch([this.#current, config]);
-    const rules = await readRules(config, { environment, clock, log: this.#log });
+    // Whether there is an upstream at all was settled at the start: the rules go by that, whatever the file says meanwhile.
+    const rules = await readRules({ ...config, airGapped: first.airGapped }, { environment, clock, log: this.#log });
     await using undo = new AsyncDisposableStack();
     const guarded = undo.adopt(await guards.prepare(config, rules.names), (prepared) => guards.discard(prepared));
     const upstream = upstreams && undo.adopt(upstreams.prepare(rules.upstream), (prepared) => prepared.discard());
@@ -133,8 +134,7 @@ export class Reloading {
     const isGuarded = guards.adopt(guarded);
     upstream?.adopt();
     for (const show of shown) show();
-    // Which upstream there is was settled at the start: the rules go by that, whatever the file says meanwhile.
-    cache.reconfigure({ ...rules.freshness, airGapped: first.airGapped });
+    cache.reconfigure(rules.freshness);
     cache.forgetDenials();
     logging.setLevel(config.logLevel);
     this.#current = config;

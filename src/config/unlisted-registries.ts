@@ -8,14 +8,15 @@ export interface UnlistedDecision {
 }
 
 /**
- * `unlistedRegistries` as written; else `deny` as soon as a registry is private (somebody who may ask us would borrow our
+ * `unlistedRegistries` as written; else `public` in air-gapped mode; else `deny` as soon as a registry is private (somebody who may ask us would borrow our
  * credentials) or clients are told apart, or an HTTP proxy connects in our place (then nobody checks the addresses that names lead to); else `public`.
  */
 export function resolveUnlisted(
-  config: Pick<Config, "unlistedRegistries" | "registries" | "auth" | "accessControl">,
+  config: Pick<Config, "unlistedRegistries" | "airGapped" | "registries" | "auth" | "accessControl">,
   environment: NodeJS.ProcessEnv,
 ): UnlistedDecision {
   if (config.unlistedRegistries) return { policy: config.unlistedRegistries, because: `unlistedRegistries is ${config.unlistedRegistries}` };
+  if (config.airGapped) return { policy: "public", because: "in air-gapped mode nobody is asked, and what was carried in is served" };
   const withCredentials = registriesWithCredentials(config);
   if (withCredentials.length > 0) return { policy: "deny", because: `there are credentials for ${withCredentials.join(", ")}` };
   if (config.auth) return { policy: "deny", because: "clients are asked who they are" };

@@ -8,7 +8,7 @@ import { parseRepositoryPath, repositoryOf, type RegistryHost, type Repository }
 
 export interface NamingRules {
   readonly names: RegistryNames;
-  /** "deny": only listed registries can be named in a path. Whether one may be asked at all is not decided here. */
+  /** "deny": only listed registries can be named, and any other first segment is part of a name. */
   readonly unlisted: "public" | "deny";
 }
 
@@ -19,10 +19,12 @@ export interface WrittenName {
   readonly segments: readonly string[];
 }
 
-/** The canonical repository. Throws `NAME_INVALID`, and `NAME_UNKNOWN` for a name that shows a forgotten `override_path`. */
+/** The canonical repository. Throws `NAME_INVALID`, `DENIED` for a registry that may not be named, and `NAME_UNKNOWN` for a name that shows a forgotten `override_path`. */
 export function resolveRepository({ registryWords, segments }: WrittenName, rules: NamingRules): Repository {
   if (segments.some((segment) => segment.includes("/"))) throw new OciError("NAME_INVALID", "a name with a slash that is percent-encoded");
   const said = agreedHost(registryWords, rules.names);
+  if (said !== undefined && rules.unlisted === "deny" && !rules.names.isListed(said))
+    throw new OciError("DENIED", `${said} is not one of the registries listed here`);
   const inPath = hostInPath(segments, said, rules);
   if (inPath && said !== undefined && inPath !== said) {
     throw new OciError("NAME_INVALID", `the name says "${inPath}" and the request says "${said}": they must mean one registry`);

@@ -23,6 +23,11 @@ describe("registries that are not listed", () => {
     expect(await resolve(text)).toEqual({ policy: "deny", because: "there are credentials for quay.io" });
   });
 
+  test("are allowed in air-gapped mode, where nobody is asked, whoever the clients are", async () => {
+    expect(await resolve("airGapped: true\nauth: { htpasswd: { path: users } }", { https_proxy: "http://p:3128" })).toMatchObject({ policy: "public" });
+    expect(await resolve("airGapped: true\nunlistedRegistries: deny")).toMatchObject({ policy: "deny" });
+  });
+
   test("are denied behind a proxy", async () => {
     expect(await resolve("", { https_proxy: "http://p:3128" })).toMatchObject({ policy: "deny", because: expect.stringContaining("https_proxy") });
     expect(await resolve("", { HTTPS_PROXY: "" })).toMatchObject({ policy: "public" });

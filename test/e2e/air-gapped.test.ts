@@ -146,3 +146,24 @@ test.runIf(canTrace)(
   },
   120_000,
 );
+
+test.runIf(requirePrograms("htpasswd"))(
+  "what was carried in is served by its own name to people who log in, although the configuration lists no registry",
+  async () => {
+    await using folder = await temporaryFolder();
+    const upstream = await startFakeUpstream();
+    upstream.putImage("team/app", "1");
+    {
+      const registries = [{ name: "registry.test", scheme: "http", endpoints: [upstream.url], originFallback: false }];
+      await using online = await startOurServer({ folder: folder.path, config: { registries } });
+      expect((await fetch(`${online.url}/v2/registry.test/team/app/manifests/1`)).status).toBe(200);
+    }
+    await upstream.close();
+    const users = join(folder.path, "users");
+    await writeFile(users, (await runProcess("htpasswd", ["-nbBC4", "alice", "secret"])).stdout);
+    await using server = await startOurServer({ folder: folder.path, config: { airGapped: true, auth: { htpasswd: { path: users } } } });
+    const headers = { authorization: `Basic ${Buffer.from("alice:secret").toString("base64")}` };
+    for (const path of ["registry.test/team/app/manifests/1", "team/app/manifests/1?ns=registry.test"])
+      expect((await fetch(`${server.url}/v2/${path}`, { headers })).status, path).toBe(200);
+  },
+);

@@ -103,8 +103,8 @@ describe("a first segment that looks like a host", () => {
     expect(shown("/v2/gcr.io/team/app/manifests/1", { rules: strict })).toBe("manifest docker.io/gcr.io/team/app 1");
     expect(shown("/v2/quay.io/team/app/manifests/1", { rules: strict })).toBe("manifest quay.io/team/app 1");
     expect(shown("/v2/q/team/app/manifests/1", { rules: strict })).toBe("manifest quay.io/team/app 1");
-    // Whether one that is named explicitly may be asked is decided by whoever asks.
-    expect(shown("/v2/team/app/manifests/1?ns=gcr.io", { rules: strict })).toBe("manifest gcr.io/team/app 1");
+    for (const path of ["/v2/team/app/manifests/1?ns=gcr.io", "/gcr.io/v2/team/app/manifests/1"]) expect(shown(path, { rules: strict })).toBe("DENIED");
+    expect(shown("/v2/team/app/manifests/1?ns=quay.io", { rules: strict })).toBe("manifest quay.io/team/app 1");
   });
 
   test("is the whole name when nothing follows it", () => {
