@@ -20,11 +20,18 @@ const tagsMax = 4;
 /** Texts that others have made up: longer ones are cut. */
 const textLengthMax = 256;
 
+/** Who pulled a tag last. */
+interface Puller {
+  user: string;
+}
+
 interface Noted extends ActivityEntry {
   readonly key: string;
   lastAtMs: number;
   count: number;
   readonly tags: Tag[];
+  /** Of the tag that was asked for last: whoever asks for it again need not be looked up. */
+  pulled: { readonly tag: Tag; readonly puller: Puller } | undefined;
 }
 
 export class RecentActivity implements Activity {
@@ -36,8 +43,10 @@ export class RecentActivity implements Activity {
   #nextAt = 0;
   /** The newest entry of each kind. */
   readonly #open = new Map<string, Noted>();
+  // Servers ask with the same objects again and again, and one client for one repository many times in a row: its key need not be made anew.
+  readonly #lastOf = new WeakMap<Repository, Noted>();
   /** By `host/path:tag`; the first is the one whose first pull is the longest ago. */
-  readonly #pullers = new Map<string, string>();
+  readonly #pullers = new Map<string, Puller>();
 
   constructor({ clock, entriesMax = 3_000, pullersMax = 20_000 }: RecentActivityOptions) {
     this.#clock = clock;
@@ -47,19 +56,16 @@ export class RecentActivity implements Activity {
 
   /** What nobody would look for is passed over: people who look at pages, and clients that ask how one logs in. */
   note(record: AccessRecord): void {
-    const { action, repository, reference, client, isAllowed } = record;
-    const [user, rule] = [cut(record.user), cut(record.rule)];
+    const { action, repository, reference, user, isAllowed } = record;
     if (isAllowed ? action === "page" || (action === "ping" && user === undefined) : isQuestion(record)) return;
-    const name = repository && repositoryName(repository);
-    const tag = reference?.kind === "tag" ? reference.tag : undefined;
-    if (isAllowed && action === "read" && name !== undefined && tag !== undefined && user !== undefined) this.#notePuller(`${name}:${tag}`, user);
-    const key = `${String(isAllowed)} ${action} ${name} ${client} ${rule} ${user}`;
     const nowMs = this.#clock.now();
-    const known = this.#open.get(key);
-    if (!known || nowMs - known.firstAtMs >= takesInMs) return this.#add(key, record, tag, nowMs);
-    known.count += 1;
-    known.lastAtMs = nowMs;
-    if (tag !== undefined && known.tags.length < tagsMax && !known.tags.includes(tag)) known.tags.push(tag);
+    const entry = this.#entryFor(record, nowMs);
+    entry.count += 1;
+    entry.lastAtMs = nowMs;
+    if (!repository || reference?.kind !== "tag") return;
+    const { tag } = reference;
+    if (isAllowed && action === "read" && user !== undefined) this.#notePuller(entry, repository, tag, user);
+    if (entry.tags.length < tagsMax && !entry.tags.includes(tag)) entry.tags.push(tag);
   }
 
   latest({ words, sees, limit }: ActivityQuery): ActivityFound {
@@ -69,30 +75,54 @@ export class RecentActivity implements Activity {
   }
 
   lastPuller(repository: Repository, tag: Tag): string | undefined {
-    return this.#pullers.get(`${repositoryName(repository)}:${tag}`);
+    return this.#pullers.get(`${repositoryName(repository)}:${tag}`)?.user;
   }
 
-  #notePuller(name: string, user: string): void {
-    if (this.#pullers.size >= this.#pullersMax && !this.#pullers.has(name)) {
-      const [oldest] = this.#pullers.keys();
-      if (oldest !== undefined) this.#pullers.delete(oldest);
+  #notePuller(entry: Noted, repository: Repository, tag: Tag, written: string): void {
+    const user = cut(written);
+    if (entry.pulled?.tag === tag) {
+      entry.pulled.puller.user = user;
+      return;
     }
-    this.#pullers.set(name, user);
+    const name = `${repositoryName(repository)}:${tag}`;
+    const puller = this.#pullers.get(name) ?? this.#newPuller(name, user);
+    puller.user = user;
+    entry.pulled = { tag, puller };
   }
 
-  #add(key: string, record: AccessRecord, tag: Tag | undefined, nowMs: number): void {
+  #newPuller(name: string, user: string): Puller {
+    const [oldest] = this.#pullers.keys();
+    if (this.#pullers.size >= this.#pullersMax && oldest !== undefined) this.#pullers.delete(oldest);
+    const puller = { user };
+    this.#pullers.set(name, puller);
+    return puller;
+  }
+
+  #entryFor(record: AccessRecord, nowMs: number): Noted {
+    const { repository } = record;
+    const last = repository && this.#lastOf.get(repository);
+    if (last && isLike(last, record) && nowMs - last.firstAtMs < takesInMs && this.#open.get(last.key) === last) return last;
+    const key = keyOf(record);
+    const known = this.#open.get(key);
+    const entry = known && nowMs - known.firstAtMs < takesInMs ? known : this.#add(key, record, nowMs);
+    if (repository) this.#lastOf.set(repository, entry);
+    return entry;
+  }
+
+  #add(key: string, record: AccessRecord, nowMs: number): Noted {
     const { user, by, client, action, repository, isAllowed, rule, reason } = record;
     const entry: Noted = {
       key,
       firstAtMs: nowMs,
       lastAtMs: nowMs,
-      count: 1,
+      count: 0,
       user: cut(user),
       by,
       client,
       action,
       repository,
-      tags: tag === undefined ? [] : [tag],
+      tags: [],
+      pulled: undefined,
       isAllowed,
       rule: cut(rule),
       reason: cut(reason),
@@ -102,7 +132,19 @@ export class RecentActivity implements Activity {
     this.#entries[this.#nextAt] = entry;
     this.#nextAt = (this.#nextAt + 1) % this.#entriesMax;
     this.#open.set(key, entry);
+    return entry;
   }
+}
+
+/** What is alike has the same. */
+function keyOf({ user, client, action, repository, isAllowed, rule }: AccessRecord): string {
+  const name = repository ? repositoryName(repository) : "";
+  return `${String(isAllowed)} ${action} ${client} ${name}\n${cut(rule)}\n${user === undefined ? "" : `=${cut(user)}`}`;
+}
+
+/** Of the same repository. */
+function isLike(entry: ActivityEntry, { user, client, action, isAllowed, rule }: AccessRecord): boolean {
+  return entry.isAllowed === isAllowed && entry.user === user && entry.client === client && entry.action === action && entry.rule === rule;
 }
 
 function cut(text: string): string;

@@ -42,6 +42,7 @@ test("a pull is one line, however many requests it takes, and names its tags", a
 test.each<[string, Partial<AccessRecord>]>([
   ["who", { user: "bob" }],
   ["nobody", { user: undefined }],
+  ["somebody of an odd name", { user: "undefined" }],
   ["from where", { client: "198.51.100.8" }],
   ["what", { action: "delete" }],
   ["which repository", { repository: repositoryNamed("docker.io/library/other") }],
@@ -53,7 +54,8 @@ test.each<[string, Partial<AccessRecord>]>([
   const activity = new RecentActivity({ clock: new TestClock() });
   activity.note(record());
   activity.note(record(changes));
-  expect(activity.latest(everything).total).toBe(2);
+  activity.note(record({ ...changes, user: undefined }));
+  expect(activity.latest(everything).total).toBe(changes.user === undefined && "user" in changes ? 2 : 3);
 });
 
 test("the same after ten minutes is a line of its own, and the latest comes first", async () => {
