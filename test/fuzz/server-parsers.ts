@@ -23,7 +23,7 @@ const finder = new RouteFinder();
 const unlisted = fc.constantFrom("public" as const, "deny" as const);
 const stranger = "203.0.113.9";
 const proxies = new TrustedProxies(["10.0.0.0/8", "2001:db8::/32", "::1", "fe80::/10"]);
-const isRefusal = refusedBy("NAME_INVALID", "NAME_UNKNOWN", "TAG_INVALID", "DIGEST_INVALID", "REQUEST_INVALID");
+const isRefusal = refusedBy("NAME_INVALID", "NAME_UNKNOWN", "TAG_INVALID", "DIGEST_INVALID", "REQUEST_INVALID", "DENIED");
 
 export const serverParsers: readonly FuzzedParser[] = [
   fuzzed({
