@@ -23,7 +23,8 @@ export const emptyAuthFile: AuthFileText = { members: {}, indent: "\t", endsWith
 export function parseAuthFile(text: string): AuthFileText | undefined {
   if (text.trim() === "") return emptyAuthFile;
   const members = membersIn(text);
-  if (!members || !["auths", "credHelpers"].every((name) => members[name] === undefined || membersOf(members[name]))) return undefined;
+  // Null is what programs in Go write for none.
+  if (!members || !["auths", "credHelpers"].every((name) => (members[name] ?? undefined) === undefined || membersOf(members[name]))) return undefined;
   return { members, indent: /^[\t ]+(?=")/m.exec(text)?.[0] ?? "\t", endsWithNewline: text.endsWith("\n") };
 }
 

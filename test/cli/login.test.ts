@@ -7,6 +7,7 @@ import { FormPoster } from "../../src/cli/form-poster.ts";
 import { login } from "../../src/cli/login.ts";
 import { run } from "../../src/cli/program.ts";
 import { createTestAuthority } from "../support/certificates.ts";
+import { startConnectProxy } from "../support/connect-proxy.ts";
 import { writeCredentialProgram } from "../support/credential-programs.ts";
 import { approved, fakeKey, json, pending, refusal, startFakeDeviceServer, type FakeDeviceServer } from "../support/fake-device-server.ts";
 import { lookUntil } from "../support/looking.ts";
@@ -118,10 +119,10 @@ test.each([
   expect(server.requests).toEqual([]);
 });
 
-test("an empty file is a new one", async () => {
-  await put(dockerFile, "\n");
+test.each(["\n", `{"auths":null,"credHelpers":null}`, "{}"])("a file that says nothing is a new one: %j", async (text) => {
+  await put(dockerFile, text);
   await logIn("--no-podman");
-  expect(await jsonOf(dockerFile)).toEqual({ auths: { [server.host]: { auth } } });
+  expect(await jsonOf(dockerFile)).toMatchObject({ auths: { [server.host]: { auth } } });
 });
 
 test.each([
@@ -345,6 +346,20 @@ describe.runIf(requirePrograms("openssl"))("over TLS", () => {
     expect(plain).toMatchObject({ code: 1, errors: expect.stringMatching(/does not speak TLS/) });
     expect(await runs(["login", secure.host, "--ca-file", dockerFile])).toMatchObject({ code: 2, errors: expect.stringMatching(/no certificate/) });
   });
+});
+
+test.runIf(requirePrograms("openssl"))("a proxy that the environment names is asked, and not for what it leaves out", async () => {
+  const authority = await createTestAuthority(folder.path);
+  await using secure = await startFakeDeviceServer({ tls: await authority.issue({ names: ["registry.example.com", "127.0.0.1"] }) });
+  await using proxy = await startConnectProxy(secure.port);
+  secure.states.push(approved);
+  const trusting = ["--ca-file", authority.certificateFile, "--no-podman"];
+  const environment = { HTTPS_PROXY: proxy.url, NO_PROXY: "127.0.0.1" };
+  expect((await runs(["login", "registry.example.com", ...trusting], ioOf(environment))).code).toBe(0);
+  expect(new Set(proxy.targets)).toEqual(new Set(["registry.example.com:443"]));
+  const before = proxy.targets.length;
+  expect((await runs(["login", secure.host, ...trusting], ioOf(environment))).code).toBe(0);
+  expect(proxy.targets).toHaveLength(before);
 });
 
 describe("logging out", () => {

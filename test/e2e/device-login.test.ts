@@ -1,5 +1,5 @@
 /** `ociregistry login` as people run it: approved in a browser, and then skopeo, podman and docker pull with the files that it wrote. */
-import { chmod, copyFile, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { placePodman, startDockerd } from "../support/container-clients.ts";
@@ -9,6 +9,7 @@ import { startGuardedServer, type GuardedServer } from "../support/guarded-serve
 import { startOurServer, withoutOurVariables } from "../support/our-server.ts";
 import { findProgram, requirePrograms, requireRoot } from "../support/programs.ts";
 import { freePort, runProcess, startProcess, type RunningProcess } from "../support/processes.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -143,6 +144,28 @@ describe.runIf(requirePrograms("htpasswd"))("on a terminal", () => {
     stopped.signal("SIGINT");
     expect([await stopped.ended, stopped.output]).toEqual([{ code: 1, signal: null }, expect.stringMatching(/stopped: nothing was written\n$/)]);
     await expect(stat(join(path, ".docker", "config.json"))).rejects.toThrow("ENOENT");
+  });
+
+  test.runIf(requireRoot())("a disk that is full, or can only be read, keeps the file as it was, and no key is left over", { timeout: 60_000 }, async () => {
+    const { env } = await home("full");
+    await using disk = await mountSmallDisk(1 << 20);
+    const file = join(disk.path, "config.json");
+    const text = JSON.stringify({ auths: { "quay.io": { auth: "eDp5" } } });
+    await writeFile(file, text);
+    const keysNow = async () =>
+      ((await (await guarded.get("/zot/auth/apikey", { user: "alice" })).json()) as { readonly apiKeys: readonly unknown[] }).apiKeys.length; // One member of it.
+    const before = await keysNow();
+    await disk.useUpFiles();
+    const full = await logIn(["--no-podman"], { ...env, DOCKER_CONFIG: disk.path });
+    expect([full.exitCode, full.output]).toEqual([1, expect.stringMatching(/config.json: no space is left \(ENOSPC\)/)]);
+    expect(full.output).toContain("the key that was given is ended again");
+    expect([await keysNow(), await readFile(file, "utf8")]).toEqual([before, text]);
+    await disk.relieve();
+    expect(await readdir(disk.path)).toEqual(["config.json"]);
+    await disk.setWritable(false);
+    await using readOnly = await start(["login", guarded.server.url, "--no-podman"], { ...env, DOCKER_CONFIG: disk.path });
+    expect([(await readOnly.ended).code, readOnly.output]).toEqual([1, expect.stringMatching(/: the file system is read-only \(EROFS\)/)]);
+    expect(readOnly.output).not.toContain("approve");
   });
 
   describe.runIf(requirePrograms("setpriv") && requireRoot())("of somebody without root's rights", () => {

@@ -6,6 +6,7 @@ import { credentialParsers } from "./credential-parsers.ts";
 import type { FuzzedParser } from "./fuzzed-parser.ts";
 import { ociParsers } from "./oci-parsers.ts";
 import { serverParsers } from "./server-parsers.ts";
+import { terminalParsers } from "./terminal-parsers.ts";
 import { upstreamParsers } from "./upstream-parsers.ts";
 
 export const parsers: readonly FuzzedParser[] = [
@@ -16,4 +17,5 @@ export const parsers: readonly FuzzedParser[] = [
   ...cacheParsers,
   ...configParsers,
   ...bundleParsers,
+  ...terminalParsers,
 ];
