@@ -28,8 +28,9 @@ export interface FileRecordsOptions {
 const answerMs = 10_000;
 const workingMax = 8;
 const waitingMax = 1_000;
-/** How often what nobody asks for any more is looked for, of each kind that is written. */
+/** How often what nobody asks for any more is looked for, of each kind that is written: oftener of what lives shorter. */
 const sweepEveryMs = 3_600_000;
+const sweepEveryMsMin = 600_000;
 /** Folders below a kind: no path is longer. */
 const depthMax = 4;
 /** What is written, or taken, is under another name for moments only: what is older was left by a process that ended in between. */
@@ -76,7 +77,7 @@ export class FileRecords implements Records {
       const { folder, name } = this.#placeOf(path);
       const atMs = this.#options.clock.now();
       await writePrivate(folder, name, { text: JSON.stringify({ until: atMs + lifeMs, text }), atMs });
-      this.#sweepNowAndThen(path[0]);
+      this.#sweepNowAndThen(path[0], Math.min(sweepEveryMs, Math.max(sweepEveryMsMin, lifeMs)));
     });
     this.#unwritten.end();
   }
@@ -145,9 +146,9 @@ export class FileRecords implements Records {
     await removePrivate(place.folder, ours);
   }
 
-  #sweepNowAndThen(kind: string): void {
+  #sweepNowAndThen(kind: string, everyMs: number): void {
     const nowMs = this.#options.clock.elapsed();
-    if (nowMs - (this.#sweptAtMs.get(kind) ?? -Infinity) < sweepEveryMs) return;
+    if (nowMs - (this.#sweptAtMs.get(kind) ?? -Infinity) < everyMs) return;
     this.#sweptAtMs.set(kind, nowMs);
     const sweeping = this.#sweeping.then(() => this.#sweep(join(this.#options.folder, kind), depthMax));
     this.#options.background.run("removing records that are over", sweeping);

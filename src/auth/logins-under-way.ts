@@ -3,7 +3,6 @@
  * minutes, for one return, from that provider, and for the browser that began it, which alone has the cookie. What is kept opens nothing.
  */
 import { hash, randomBytes } from "node:crypto";
-import { LRUCache } from "lru-cache";
 import type { Clock } from "../oci/clock.ts";
 import { findObject, textOf } from "./json-object.ts";
 import { budgetAddress } from "./login-budgets.ts";
@@ -11,18 +10,21 @@ import { drawBrowserNonce } from "./openid/browser-nonce.ts";
 import type { LoginUnderWay } from "./openid/provider.ts";
 import type { Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
+import { WindowBudget } from "./window-budget.ts";
 
 /** How long somebody may take at the provider. */
 export const loginLifeMs = 600_000;
 /** What the names of these cookies begin with; each login has its own, since people open several windows. */
 export const loginCookiePrefix = "login-";
-/** Logins that one address may have begun within their life. */
+/** Logins that one address may have begun within their life, and all together: each is kept until somebody comes back, or that is over. */
 const begunMax = 1_000;
-const addressesMax = 20_000;
+const begunInAllMax = 20_000;
 
 export interface LoginsUnderWayOptions {
   readonly records: Records;
   readonly clock: Clock;
+  /** Of all addresses together. Default: 20,000. */
+  readonly inAllMax?: number;
 }
 
 /** What is to be known when somebody comes back. */
@@ -46,15 +48,16 @@ export type ReturnedLogin =
 
 export class LoginsUnderWay {
   readonly #options: LoginsUnderWayOptions;
-  readonly #begun = new LRUCache<string, { count: number; readonly untilMs: number }>({ max: addressesMax });
+  readonly #begun: WindowBudget;
 
   constructor(options: LoginsUnderWayOptions) {
     this.#options = options;
+    this.#begun = new WindowBudget({ perOne: begunMax, inAll: options.inAllMax ?? begunInAllMax, windowMs: loginLifeMs, clock: options.clock });
   }
 
-  /** Begins one; undefined when `client`, an address, has begun too many. Throws `RecordsUnavailable`. */
+  /** Begins one; undefined when `client`, an address, or everybody together, has begun too many. Throws `RecordsUnavailable`. */
   async begin(begun: BegunLogin, client: string): Promise<LoginStart | undefined> {
-    if (!this.#mayBegin(budgetAddress(client))) return undefined;
+    if (this.#begun.spend(budgetAddress(client))) return undefined;
     const { provider, redirectUri, callback } = begun;
     const [state, codeVerifier, browser] = [randomText(), randomText(), randomText()];
     const nonce = drawBrowserNonce();
@@ -74,15 +77,6 @@ export class LoginsUnderWay {
     if (hash("sha256", cookie(cookieOf(state)) ?? "", "hex") !== held.browser) return { kind: "refused", reason: "another browser has begun this" };
     const { redirectUri, nonce, codeVerifier, callback } = held;
     return { kind: "returned", login: { redirectUri, state, nonce, codeVerifier }, callback };
-  }
-
-  #mayBegin(address: string): boolean {
-    const nowMs = this.#options.clock.elapsed();
-    const known = this.#begun.get(address);
-    const begun = known && nowMs < known.untilMs ? known : { count: 0, untilMs: nowMs + loginLifeMs };
-    begun.count++;
-    this.#begun.set(address, begun);
-    return begun.count <= begunMax;
   }
 }
 

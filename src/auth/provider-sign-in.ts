@@ -52,7 +52,7 @@ export class ProviderSignIn {
     const isSecure = own.isSecure(visit);
     const redirectUri = provider.redirectUri ?? `${own.urlFor(visit)}${callbackPath}${provider.name}`;
     const start = await logins.begin({ provider: provider.name, redirectUri, callback }, visit.client);
-    if (!start) return this.#refuse(429, "Too many people are signing in from your address just now.");
+    if (!start) return this.#refuse(429, "Too many people are signing in just now. Try again in a few minutes.");
     try {
       const address = await provider.begin(start.login);
       const old = cookieNames(visit.cookie, loginCookiePrefix, { isSecure });

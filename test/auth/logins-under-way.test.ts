@@ -100,6 +100,18 @@ describe("who was sent to a provider", () => {
   });
 });
 
+test("of too many from many addresses no more are begun, until those are over; and no file of them is left then", async () => {
+  const background = new Background(silentLog);
+  await using records = new FileRecords({ folder: folder.path, clock, background });
+  const logins = new LoginsUnderWay({ records, clock, inAllMax: 20 });
+  const starts = await Promise.all(Array.from({ length: 30 }, (_, at) => logins.begin(begun, `192.0.2.${at}`)));
+  expect(starts.filter(Boolean)).toHaveLength(20);
+  await clock.advance(loginLifeMs);
+  expect(await logins.begin(begun, "192.0.2.30")).toBeDefined();
+  await background.settled();
+  expect(await readdir(join(folder.path, "logins-under-way"))).toHaveLength(1);
+});
+
 test("what is kept of it opens nothing: neither state nor code verifier nor cookie", async () => {
   const { login, cookie } = await begin(open());
   const entries = await readdir(folder.path, { recursive: true, withFileTypes: true });
