@@ -55,7 +55,8 @@ const targets = [
   "/cmd/manifest/list",
   "/cmd/nothing",
 ];
-const open = ["/", "/health", "/healthz", "/livez", "/readyz"];
+/** A terminal has no name yet: where none is let in it is told that, and nothing else. */
+const open = ["/", "/health", "/healthz", "/livez", "/readyz", "/zot/auth/device", "/zot/auth/device/*"];
 
 describe("with a gate that lets nobody in", () => {
   test.each(targets)("%s is refused by every method, and nothing is looked up", async (target) => {
@@ -85,7 +86,21 @@ describe("with a gate that lets nobody in", () => {
     const { app } = serving({ gate: () => closed });
     const paths = [...new Set(app.routes.map(({ path }) => path))];
     expect(paths.toSorted()).toEqual(
-      ["/", "/*", "/cmd/*", "/health", "/healthz", "/livez", "/metrics", "/readyz", "/token", "/zot/auth/apikey", "/zot/auth/token"].toSorted(),
+      [
+        "/",
+        "/*",
+        "/cmd/*",
+        "/health",
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/readyz",
+        "/token",
+        "/zot/auth/apikey",
+        "/zot/auth/device",
+        "/zot/auth/device/*",
+        "/zot/auth/token",
+      ].toSorted(),
     );
     const statuses = await Promise.all(paths.map(async (path) => [path, (await app.request(path.replace("*", "x"))).status] as const));
     expect(
