@@ -74,7 +74,7 @@ function creatorMarkup(creator: string): Markup {
 const patternsShown = 5;
 
 function scopeMarkup({ repositories, actions }: KeyView): Markup {
-  const what = actions ? actions.join(", ") : "all that you may";
+  const what = !actions ? "all that you may" : actions.length === 1 && actions[0] === "read" ? "pulling" : actions.join(", ");
   if (!repositories) return html`${actions ? html`${what} everywhere` : what}`;
   const more = repositories.length - patternsShown;
   return html`${what} in

@@ -63,7 +63,7 @@ const textLengthMax = 120;
 
 /** What somebody else wrote, of a length that a page bears: what would be seen by nothing but its effect is written out, `\u{202e}`. */
 export function plainText(text: string, lengthMax = textLengthMax): string {
-  const characters = [...text];
+  const characters = Array.from(text); // Whole ones: halves are none.
   const shown = characters
     .slice(0, lengthMax)
     .map((character) => (unseen.test(character) ? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}` : character));

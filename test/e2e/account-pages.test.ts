@@ -66,7 +66,7 @@ describe.runIf(requirePrograms("htpasswd"))("somebody's own page", () => {
     expect(text).toContain(`docker login --username alice --password-stdin ${guarded.server.host}`);
     expect([await statusWith(key), await statusWith(key, "/v2/other/app/manifests/1")]).toEqual([200, 403]);
     const page = await shown(browser);
-    for (const word of ["laptop", "read in", "<code>team/**</code>", "in 30 days"]) expect([word, page.includes(word)]).toEqual([word, true]);
+    for (const word of ["laptop", "pulling in", "<code>team/**</code>", "in 30 days"]) expect([word, page.includes(word)]).toEqual([word, true]);
     // Neither the page, nor the address that the form was sent to, tells it again.
     expect(page).not.toContain(key);
     const again = await browser.ask(`${accountPath}/keys`);

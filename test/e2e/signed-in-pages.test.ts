@@ -110,8 +110,8 @@ describe.runIf(requirePrograms("htpasswd", "chromium"))("signed in", () => {
 /** Nothing is pulled here: a name that nobody may read needs no upstream. */
 const noUpstream = (): readonly object[] => [{ name: "docker.io", endpoints: ["http://127.0.0.1:9"], originFallback: false }];
 
-async function useIt({ server, get }: GuardedServer, { user, keys, requests }: { user: string; keys: number; requests: number }): Promise<void> {
-  const owner = new CookieBrowser(server.url);
+async function useIt(guarded: GuardedServer, { user, keys, requests }: { user: string; keys: number; requests: number }): Promise<void> {
+  const owner = new CookieBrowser(guarded.server.url);
   await owner.submit("/zot/auth/login", { username: user, password: `${user}-password` });
   for (let number = 0; number < keys; number++) {
     const form = {
@@ -125,7 +125,7 @@ async function useIt({ server, get }: GuardedServer, { user, keys, requests }: {
   const authorization = basic("bob");
   for (let number = 0; number < requests; number += 50) {
     const batch = Array.from({ length: Math.min(50, requests - number) }, async (_, at) => {
-      const answer = await get(`/v2/secret/plan-${number + at}/manifests/1.0`, { authorization });
+      const answer = await guarded.get(`/v2/secret/plan-${number + at}/manifests/1.0`, { authorization });
       await answer.arrayBuffer();
       return answer.status;
     });

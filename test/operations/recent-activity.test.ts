@@ -78,10 +78,10 @@ test("the same after ten minutes is a line of its own, and the latest comes firs
 test("the oldest lines make room, and what was one of them begins anew", () => {
   const activity = new RecentActivity({ clock: new TestClock(), entriesMax: 3 });
   for (const user of ["a", "b", "c", "d"]) activity.note(record({ user }));
-  const users = (): readonly (string | undefined)[] =>
+  const users = (): readonly string[] =>
     activity
       .latest(everything)
-      .entries.map(({ user }) => user)
+      .entries.map(({ user = "" }) => user)
       .toSorted();
   expect(users()).toEqual(["b", "c", "d"]);
   activity.note(record({ user: "a" }));

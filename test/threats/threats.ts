@@ -451,6 +451,12 @@ export const threats: readonly Threat[] = [
         without: "a look at whose page lets a terminal in",
         edits: [{ file: "auth/device-approvals.ts", text: 'if (own.pageBehind(visit) !== "ours")', replacement: "if (own === undefined)" }],
       },
+      {
+        file: "e2e/account-pages.test.ts",
+        test: "takes no form of a page of another site, nor of nobody, nor anything that is no form of it",
+        without: "a look at whose page has sent a form",
+        edits: [{ file: "auth/account-desk.ts", text: 'if (own.pageBehind(visit) === "foreign")', replacement: "if (own === undefined)" }],
+      },
     ],
   },
   {

@@ -263,7 +263,7 @@ describe("the activity", () => {
     await using rig = await startShownPages({ activity });
     const { status, html } = await rig.show("/home/activity", { user: root });
     expect([status, html.length < 20_000]).toEqual([200, true]);
-    expect(html).not.toMatch(/<script>|<img src=x|[\u0000\u001b\u202e]/);
+    for (const text of ["<script>", "<img src=x", "\u0000", "\u001b", "\u202e"]) expect([text, html.includes(text)]).toEqual([text, false]);
     for (const text of ["exe.\\u{202e}gnp", "\\u{0} no\\u{1b}[31m", "team/app 1.0", "denied", "198.51.100.7"])
       expect([text, textOf(html).includes(text)]).toEqual([text, true]);
     expect(linksIn(html)).toContain("/home/repositories/a.example/team/app:1.0");
