@@ -143,7 +143,9 @@ export class ProviderGrants {
     }
     const newest = readWord(await records.read(wordPath(person)));
     // Somebody may have signed in meanwhile.
-    return newest && newest.atMs !== word.atMs ? holds(newest) : await this.#end(person, word, "the provider says so");
+    if (!newest || newest.atMs === word.atMs) return await this.#end(person, word, "the provider says so");
+    await records.remove(askPath(person));
+    return holds(newest);
   }
 
   /** Whoever has what is to be asked by is the only one who asks: what another has learnt before that is known by now. */
@@ -194,6 +196,7 @@ export class ProviderGrants {
     this.#retryAtMs.delete(person);
     this.#missingSinceMs.delete(person);
     await this.#options.records.remove(wordPath(person));
+    await this.#options.records.remove(askPath(person));
     this.#options.log.info({ user, by, reason }, "openid: somebody is to sign in again");
     return { kind: "over" };
   }

@@ -186,6 +186,19 @@ describe("a provider's word on somebody", () => {
     expect(await here.stamp()).toBe(after);
   });
 
+  test("is asked for after another login as after the first, however soon that comes", async () => {
+    const here = open({ groupsTtlMs: 1_000 });
+    await here.grants.keep(provider.login("first"));
+    provider.good.clear();
+    await clock.advance(1_000);
+    expect(await here.look()).toBe("over");
+    await here.grants.keep(provider.login("second"));
+    provider.good.clear();
+    await clock.advance(1_000);
+    expect(await here.look()).toBe("over");
+    expect(provider.shown).toEqual(["first", "second"]);
+  });
+
   test("is that of a login which came while an older one was being refused", async () => {
     const [here, there] = [open(), open()];
     await here.grants.keep(provider.login("first"));
