@@ -98,14 +98,15 @@ export class Gate {
   }
 
   /**
-   * Whether the one who was let in administrates: adminPolicy names him, its conditions hold, and he shows all that he is. `wanted` undefined: it is
-   * about no repository.
+   * Whether the one who was let in administrates: adminPolicy names him, its conditions hold, and he does not show a key that was made for less.
+   * `wanted` undefined: it is about no repository, which a token that permits images permits nothing of.
    */
   administrates({ principal }: Admitted, wanted: WantedRepository | undefined, visit: Visit): boolean {
     const what = wanted
       ? { repository: policyName(wanted.repository, this.#options.names().defaultHost), action: wanted.action }
       : { repository: "", action: "read" };
-    return !principal?.access && !principal?.scope && this.#isActiveAdmin(principal, what, visit);
+    if (principal?.scope || (principal?.access && !wanted)) return false;
+    return this.#isActiveAdmin(principal, what, visit);
   }
 
   /** Why the one who was let in may not read something; undefined: he may. Conditions are asked about this very reference. */

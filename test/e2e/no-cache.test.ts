@@ -15,7 +15,7 @@ beforeEach(async () => {
     repositories: ["team/app"],
     users: ["admin", "alice"],
     config: {
-      auth: { htpasswd: { path: "HTPASSWD" }, apikey: true, failDelay: 0 },
+      auth: { htpasswd: { path: "HTPASSWD" }, apikey: true, tokenService: "builtin", failDelay: 0 },
       accessControl: {
         repositories: { "**": { policies: [{ users: ["alice", "admin"], actions: ["read"] }], anonymousPolicy: ["read"] } },
         adminPolicy: {
@@ -45,6 +45,19 @@ test("an administrator's is heard, of a tag that is fresh and of one that was mi
   guarded.upstream.putImage("team/app", "2");
   expect((await guarded.get(missing, { user: "admin" })).status).toBe(404);
   expect((await guarded.get(missing, { user: "admin", headers: asked })).status).toBe(200);
+});
+
+test("an administrator's is heard with a token of ours too, which is how clients show who they are", async () => {
+  const token = async (user: string): Promise<string> => {
+    const challenge = (await guarded.get("/v2/")).headers.get("www-authenticate") ?? "";
+    const service = encodeURIComponent(/service="([^"]*)"/.exec(challenge)?.[1] ?? "");
+    const answer = await guarded.get(`/zot/auth/token?service=${service}&scope=repository:docker.io/team/app:pull`, { user });
+    return `Bearer ${((await answer.json()) as { readonly token: string }).token}`;
+  };
+  expect((await guarded.get(path, { authorization: await token("alice"), headers: asked })).status).toBe(200);
+  expect(seen()).toEqual([]);
+  expect((await guarded.get(path, { authorization: await token("admin"), headers: asked })).status).toBe(200);
+  expect(seen()).toEqual([head]);
 });
 
 test("nobody else's is", async () => {
