@@ -14,7 +14,7 @@ import type { ClientAuthConfig } from "./config/client-auth-config.ts";
 import { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import { silentLog, type Log } from "./oci/log.ts";
-import { openRecords } from "./records.ts";
+import { openRecords } from "./open-records.ts";
 import { sessionKeysOf } from "./session-keys.ts";
 
 export interface BrowserSignInParts {

@@ -30,7 +30,7 @@ import type { Log } from "./oci/log.ts";
 import { openIdentityProviders, readProviderFiles, type IdentityProviders } from "./identity-providers.ts";
 import { openApiKeys, type OwnApiKeys } from "./own-api-keys.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
-import { openRecords } from "./records.ts";
+import { openRecords } from "./open-records.ts";
 import { openProviderGrants } from "./provider-grants.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
 

@@ -41,7 +41,8 @@ export async function openIdentityProviders({ providers, users }: OpenidConfig, 
   const fetches: OperatorFetch[] = [];
   const names = new Map(Object.entries(users));
   const isOfFile = (name: string): boolean => options.htpasswd?.stampOf(name) !== undefined;
-  const opened = await Promise.all(
+  const close = async (): Promise<void> => void (await Promise.all(fetches.map((fetch) => fetch.close())));
+  const outcomes = await Promise.allSettled(
     providers.map(async (config): Promise<Opened> => {
       const ca = await readAuthority(config);
       const { environment, clock, background } = options;
@@ -55,13 +56,15 @@ export async function openIdentityProviders({ providers, users }: OpenidConfig, 
       return await openOpenid(config, { client, rules: { ...rules, hostedDomain: config.hostedDomain }, fetch: outbound.fetch }, options);
     }),
   );
-  return {
-    providers: opened.map(({ provider }) => provider),
-    tokens: opened.flatMap(({ tokens }) => tokens ?? []),
-    async close() {
-      await Promise.all(fetches.map((fetch) => fetch.close()));
-    },
-  };
+  const opened: Opened[] = [];
+  for (const outcome of outcomes) {
+    if (outcome.status === "fulfilled") opened.push(outcome.value);
+    else {
+      await close();
+      throw outcome.reason;
+    }
+  }
+  return { providers: opened.map(({ provider }) => provider), tokens: opened.flatMap(({ tokens }) => tokens ?? []), close };
 }
 
 /** What the files and variables that it names say: when it is another, so are the providers. Throws `ConfigError`. */

@@ -1,4 +1,4 @@
-/** Records of a configuration: under `statePath`, or in Redis where several servers that share no disk are one registry. */
+/** Opening records: those of a configuration, under `statePath`, or in Redis where several servers that share no disk are one registry. */
 import { join } from "node:path";
 import { FileRecords } from "./auth/file-records.ts";
 import type { Records } from "./auth/records.ts";

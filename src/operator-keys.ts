@@ -13,7 +13,7 @@ import { Background } from "./oci/background.ts";
 import type { Clock } from "./oci/clock.ts";
 import { silentLog } from "./oci/log.ts";
 import { RegistryNames } from "./oci/registry-names.ts";
-import { openRecords } from "./records.ts";
+import { openRecords } from "./open-records.ts";
 
 export interface OperatorKey extends Omit<ApiKey, "scope"> {
   /** Undefined: all that its owner may do. */

@@ -7,7 +7,7 @@ import { ProviderGrants } from "./auth/provider-grants.ts";
 import type { Records } from "./auth/records.ts";
 import { SealingKeys } from "./auth/sealing-keys.ts";
 import type { ClientAuthConfig } from "./config/client-auth-config.ts";
-import type { RecordsOptions } from "./records.ts";
+import type { RecordsOptions } from "./open-records.ts";
 import { sessionKeysOf } from "./session-keys.ts";
 
 export interface ProviderGrantsParts {

@@ -9,6 +9,7 @@ import type { OwnOrigin } from "./own-origin.ts";
 import type { Principal } from "./principal.ts";
 import { RecordsUnavailable } from "./records.ts";
 import { readBody } from "./request-body.ts";
+import { json, refusal } from "./sign-in-answers.ts";
 import type { Visit } from "./visit.ts";
 
 export interface ApiKeyServiceOptions extends OwnKeysOptions {
@@ -40,7 +41,7 @@ export class ApiKeyService {
   async handle(request: Request, visit: KeyVisit): Promise<Response> {
     const { method } = request;
     if (method !== "GET" && method !== "POST" && method !== "DELETE")
-      return refusal(405, "UNSUPPORTED", `${method.slice(0, 16)} is not supported here`, { Allow: "GET, POST, DELETE, OPTIONS" });
+      return refusal(405, "UNSUPPORTED", `${method.slice(0, 16)} is not supported here`, { headers: { Allow: "GET, POST, DELETE, OPTIONS" } });
     const own = findOwnKeys(visit.principal, this.#options);
     if (!own)
       return refusal(403, "DENIED", "keys are for who logs in with a password, a certificate or in a browser: a key or a token makes none, and shows none");
@@ -52,7 +53,7 @@ export class ApiKeyService {
       if (!(error instanceof RecordsUnavailable)) throw error;
       // Whoever keeps the records has told of it, once.
       this.#options.log.debug({ problem: error.message }, "API keys cannot be kept");
-      return refusal(503, "UNAVAILABLE", "keys cannot be read or kept just now", { "Retry-After": "5" });
+      return refusal(503, "UNAVAILABLE", "keys cannot be read or kept just now", { headers: { "Retry-After": "5" } });
     }
   }
 
@@ -103,13 +104,4 @@ function described({ id, label, createdAtMs, expiresAtMs, isExpired, usedAtMs, c
 
 function timeText(atMs: number | undefined): string {
   return atMs === undefined ? "0001-01-01T00:00:00Z" : new Date(atMs).toISOString();
-}
-
-function refusal(status: number, code: string, message: string, headers: Readonly<Record<string, string>> = {}): Response {
-  return json(status, { errors: [{ code, message }] }, headers);
-}
-
-/** Nothing of it may be kept on the way. */
-function json(status: number, body: object, headers: Readonly<Record<string, string>> = {}): Response {
-  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json", "Cache-Control": "no-store", ...headers } });
 }

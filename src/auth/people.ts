@@ -13,7 +13,7 @@ export interface PeopleOptions {
   readonly clock: Clock;
 }
 
-export interface Person {
+export interface KnownPerson {
   readonly name: string;
   readonly groups: readonly string[];
   /** How they logged in, when it was a session: how that began. */
@@ -36,7 +36,7 @@ export class People {
   }
 
   /** This one has logged in just now. Throws `RecordsUnavailable`. */
-  async note(person: Omit<Person, "seenAtMs">): Promise<void> {
+  async note(person: Omit<KnownPerson, "seenAtMs">): Promise<void> {
     const { records, clock } = this.#options;
     const seenAtMs = clock.now();
     const known = await this.find(person.name);
@@ -46,15 +46,15 @@ export class People {
   }
 
   /** Undefined: nobody of that name has logged in for 400 days. Throws `RecordsUnavailable`. */
-  async find(name: string): Promise<Person | undefined> {
+  async find(name: string): Promise<KnownPerson | undefined> {
     const text = await this.#options.records.read(pathOf(name));
-    const person = text === undefined ? undefined : readPerson(text);
+    const person = text === undefined ? undefined : readKnownPerson(text);
     return person?.name === name ? person : undefined;
   }
 }
 
 /** How somebody is known of whom it is known who vouches: `htpasswd`, `ldap`, or a provider by its name, which is none of a method. */
-export function methodOf(by: string): Pick<Person, "method" | "provider"> {
+export function methodOf(by: string): Pick<KnownPerson, "method" | "provider"> {
   return by === "htpasswd" || by === "ldap" ? { method: by } : { method: "oidc", provider: by };
 }
 
@@ -62,13 +62,13 @@ function pathOf(name: string): readonly [string, string] {
   return ["people", userKeyOf(name)];
 }
 
-function isSame(one: Omit<Person, "seenAtMs">, other: Omit<Person, "seenAtMs">): boolean {
-  const said = ({ groups, method, provider, email }: Omit<Person, "seenAtMs">): string => JSON.stringify([groups, method, provider ?? "", email ?? ""]);
+function isSame(one: Omit<KnownPerson, "seenAtMs">, other: Omit<KnownPerson, "seenAtMs">): boolean {
+  const said = ({ groups, method, provider, email }: Omit<KnownPerson, "seenAtMs">): string => JSON.stringify([groups, method, provider ?? "", email ?? ""]);
   return said(one) === said(other);
 }
 
 /** Undefined for a text that was torn. */
-function readPerson(text: string): Person | undefined {
+function readKnownPerson(text: string): KnownPerson | undefined {
   const read = findObject(text);
   const [name, method, seenAtMs, groups] = [textOf(read?.["name"]), knownMethod(read?.["method"]), read?.["seenAtMs"], read?.["groups"]];
   if (name === undefined || method === undefined || typeof seenAtMs !== "number" || !Array.isArray(groups)) return undefined;

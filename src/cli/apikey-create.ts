@@ -1,11 +1,11 @@
 /** `ociregistry apikey create` */
-import { ConfigError } from "../config/config-error.ts";
 import { findDurationMs } from "../config/durations.ts";
 import { loadConfig } from "../config/load.ts";
 import { systemClock } from "../oci/clock.ts";
 import type { OperatorKey } from "../operator-keys.ts";
 import { keyJson } from "./apikey-list.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
+import { misuse } from "./misuse.ts";
 
 export interface ApiKeyCreateOptions {
   readonly flags: ReadonlyMap<string, string>;
@@ -35,7 +35,7 @@ export async function apiKeyCreate({ flags, io, user, label, expires, repository
 
 function readLife(written: string): number | undefined {
   const lifeMs = findDurationMs(written);
-  if (lifeMs === undefined || lifeMs === 0) throw new ConfigError([`--expires: "${written}" is not a time to live, as 90d or 12h is`], { isMisuse: true });
+  if (lifeMs === undefined || lifeMs === 0) throw misuse(`--expires: "${written}" is not a time to live, as 90d or 12h is`);
   return lifeMs === Infinity ? undefined : lifeMs;
 }
 

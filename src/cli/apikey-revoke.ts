@@ -1,8 +1,9 @@
 /** `ociregistry apikey revoke` */
-import { ConfigError } from "../config/config-error.ts";
 import { loadConfig } from "../config/load.ts";
 import { systemClock } from "../oci/clock.ts";
+import { countText } from "./amounts.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
+import { misuse } from "./misuse.ts";
 
 export interface ApiKeyRevokeOptions {
   readonly flags: ReadonlyMap<string, string>;
@@ -14,7 +15,7 @@ export interface ApiKeyRevokeOptions {
 
 /** Ends a key, or all of one user, and prints how many there were: 1 when the id names none. Throws `ConfigError`, `RecordsUnavailable`. */
 export async function apiKeyRevoke({ flags, io, id, user }: ApiKeyRevokeOptions): Promise<number> {
-  if ((id === undefined) === (user === undefined)) throw new ConfigError(["apikey revoke: say which, by its id, or whose, by --user NAME"], { isMisuse: true });
+  if ((id === undefined) === (user === undefined)) throw misuse("apikey revoke: say which, by its id, or whose, by --user NAME");
   const { config } = await loadConfig({ environment: io.environment, flags });
   const { openOperatorKeys } = await import("../operator-keys.ts");
   await using keys = await openOperatorKeys(config, { clock: systemClock });
@@ -25,6 +26,6 @@ export async function apiKeyRevoke({ flags, io, id, user }: ApiKeyRevokeOptions)
     io.writeError(`ociregistry: no key has the id ${id.slice(0, 64)}\n`);
     return exitCodes.failed;
   }
-  io.writeOut(`${revoked} ${revoked === 1 ? "key" : "keys"}${user === undefined ? "" : ` of ${user}`} revoked\n`);
+  io.writeOut(`${countText(revoked, "key")}${user === undefined ? "" : ` of ${user}`} revoked\n`);
   return exitCodes.done;
 }

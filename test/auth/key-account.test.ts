@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FileRecords } from "../../src/auth/file-records.ts";
 import { keyAccountOf } from "../../src/auth/key-account.ts";
-import { People, type Person } from "../../src/auth/people.ts";
+import { People, type KnownPerson } from "../../src/auth/people.ts";
 import type { Principal } from "../../src/auth/principal.ts";
 import { Background } from "../../src/oci/background.ts";
 import { silentLog } from "../../src/oci/log.ts";
@@ -30,7 +30,7 @@ test.each<[Principal["method"], string]>([
   expect(await people.find("alice")).toMatchObject({ groups: ["dev"], method });
 });
 
-test.each<[string, string, Pick<Person, "method" | "provider">]>([
+test.each<[string, string, Pick<KnownPerson, "method" | "provider">]>([
   ["htpasswd", "htpasswd", { method: "htpasswd" }],
   ["ldap", "person", { method: "ldap" }],
   ["gitlab", "person", { method: "oidc", provider: "gitlab" }],
