@@ -10,7 +10,7 @@ import { grantLifeMs, type DeviceCollection, type DeviceGrants } from "./device-
 import { BadDeviceRequest, readDeviceCode, readGivenUp, readWantedGrant, shownProgram } from "./device-requests.ts";
 import { budgetAddress } from "./login-budgets.ts";
 import type { OwnOrigin } from "./own-origin.ts";
-import { PollingPace } from "./polling-pace.ts";
+import { PollingPace, pollingStepMs } from "./polling-pace.ts";
 import type { KeyScope } from "./principal.ts";
 import { RecordsUnavailable } from "./records.ts";
 import { answerToken, refuseToken } from "./token-answers.ts";
@@ -106,7 +106,7 @@ export class DeviceService {
   async #collect(form: URLSearchParams, { client }: DeviceVisit): Promise<Response> {
     const deviceCode = readDeviceCode(form);
     if (!looksLikeDeviceCode(deviceCode)) return notYet("invalid_grant", "this is no device code");
-    if (this.#pace.isTooSoon(codeKeyOf(deviceCode))) return notYet("slow_down", `asked too soon: from now on wait ${stepSeconds} s longer each time`);
+    if (this.#pace.isTooSoon(codeKeyOf(deviceCode))) return notYet("slow_down", `asked too soon: from now on wait ${pollingStepMs / 1_000} s longer each time`);
     const collected = await this.#options.grants.collect(deviceCode);
     switch (collected.kind) {
       case "pending":
@@ -158,8 +158,6 @@ export class DeviceService {
 }
 
 type Approved = Extract<DeviceCollection, { readonly kind: "approved" }>;
-
-const stepSeconds = 5;
 
 /** RFC 8628 3.5: none of it is a failure of ours. */
 function notYet(error: string, message: string): Response {

@@ -14,7 +14,7 @@ interface Asked {
 }
 
 /** What is added each time that somebody was too early. RFC 8628 3.5. */
-const stepMs = 5_000;
+export const pollingStepMs = 5_000;
 /** Nobody is put off for longer, however often he comes. */
 const intervalMsMax = 60_000;
 /** On the way two questions may come closer together than they were sent. */
@@ -35,7 +35,7 @@ export class PollingPace {
     const last = this.#asked.get(who);
     const intervalMs = last?.intervalMs ?? this.#options.intervalMs;
     const isTooSoon = last !== undefined && atMs - last.atMs < intervalMs - leewayMs;
-    this.#asked.set(who, { atMs, intervalMs: isTooSoon ? Math.min(intervalMs + stepMs, intervalMsMax) : intervalMs });
+    this.#asked.set(who, { atMs, intervalMs: isTooSoon ? Math.min(intervalMs + pollingStepMs, intervalMsMax) : intervalMs });
     return isTooSoon;
   }
 }

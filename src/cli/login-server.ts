@@ -31,6 +31,8 @@ export type LoginState =
   | { readonly kind: "done"; readonly login: ShownLogin; readonly keyLifeMs: number | undefined };
 
 const clientId = "ociregistry";
+/** What other registries answer to a path that they do not know, and older ones of ours. */
+const elsewhere: ReadonlySet<number> = new Set([401, 403, 404, 405, 501]);
 
 export class LoginServer {
   readonly #origin: string;
@@ -50,11 +52,11 @@ export class LoginServer {
       scope: isReadOnly ? "read" : undefined,
     };
     const { status, body } = await this.#post("/zot/auth/device", wanted, signal);
-    if (status === 404 || status === 405) throw new Error(this.#notHere(body));
+    if (elsewhere.has(status)) throw this.#notHere(status, body);
     if (status !== 200) throw this.#refused(status, body);
     const [deviceCode, userCode, page] = [wordIn(body, "device_code"), wordIn(body, "user_code"), webUrlIn(body, "verification_uri")];
     const [lifeMs, intervalMs] = [secondsIn(body, "expires_in"), secondsIn(body, "interval") ?? 5_000];
-    if (deviceCode === undefined || userCode === undefined || page === undefined || lifeMs === undefined) throw new Error(this.#notHere(body));
+    if (deviceCode === undefined || userCode === undefined || page === undefined || lifeMs === undefined) throw this.#notHere(status, {});
     return { deviceCode, userCode, pageUrl: page, completeUrl: webUrlIn(body, "verification_uri_complete") ?? page, lifeMs, intervalMs };
   }
 
@@ -76,7 +78,7 @@ export class LoginServer {
   /** Ends a key. Throws `ServerAway`, and an Error. */
   async end({ user, secret }: ShownLogin, signal: AbortSignal): Promise<void> {
     const { status, body } = await this.#post("/zot/auth/device/revoke", { username: user, token: secret }, signal);
-    if (status !== 200) throw status === 404 ? new Error(this.#notHere(body)) : this.#refused(status, body);
+    if (status !== 200) throw elsewhere.has(status) ? this.#notHere(status, body) : this.#refused(status, body);
   }
 
   async #post(path: string, fields: Readonly<Record<string, string | undefined>>, signal: AbortSignal): ReturnType<FormPoster["post"]> {
@@ -88,9 +90,9 @@ export class LoginServer {
     return status === 429 || status >= 500 ? new ServerAway(words) : new Error(words);
   }
 
-  #notHere(body: Members): string {
-    const said = errorIn(body);
-    return `${this.#origin} lets nobody in from a terminal${said === undefined ? ": is it an ociregistry, with API keys switched on (auth.apikey)?" : `: ${said}`}`;
+  #notHere(status: number, body: Members): Error {
+    const said = status === 404 ? errorIn(body) : undefined;
+    return new Error(`${this.#origin} lets nobody in from a terminal (${status}): ${said ?? "is it an ociregistry, with API keys switched on (auth.apikey)?"}`);
   }
 
   #wordsOf(body: Members): string {

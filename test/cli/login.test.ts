@@ -286,8 +286,13 @@ test("on a terminal a line says how long is left, and is gone in the end; the co
 });
 
 test.each([
-  ["answers with a page of its own", { status: 404, body: "<html>" }, /lets nobody in from a terminal: is it an ociregistry, with API keys switched on/],
-  ["says why", { status: 404, body: JSON.stringify({ errors: [{ message: "no keys" }] }) }, /lets nobody in from a terminal: no keys/],
+  [
+    "answers with a page of its own",
+    { status: 404, body: "<html>" },
+    /lets nobody in from a terminal \(404\): is it an ociregistry, with API keys switched on/,
+  ],
+  ["says why", { status: 404, body: JSON.stringify({ errors: [{ message: "no keys" }] }) }, /lets nobody in from a terminal \(404\): no keys/],
+  ["asks who is there", { status: 401, body: JSON.stringify({ errors: [{ message: "authentication required" }] }) }, /\(401\): is it an ociregistry/],
   ["answers something else", { status: 200, body: "hello" }, /lets nobody in from a terminal/],
   ["leads elsewhere", { redirectTo: "https://login.example.com/" }, /sends us on to https:\/\/login.example.com\//],
   ["answers without an end", { status: 200, body: "x".repeat(70_000) }, /more than 64 KiB/],
