@@ -2,7 +2,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Admitted } from "../auth/gate.ts";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import { randomUUID } from "node:crypto";
 import type { Clock } from "../oci/clock.ts";
 import { referenceName } from "../oci/reference.ts";
 import type { Answered, Call } from "../oci/registry.ts";
@@ -10,6 +9,7 @@ import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
 import type { Answer } from "./answer.ts";
 import { clientAddress, type TrustedProxies } from "./client-address.ts";
 import { ExchangeVisit } from "./exchange-visit.ts";
+import { requestIdFrom } from "./request-id.ts";
 import type { Route } from "./routes.ts";
 
 /** What `listen` gives each request; under `app.request` there is none of it. */
@@ -38,7 +38,6 @@ export interface ExchangeOptions {
 }
 
 const noCachePattern = /(?:^|,)\s*no-cache\s*(?:,|$)/i;
-const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
 const clientLeftStatus = 499;
 /** What is for one user must be shown to no other by whatever caches in between. */
 const guardedHeaders = ["Cache-Control", "private", "Vary", "Authorization"];
@@ -72,8 +71,7 @@ export class Exchange {
     this.outgoing = outgoing;
     this.method = incoming?.method ?? asked.request?.method ?? "GET";
     this.target = incoming?.url?.startsWith("/") ? incoming.url : targetOf(asked.request?.url ?? "");
-    const given = this.header("x-request-id");
-    this.requestId = given !== undefined && requestIdPattern.test(given) ? given : randomUUID();
+    this.requestId = requestIdFrom(this.header("x-request-id"));
   }
 
   /** A request header by its lower-case name; several lines are joined by commas. */

@@ -9,7 +9,7 @@ import { systemClock, type Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import type { App } from "./app.ts";
 import { ProxiedPeers } from "./proxy-protocol.ts";
-import { badRequest, headerBytesMax, refuseConnection, refuseHostless } from "./refusals.ts";
+import { headerBytesMax, refuseConnection, refuseRequest } from "./refusals.ts";
 import { readSecureContext, readTlsOptions, type ListeningTls } from "./tls-files.ts";
 
 export type { ListeningTls } from "./tls-files.ts";
@@ -115,14 +115,20 @@ function requestListener(app: App, peers: ProxiedPeers, latestAnswers: LatestAns
       hostname: "localhost",
       overrideGlobalObjects: false,
       autoCleanupIncoming: false,
-      errorHandler: () => badRequest(),
+      // What it cannot read (a Host that is none, an absolute URL that is none) is left to us: it would not say which request that was.
+      errorHandler: () => {},
     },
   );
+  const answerAny = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
+    await listener(incoming, outgoing);
+    if (!outgoing.headersSent && !outgoing.destroyed) refuseRequest(incoming, outgoing, "the request's URL or Host header is malformed");
+  };
   return (incoming, outgoing) => {
     latestAnswers.note(outgoing);
-    if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") return refuseHostless(outgoing);
+    // RFC 9112 3.2: HTTP/1.1 demands the header, whatever becomes of the request.
+    if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") return refuseRequest(incoming, outgoing, "the request has no Host header");
     const isApi = incoming.url?.startsWith("/v2/") === true;
-    const answering = isApi && app.serveApi ? app.serveApi({ incoming, outgoing, peer: peers.find(incoming.socket) }) : listener(incoming, outgoing);
+    const answering = isApi && app.serveApi ? app.serveApi({ incoming, outgoing, peer: peers.find(incoming.socket) }) : answerAny(incoming, outgoing);
     if (answering instanceof Promise) answering.catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
   };
 }

@@ -31,6 +31,20 @@ describe("a plain port", () => {
     const { received, isClosed } = await exchange(server.at, bytes);
     expect(received).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(received).toContain('"errors"');
+    expect(received).toMatch(/\r\nX-Request-Id: [0-9a-f-]{36}\r\n/);
+    expect(isClosed).toBe(true);
+  });
+
+  test.each([
+    ["without a Host", "GET /v2/ HTTP/1.1\r\n"],
+    ["with a Host that is none", "GET /readyz HTTP/1.1\r\nHost: a b\r\n"],
+    ["for a path with a backslash", "GET /home\\\\x HTTP/1.1\r\nHost: x\r\n"],
+  ])("says which request it was that it refuses: one %s", async (_, head) => {
+    await using server = await listening(serving().app);
+    const { received, isClosed } = await exchange(server.at, `${head}X-Request-Id: build-7\r\n\r\n`);
+    expect(received).toMatch(/^HTTP\/1\.1 400 /);
+    expect(received).toContain("\r\nX-Request-Id: build-7\r\n");
+    expect(received).toContain('"errors"');
     expect(isClosed).toBe(true);
   });
 
