@@ -1,5 +1,4 @@
 /** Accounts: people looked up by name, who do not show their password again: what a refresh token stands for may have changed. */
-import type { Clock } from "../oci/clock.ts";
 import type { Htpasswd } from "./htpasswd.ts";
 import type { Principal, Voucher } from "./principal.ts";
 import type { ProviderGrants } from "./provider-grants.ts";
@@ -29,11 +28,10 @@ export interface AccountsOptions {
   /** Undefined: there is no password file, or it does not know all of its users. */
   readonly htpasswd: Pick<Htpasswd, "stampOf"> | undefined;
   readonly grants: Pick<ProviderGrants, "check">;
-  readonly clock: Clock;
 }
 
 /** The users of a password file, and the people of providers who have signed in with a browser. */
-export function openAccounts({ htpasswd, grants, clock }: AccountsOptions): Accounts {
+export function openAccounts({ htpasswd, grants }: AccountsOptions): Accounts {
   return {
     async find({ user, voucher }) {
       if (!voucher) {
@@ -42,8 +40,8 @@ export function openAccounts({ htpasswd, grants, clock }: AccountsOptions): Acco
       }
       const verdict = await grants.check({ user, ...voucher });
       if (verdict.kind === "over") return { kind: "unknown" };
-      const { groups, stamp, atMs } = verdict;
-      if (clock.now() - atMs > unheardMsMax) return { kind: "unavailable", reason: `${voucher.by} has said nothing of ${user} for a day` };
+      const { groups, stamp, unheardMs } = verdict;
+      if (unheardMs > unheardMsMax) return { kind: "unavailable", reason: `${voucher.by} has said nothing of ${user} for a day` };
       return { kind: "known", principal: { name: user, groups, method: "oidc", voucher }, stamp };
     },
   };

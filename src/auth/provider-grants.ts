@@ -17,7 +17,7 @@ export interface ProviderGrantsOptions {
   readonly providers: readonly Pick<IdentityProvider, "name" | "refresh">[];
   readonly records: Records;
   readonly keys: Pick<SealingKeys, "read">;
-  /** How old a provider's word on somebody may be. */
+  /** How old a provider's word on somebody may be; Infinity: as old as it gets. */
   readonly groupsTtlMs: number;
   /** Told what a provider says of somebody by now. Must not throw. */
   readonly onWord: (identity: ProviderIdentity) => void;
@@ -34,8 +34,8 @@ export interface GrantHolder {
 }
 
 export type GrantVerdict =
-  /** `stamp`: another one once it was over in between. `atMs`: when the provider said so, which is long ago while it is away. */
-  | { readonly kind: "holds"; readonly groups: readonly string[]; readonly stamp: string; readonly atMs: number }
+  /** `stamp`: another one once it was over in between. `unheardMs`: how old the word is where it is older than it may be: its provider is away. */
+  | { readonly kind: "holds"; readonly groups: readonly string[]; readonly stamp: string; readonly unheardMs: number }
   /** The provider vouches for him no more, or nobody can ask it any more: he signs in again. */
   | { readonly kind: "over" };
 
@@ -99,14 +99,15 @@ export class ProviderGrants {
     const word = await this.#wordOf(person);
     const provider = providers.find(({ name }) => name === holder.by);
     if (!provider || word?.user !== holder.user) return { kind: "over" };
-    if (this.#isFresh(word) || clock.elapsed() < (this.#retryAtMs.get(person) ?? 0)) return holds(word);
+    if (this.#isFresh(word) || clock.elapsed() < (this.#retryAtMs.get(person) ?? 0)) return this.#holds(word);
     const asking = this.#asking.get(person) ?? this.#ask(provider, person).finally(() => this.#asking.delete(person));
     this.#asking.set(person, asking);
     return await asking;
   }
 
   #isFresh({ atMs }: ProviderWord): boolean {
-    return this.#isYounger(atMs, this.#options.groupsTtlMs);
+    const { groupsTtlMs } = this.#options;
+    return groupsTtlMs === Infinity || this.#isYounger(atMs, groupsTtlMs);
   }
 
   /** What lies in the future was noted before the clock was set back: nobody knows how old it is. */
@@ -120,7 +121,7 @@ export class ProviderGrants {
     // Another process may have learnt it a moment ago, or be about to.
     const word = await this.#read(person);
     if (!word) return { kind: "over" };
-    if (this.#isFresh(word) || (await this.#isBeingAsked(person))) return holds(word);
+    if (this.#isFresh(word) || (await this.#isBeingAsked(person))) return this.#holds(word);
     // Where nothing can be kept any more, nothing is used up either.
     if (!(await this.#tryToBegin(person))) return this.#later(person, word);
     const logins = (await records.list(["provider-tokens", person])).toSorted().toReversed();
@@ -129,7 +130,7 @@ export class ProviderGrants {
     const { unseal } = await keys.read();
     for (const login of logins) {
       const sealed = await records.take(["provider-tokens", person, login]);
-      if (sealed === undefined) return holds(word);
+      if (sealed === undefined) return this.#holds(word);
       const refreshToken = unseal(sealed, useOf(person));
       // What nobody can read any more is as good as refused.
       const answer = refreshToken === undefined ? over : await this.#answerOf(provider, person, refreshToken, word);
@@ -145,7 +146,7 @@ export class ProviderGrants {
     // Somebody may have signed in meanwhile.
     if (!newest || newest.atMs === word.atMs) return await this.#end(person, word, "the provider says so");
     await records.remove(askPath(person));
-    return holds(newest);
+    return this.#holds(newest);
   }
 
   /** Whoever has what is to be asked by is the only one who asks: what another has learnt before that is known by now. */
@@ -167,7 +168,7 @@ export class ProviderGrants {
   }
 
   async #learn(answer: Exclude<Answer, { kind: "over" }>, person: string, before: ProviderWord): Promise<GrantVerdict> {
-    if (answer.kind === "fresh") return holds(answer.word);
+    if (answer.kind === "fresh") return this.#holds(answer.word);
     if (answer.kind === "away") return this.#later(person, before);
     const { clock, onWord } = this.#options;
     const { identity } = answer;
@@ -175,12 +176,17 @@ export class ProviderGrants {
     const word: ProviderWord = { ...before, groups: identity.groups, atMs: clock.now() };
     await this.#keepWord(person, word);
     onWord(identity);
-    return holds(word);
+    return this.#holds(word);
+  }
+
+  #holds(word: ProviderWord): GrantVerdict {
+    const { groups, stamp, atMs } = word;
+    return { kind: "holds", groups, stamp, unheardMs: this.#isFresh(word) ? 0 : this.#options.clock.now() - atMs };
   }
 
   #later(person: string, word: ProviderWord): GrantVerdict {
     this.#retryAtMs.set(person, this.#options.clock.elapsed() + retryMs);
-    return holds(word);
+    return this.#holds(word);
   }
 
   /** Another process has taken what the provider gave, and asks; or had, and has died of it. */
@@ -188,7 +194,7 @@ export class ProviderGrants {
     const nowMs = this.#options.clock.elapsed();
     const sinceMs = this.#missingSinceMs.get(person) ?? nowMs;
     this.#missingSinceMs.set(person, sinceMs);
-    return nowMs - sinceMs < awaitedMs ? holds(word) : await this.#end(person, word, "what the provider gave is lost");
+    return nowMs - sinceMs < awaitedMs ? this.#holds(word) : await this.#end(person, word, "what the provider gave is lost");
   }
 
   async #end(person: string, { by, user }: ProviderWord, reason: string): Promise<GrantVerdict> {
@@ -255,10 +261,6 @@ export class ProviderGrants {
     const logins = (await records.list(["provider-tokens", person])).toSorted().toReversed();
     for (const login of logins.slice(loginsKeptMax - 1)) await records.remove(["provider-tokens", person, login]);
   }
-}
-
-function holds({ groups, stamp, atMs }: ProviderWord): GrantVerdict {
-  return { kind: "holds", groups, stamp, atMs };
 }
 
 function wordPath(person: string): RecordPath {

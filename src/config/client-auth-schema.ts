@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { openid } from "./openid-schema.ts";
 import { sessionDriver } from "./session-schema.ts";
-import { choice, duration, flag, optionalChoice, port, serviceUrl, text, wholeNumber, word } from "./scalars.ts";
+import { choice, endingDuration, flag, optionalChoice, port, serviceUrl, text, wholeNumber, word } from "./scalars.ts";
 
 const anything = z.record(z.string(), z.unknown(), { error: "must hold keys and values" });
 const names = z.array(word);
@@ -106,7 +106,7 @@ export const clientAuth = z.strictObject({
   bearer: bearer.optional().describe("Tokens of others."),
   mtls: mtls.optional().describe("Client certificates."),
   tokenService: optionalChoice(["off", "builtin"]).prefault("off").describe("Whether we hand out tokens ourselves."),
-  failDelay: duration.prefault(0).describe("How long the answer to a wrong credential waits."),
+  failDelay: endingDuration("nobody would be told that his password is wrong").prefault(0).describe("How long the answer to a wrong credential waits."),
   failBudget: failBudget.prefault({}).describe("Wrong passwords a minute, beyond which none is looked at."),
   openid: openid.optional().describe("People whom a provider of identities knows."),
   apikey: flag.prefault(false).describe("Keys that users make for themselves."),

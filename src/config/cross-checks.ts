@@ -14,15 +14,15 @@ import type { ParsedConfig } from "./schema.ts";
 type ParsedRegistry = ParsedConfig["registries"][number];
 type ParsedTls = NonNullable<ParsedRegistry["tls"]>;
 
-/** Everything because of which `parsed` cannot be used. */
-export function crossCheck(parsed: ParsedConfig): readonly Finding[] {
+/** Everything because of which `parsed` cannot be used. `isWritten` tells what was written from what is there by default. */
+export function crossCheck(parsed: ParsedConfig, isWritten: (path: KeyPath) => boolean): readonly Finding[] {
   return [
     ...checkPorts(parsed),
     ...checkServerTls(parsed.serverTlsConfig),
     ...checkNames(parsed),
     ...checkPlatform(parsed),
     ...checkClientAuth(parsed),
-    ...checkPrune(parsed),
+    ...checkPrune(parsed, isWritten),
     ...parsed.registries.flatMap((registry, index) => checkRegistry(registry, ["registries", index])),
   ];
 }

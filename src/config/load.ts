@@ -16,7 +16,7 @@ import { namedSecrets } from "./named-secrets.ts";
 import { configSchema } from "./schema.ts";
 import { findingsOf } from "./schema-issues.ts";
 import { Vocabulary } from "./vocabulary.ts";
-import { readYaml, type RawMap, type YamlSource } from "./yaml-source.ts";
+import { isList, readYaml, type RawMap, type RawValue, type YamlSource } from "./yaml-source.ts";
 import { adoptZotKeys, findUnset } from "./zot-keys.ts";
 
 export interface LoadOptions {
@@ -73,7 +73,7 @@ export function readConfig(
   const parsed = configSchema.safeParse(tree);
   if (!parsed.success) throw origins.error(findingsOf(parsed.error.issues, tree, vocabulary));
   const notYet = findKeysNotYet(tree, (path) => vocabulary.find(path)?.default).map((path) => notYetFinding(path, adopted.writtenAt(path)));
-  const findings = [...notYet, ...crossCheck(parsed.data)];
+  const findings = [...notYet, ...crossCheck(parsed.data, (path) => isWritten(tree, path))];
   if (findings.length > 0) throw origins.error(findings);
 
   const notices = [
@@ -85,6 +85,14 @@ export function readConfig(
   // One that came out of a variable is not in the file.
   const holdsSecrets = namedSecrets(config).some(({ source }) => source.kind === "given" && text.includes(source.secret.reveal()));
   return { config, notices, holdsSecrets, describe: (finding) => origins.line(finding) };
+}
+
+function isWritten(tree: RawMap, path: KeyPath): boolean {
+  const within = (held: RawValue | undefined, key: string | number): RawValue | undefined => {
+    if (held === undefined || typeof held === "string") return undefined;
+    return isList(held) ? held[Number(key)] : held[key];
+  };
+  return path.reduce<RawValue | undefined>(within, tree) !== undefined;
 }
 
 async function readConfigFile(configFile: string): Promise<string> {

@@ -1,7 +1,7 @@
 /** The vocabulary of `auth.openid`: providers of identities, in zot's words and a few of our own. */
 import { z } from "zod";
 import { findDurationMs } from "./durations.ts";
-import { duration, flag, serviceUrl, text, word } from "./scalars.ts";
+import { flag, lifetime, serviceUrl, text, word } from "./scalars.ts";
 
 /** The providers that zot knows. */
 export const identityProviders = ["oidc", "google", "gitlab", "github"] as const;
@@ -64,7 +64,7 @@ export const openid = z.strictObject({
     .describe("Who knows people."),
   users: z.record(z.string(), word).prefault({}).describe("The e-mail address of each person who has a name of ours, by that name."),
   callbackAllowOrigins: z.array(word).prefault([]).describe("Other origins that people may be sent back to after logging in."),
-  groupsTtl: duration.prefault("15m").describe("How old somebody's groups may be before the provider is asked again."),
+  groupsTtl: lifetime.prefault("15m").describe("How old somebody's groups may be before the provider is asked again; -1 for never."),
 });
 
 export type ParsedOpenid = z.output<typeof openid>;

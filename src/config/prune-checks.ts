@@ -2,15 +2,16 @@
 import { ConfigError } from "./config-error.ts";
 import type { Finding } from "./finding.ts";
 import { compileGoPatterns } from "./go-patterns.ts";
+import type { KeyPath } from "./key-path.ts";
 import type { ParsedConfig } from "./schema.ts";
 
-const frequencyDefaultMs = 86_400_000;
-
-export function checkPrune({ pruneConfig, registries }: ParsedConfig): readonly Finding[] {
+/** `isWritten`: whether somebody wrote the key at a path, be it in the words of its default. */
+export function checkPrune({ pruneConfig, registries }: ParsedConfig, isWritten: (path: KeyPath) => boolean): readonly Finding[] {
   const { enabled, type, expr, schedule, frequency, maxSize, keep } = pruneConfig;
   const at = (key: string, message: string): Finding => ({ path: ["pruneConfig", key], message: `pruneConfig.${key} ${message}` });
   const findings: Finding[] = [];
-  if (schedule !== undefined && frequency !== frequencyDefaultMs) findings.push(at("frequency", "and pruneConfig.schedule both say when: keep one of them"));
+  if (schedule !== undefined && isWritten(["pruneConfig", "frequency"]))
+    findings.push(at("frequency", "and pruneConfig.schedule both say when: keep one of them"));
   if (schedule === undefined && frequency === 0) findings.push(at("frequency", "must be above 0"));
   if (enabled && type === "pattern" && expr === undefined) findings.push(at("expr", "must say what to prune, for type pattern"));
   if (maxSize === 0) findings.push(at("maxSize", "must be above 0; without it the store may grow as large as the disk"));

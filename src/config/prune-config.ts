@@ -11,6 +11,7 @@ export interface PruneConfig {
   readonly expr: string | undefined;
   /** Infinity: any number. */
   readonly countMax: number;
+  /** Every Infinity is never. */
   readonly rhythm: { readonly kind: "cron"; readonly expression: string; readonly timezone: string } | { readonly kind: "every"; readonly everyMs: number };
   readonly dryRun: boolean;
   /** Undefined: as large as the disk. */

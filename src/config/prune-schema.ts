@@ -1,6 +1,6 @@
 /** `pruneConfig`: what is removed from the store, when, and what is not. */
 import { z } from "zod";
-import { choice, cron, duration, flag, lifetime, part, size, text, timezone, wholeNumber, word } from "./scalars.ts";
+import { choice, cron, flag, lifetime, part, size, text, timezone, wholeNumber, word } from "./scalars.ts";
 
 const keep = z.strictObject({
   pattern: word.optional().describe("Doublestar pattern over names, and over name:tag."),
@@ -14,7 +14,7 @@ export const pruneConfig = z.strictObject({
     .prefault("accessed")
     .describe("accessed: what nobody has pulled for duration; created: what came longer ago; pattern: what expr matches."),
   duration: lifetime.prefault("30d").describe("The age from which images are pruned; -1 for none."),
-  frequency: duration.prefault("1d").describe("How often."),
+  frequency: lifetime.prefault("1d").describe("How often; -1 for never."),
   schedule: cron.optional().describe("When, as a cron expression, in place of frequency."),
   count: wholeNumber(-1, 1_000_000_000).prefault(-1).describe("How many images at most each time, the least recently used first; -1 for any number."),
   expr: text.prefault("").describe("For type pattern: regular expressions in Go's syntax, with commas between, over host/path:tag."),

@@ -56,23 +56,26 @@ export function optionalChoice<const Word extends string>(words: readonly [Word,
 
 const durationText = z.union([z.string(), z.number()], { error: "must be a duration such as 90s, 1h30m or 7d" });
 
-/** Milliseconds, as a number that is not for ever. A bare number is seconds. */
-export const duration = kind(durationText, "a duration such as 90s, 1h30m or 7d", (written) => finite(findDurationMs(written)));
+/** Milliseconds that end. A bare number is seconds. `forEver` says what `-1` would come to: "the server would never stop". */
+export function endingDuration(forEver: string) {
+  return kind(durationText, `a duration such as 90s, 1h30m or 7d (with -1 ${forEver})`, (written) => finite(findDurationMs(written)));
+}
 
-/** As `duration`; a bare number is milliseconds, and nothing is too little. */
-export const milliseconds = kind(durationText, "a number of milliseconds above 0, or a duration such as 90s", (written) => {
-  const durationMs = finite(findDurationMs(written, { bareUnit: "ms" }));
-  return durationMs === 0 ? undefined : durationMs;
-});
+/** As `lifetime`; a bare number is milliseconds, and nothing is too little. */
+export const milliseconds = kind(
+  durationText,
+  "a number of milliseconds above 0, a duration such as 90s, or -1 for ever",
+  (written) => findDurationMs(written, { bareUnit: "ms" }) || undefined,
+);
 
-/** As `duration`; nothing is too little. */
+/** Milliseconds that end, and more than none. */
 export const lifeTime = kind(
   durationText,
   "a duration above 0 such as 6h; without it a credential is used as long as it lives",
   (written) => finite(findDurationMs(written)) || undefined,
 );
 
-/** As `duration`, or -1 for never: Infinity. */
+/** Milliseconds, or -1 for ever: Infinity. A bare number is seconds. */
 export const lifetime = kind(durationText, "a duration such as 90s, 1h30m or 7d, 0 for none, -1 for ever", (written) => findDurationMs(written));
 
 /** How old an answer may be: true any age, false none, or an age. */

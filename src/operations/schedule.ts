@@ -10,7 +10,7 @@ import type { Log } from "../oci/log.ts";
 export type Rhythm =
   /** Five fields (minute, hour, day, month, weekday); six begin with the second. */
   | { readonly kind: "cron"; readonly expression: string; readonly timezone: string }
-  /** The first time after one whole interval. */
+  /** The first time after one whole interval; Infinity: never. */
   | { readonly kind: "every"; readonly everyMs: number };
 
 export interface ScheduleOptions {

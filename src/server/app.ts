@@ -61,7 +61,7 @@ export interface AppOptions extends ExchangeSettings, GuardOptions {
   readonly names: () => RegistryNames;
   /** "deny": only listed registries can be named in a path. */
   readonly unlisted: () => "public" | "deny";
-  /** How long a client may take nothing of a body before it is cut; never less than `stallTimeoutMinMs`. */
+  /** How long a client may take nothing of a body before it is cut; never less than `stallTimeoutMinMs`, nor more than an hour. */
   readonly stallTimeoutMs: number;
   /** A shorter stall is the network's own. */
   readonly stallTimeoutMinMs?: number;
@@ -175,7 +175,7 @@ export function createAdminApp({ gate: _gate, audit: _audit, ...options }: AppOp
 /** Every request of the API passes here: once its names are understood and before anything is looked up, the gate is asked. */
 function apiHandler(options: AppOptions, guard: Guard): Handler {
   const { registry, holdings, log, clock, stallTimeoutMinMs = 10_000 } = options;
-  const stallTimeoutMs = Math.max(options.stallTimeoutMs, stallTimeoutMinMs);
+  const stallTimeoutMs = Math.min(Math.max(options.stallTimeoutMs, stallTimeoutMinMs), stallTimeoutMaxMs);
   const pool = options.bufferPool ?? new BufferPool({ clock });
   const manifests = new ManifestAnswers(registry);
   const blobs = new BlobAnswers({ registry, log, pool, stallTimeoutMs });
@@ -298,6 +298,8 @@ function routed(serve: Servant): (context: Context<{ Bindings: NodeBindings }>) 
 }
 
 const targetLoggedMax = 512;
+/** An upstream may be waited for without end, as the operator wishes. Clients do not decide for how long they hold on to our memory. */
+const stallTimeoutMaxMs = 3_600_000;
 
 function isReading({ method }: Exchange): boolean {
   return method === "GET" || method === "HEAD";

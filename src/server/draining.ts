@@ -11,7 +11,7 @@ export interface DrainOptions {
   readonly listeners: readonly Listener[];
   /** How long new connections are still taken, so that whoever watches `/readyz` can stop sending them. */
   readonly shutdownDelayMs: number;
-  /** How long bodies get to finish after that. */
+  /** How long bodies get to finish after that; Infinity: as long as somebody takes them. */
   readonly drainTimeoutMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -31,6 +31,7 @@ export class Draining {
     log.info({ shutdownDelayMs, drainTimeoutMs }, "draining");
     if (shutdownDelayMs > 0) await delay(clock, shutdownDelayMs);
     const closed = Promise.all(listeners.map((listener) => listener.close()));
+    if (drainTimeoutMs === Infinity) return void (await closed);
     const cancel = clock.after(drainTimeoutMs, () => {
       log.warn({ drainTimeoutMs }, "connections cut: not done within the drain timeout");
       for (const listener of listeners) listener.destroyConnections();

@@ -68,7 +68,7 @@ export class NetworkBody {
   }
 
   /**
-   * Copies what is there into `target`; waits while nothing is, at most `idleMs`. Resolves to 0 at the end of the body.
+   * Copies what is there into `target`; waits while nothing is, at most `idleMs` (Infinity: until the connection ends). Resolves to 0 at the end of the body.
    * Rejects with `UPSTREAM_TIMEOUT` when nothing came in time, and with the socket's error.
    */
   async read(target: Uint8Array, idleMs: number): Promise<number> {
@@ -174,7 +174,7 @@ export class NetworkBody {
   async #arrival(idleMs?: number): Promise<void> {
     if (this.#chunks.length === 0 && this.#state.kind === "arriving") {
       await new Promise<void>((resolve) => {
-        const cancel = idleMs === undefined ? undefined : this.#clock.after(idleMs, () => this.destroy(stalled(idleMs)));
+        const cancel = idleMs === undefined || idleMs === Infinity ? undefined : this.#clock.after(idleMs, () => this.destroy(stalled(idleMs)));
         this.#wake = () => {
           cancel?.();
           this.#wake = undefined;

@@ -81,6 +81,17 @@ describe("a provider's word on somebody", () => {
     expect(provider.shown).toHaveLength(5);
   });
 
+  test("is that of the login for good where it is never to be asked for again, until that is a month ago", async () => {
+    const here = open({ groupsTtlMs: Infinity });
+    await here.grants.keep(provider.login("first"));
+    await clock.advance(30 * 86_400_000);
+    // A word that nobody waits for is never late.
+    expect(await here.grants.check(alice)).toMatchObject({ kind: "holds", groups: ["dev"], unheardMs: 0 });
+    await clock.advance(86_400_000);
+    expect(await here.look()).toBe("over");
+    expect(provider.shown).toEqual([]);
+  });
+
   test("is asked for by one of two processes, and known to the other within a second", async () => {
     const [here, there] = [open(), open()];
     await here.grants.keep(provider.login("first"));

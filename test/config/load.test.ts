@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { loadText, problemsOf, withoutFolder } from "./load-text.ts";
 
@@ -87,6 +88,17 @@ describe("where a value comes from", () => {
 });
 
 describe("what a configuration says", () => {
+  test.each([
+    ["drainTimeout: -1", (config: Config) => config.drainTimeoutMs],
+    ["pullTimeout: -1", (config: Config) => config.pullTimeoutMs],
+    [
+      "auth: { openid: { providers: { oidc: { issuer: https://id.example.com, clientid: c, clientsecret: s, scopes: [openid] } }, groupsTtl: -1 } }",
+      (config: Config) => config.auth?.openid?.groupsTtlMs,
+    ],
+  ])("may be without end: %s", async (line, of) => {
+    expect(of((await loadText(`externalUrl: https://registry.example.com\n${line}\n`)).config)).toBe(Infinity);
+  });
+
   test("is read whole", async () => {
     const { config, notices } = await loadText(
       `
@@ -242,7 +254,11 @@ describe("what is wrong with a configuration", () => {
     ["host: [a]\n", ["config.yaml:1: host must be text"]],
     ["tagTtl: { a: 1w }\n", [expect.stringMatching(/^config\.yaml:1: tagTtl\.a is "1w", which is not a duration/)]],
     ["tagTtl: [1m]\n", ["config.yaml:1: tagTtl must be a duration, or durations by pattern"]],
-    ["shutdownDelay: -1\n", [expect.stringMatching(/shutdownDelay is "-1", which is not a duration/)]],
+    ["shutdownDelay: -1\n", [expect.stringMatching(/shutdownDelay is "-1", which is not a duration .*with -1 the server would never stop/)]],
+    [
+      "auth: { htpasswd: { path: p }, failDelay: -1 }\n",
+      [expect.stringMatching(/failDelay is "-1", .*with -1 nobody would be told that his password is wrong/)],
+    ],
     ["pullTimeout: 0\n", [expect.stringMatching(/pullTimeout is "0", which is not a number of milliseconds above 0/)]],
     ["trustedProxies: [10.0.0.0/33]\n", [expect.stringMatching(/^config\.yaml:1: trustedProxies\[0\] is "10.0.0.0\/33", which is not a network/)]],
     ["registries:\n  - description: x\n", ["config.yaml:2: registries[0].name is missing"]],

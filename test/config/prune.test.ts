@@ -63,8 +63,16 @@ describe("pruneConfig", () => {
     expect(config.prune.rhythm).toEqual({ kind: "cron", expression: "0 3 * * *", timezone: "Europe/Berlin" });
   });
 
+  test("is never done by itself with a frequency of -1", async () => {
+    const { config } = await loadText("pruneConfig: { enabled: true, frequency: -1 }\n");
+    expect(config.prune.rhythm).toEqual({ kind: "every", everyMs: Infinity });
+  });
+
   test.each([
     ['{ schedule: "0 3 * * *", frequency: 5h }', "pruneConfig.frequency and pruneConfig.schedule both say when: keep one of them"],
+    ['{ schedule: "0 3 * * *", frequency: 1d }', "pruneConfig.frequency and pruneConfig.schedule both say when: keep one of them"],
+    ['{ schedule: "0 3 * * *", frequency: 24h }', "pruneConfig.frequency and pruneConfig.schedule both say when: keep one of them"],
+    ['{ schedule: "0 3 * * *", frequency: -1 }', "pruneConfig.frequency and pruneConfig.schedule both say when: keep one of them"],
     ["{ frequency: 0 }", "pruneConfig.frequency must be above 0"],
     ["{ enabled: true, type: pattern }", "pruneConfig.expr must say what to prune, for type pattern"],
     ["{ expr: 'a(' }", 'pruneConfig.expr: "a(" is no regular expression'],

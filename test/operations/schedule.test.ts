@@ -54,6 +54,12 @@ test("an interval is waited for whole before the first run, and moved by nobody 
   expect(times()).toHaveLength(2);
 });
 
+test("an interval without end is never over", async () => {
+  const { clock, times } = scheduled({ kind: "every", everyMs: Infinity });
+  await clock.advance(10_000 * hourMs);
+  expect(times()).toEqual([]);
+});
+
 test("what falls due while a run is busy is left out, and told of", async () => {
   const { clock, log, runs } = scheduled({ kind: "cron", expression: "* * * * *", timezone: "UTC" });
   await clock.advance(3 * minuteMs);

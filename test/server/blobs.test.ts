@@ -31,6 +31,15 @@ describe("a blob", () => {
     expect(registry.disposedBlobs).toBe(1);
   });
 
+  test("arrives where upstreams are waited for without end, too: a client's patience has one", async () => {
+    const { app, registry } = serving({ stallTimeoutMs: Infinity });
+    const digest = registry.putBlob(alpine, blob);
+    await using server = await listening(app);
+    const response = await fetch(`${server.origin}${pathOf(digest)}`);
+    expect(response.status).toBe(200);
+    expect(Buffer.from(await response.arrayBuffer()).equals(blob)).toBe(true);
+  });
+
   test("that is asked for by HEAD moves no byte", async () => {
     const { app, registry } = serving();
     const digest = registry.putBlob(alpine, blob);

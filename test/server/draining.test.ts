@@ -54,6 +54,25 @@ test("lets a body finish", async () => {
   await drained;
 });
 
+test("cuts nothing where there is no such time, and ends with the last body", async () => {
+  const draining = new Draining();
+  const clock = new TestClock();
+  const { app, registry } = serving({ draining: () => draining.started });
+  const digest = registry.putBlob(alpine, blob);
+  const opened = Promise.withResolvers<void>();
+  registry.blobBehaviour = { gate: { positionBytes: 500_000, opened: opened.promise } };
+  await using server = await listening(app);
+  const running = startPull({ host: server.at, path: `/v2/alpine/blobs/${digest}`, expected: blob });
+  await running.received(500_000);
+  const drained = draining.drain({ listeners: [server], shutdownDelayMs: 0, drainTimeoutMs: Infinity, clock, log: silentLog });
+  await clock.advance(1_000 * 365 * 86_400_000);
+  expect(registry.openBlobs).toBe(1);
+  opened.resolve();
+  expect(await running.done).toMatchObject({ ending: "complete", isExact: true });
+  await drained;
+  expect(clock.waiting).toBe(0);
+});
+
 test("cuts what is not done in time", async () => {
   const draining = new Draining();
   const clock = new TestClock();

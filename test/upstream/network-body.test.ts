@@ -59,3 +59,16 @@ describe("a body's chunks", () => {
     expect((await body.readAll(100, new AbortController().signal)).toString()).toBe("bcdefgh");
   });
 });
+
+test("a body is waited for without end by who says so, and for as long as he says by everybody else", async () => {
+  const clock = new TestClock();
+  const body = new NetworkBody({ flow: { pause() {}, resume() {}, abort() {} }, clock });
+  const piece = Buffer.alloc(4);
+  const patient = body.read(piece, Infinity);
+  await clock.advance(1_000 * 365 * 86_400_000);
+  body.push(ownMemory("late"));
+  expect(await patient).toBe(4);
+  const hasty = expect(body.read(piece, 60_000)).rejects.toMatchObject({ code: "UPSTREAM_TIMEOUT" });
+  await clock.advance(60_000);
+  await hasty;
+});
