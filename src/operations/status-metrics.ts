@@ -23,6 +23,10 @@ export function addStatusMetrics(page: MetricPage, status: () => Status | undefi
       for (const name of upstreamStates) gauge.set({ upstream: page.labelOf(host), state: name }, name === state ? 1 : 0);
     }
   });
+  page.gauge("ociregistry_upstream_quota_remaining", "What an upstream last said is left of what it grants us", ["upstream"], (gauge) => {
+    gauge.reset();
+    for (const { host, quota } of status()?.upstreams() ?? []) if (quota) gauge.set({ upstream: page.labelOf(host) }, quota.remaining);
+  });
   const expiry = "Seconds until the credential for an upstream ends; below 0 when there is none";
   page.gauge("ociregistry_upstream_token_expiry_seconds", expiry, ["upstream"], (gauge) => {
     gauge.reset();

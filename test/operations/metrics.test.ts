@@ -4,6 +4,7 @@ import { OciError } from "../../src/oci/errors.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { parseRegistryHost, parseRepositoryPath, repositoryOf } from "../../src/oci/repository.ts";
 import type { RequestRecord } from "../../src/oci/request-record.ts";
+import type { UpstreamStatus } from "../../src/oci/views.ts";
 import { meteredRegistry } from "../../src/operations/metered-registry.ts";
 import { Metrics, type UpstreamCallRecord } from "../../src/operations/metrics.ts";
 import { MemoryRegistry } from "../support/memory-registry.ts";
@@ -76,7 +77,10 @@ test("requests are counted by what was asked and how it ended", async () => {
 
 test("how things stand is read when it is asked", async () => {
   const status = {
-    upstreams: () => [{ host: alpine.host, state: "failing" as const }],
+    upstreams: (): readonly UpstreamStatus[] => [
+      { host: alpine.host, state: "failing", quota: { remaining: 76, limit: 100, windowMs: 21_600_000, toldAtMs: 0 } },
+      { host: parseRegistryHost("quay.io"), state: "ready" },
+    ],
     fills: () => ({ running: 2, waiting: 5, publishing: 3, readers: 9 }),
     store: () => ({ writable: false }),
   };
@@ -91,6 +95,7 @@ test("how things stand is read when it is asked", async () => {
     'ociregistry_upstream_state{upstream="docker.io",state="ready"}': 0,
     ociregistry_store_writable: 0,
   });
+  expect(await samples(metrics, "ociregistry_upstream_quota")).toEqual({ 'ociregistry_upstream_quota_remaining{upstream="docker.io"}': 76 });
   status.upstreams = () => [];
   expect(await samples(metrics, "ociregistry_upstream_state")).toEqual({});
 });
