@@ -35,7 +35,7 @@ export type DeviceFinding =
   /** A terminal waits; the code is as people read it. */
   { readonly kind: "waiting"; readonly code: string; readonly grant: DeviceGrant } | DeviceRefusal;
 
-export type DeviceDecision = { readonly kind: "approved" | "refused"; readonly grant: DeviceGrant } | DeviceRefusal;
+export type DeviceDecision = { readonly kind: "approved" | "refused" } | DeviceRefusal;
 
 export type DeviceRefusal =
   /** None waits under this code: it was never given, is over, or is decided. Nobody is told which. */
@@ -93,21 +93,25 @@ export class DeviceApprovals {
     if (!grant) return { kind: "unknown" }; // Somebody else was faster.
     const { host, label, client: terminal } = grant;
     log.info({ user: owner, client, terminal, host, label }, isApproved ? "a terminal was approved" : "a terminal was refused");
-    return { kind: isApproved ? "approved" : "refused", grant };
+    return { kind: isApproved ? "approved" : "refused" };
   }
 
-  /** It counts until it is right, so that many at once are no way round. */
+  /** It counts until it is known to be no wrong one, so that many at once are no way round. */
   async #guess(typed: string, { name }: Principal): Promise<DeviceFinding> {
     const spent = this.#guesses.spend(name);
     if (spent) {
       this.#options.log.warn({ user: name, waitMs: spent.waitMs }, "too many wrong codes of terminals");
       return { kind: "throttled", ...spent };
     }
-    const code = findUserCode(typed);
-    const grant = code === undefined ? undefined : await this.#options.grants.find(code);
-    if (code === undefined || !grant) return { kind: "unknown" };
-    this.#guesses.giveBack(name);
-    return { kind: "waiting", code: shownUserCode(code), grant };
+    let isWrong = false;
+    try {
+      const code = findUserCode(typed);
+      const grant = code === undefined ? undefined : await this.#options.grants.find(code);
+      isWrong = !grant;
+      return code === undefined || !grant ? { kind: "unknown" } : { kind: "waiting", code: shownUserCode(code), grant };
+    } finally {
+      if (!isWrong) this.#guesses.giveBack(name);
+    }
   }
 
   async #orUnavailable<T>(work: () => Promise<T>): Promise<T | Extract<DeviceRefusal, { kind: "unavailable" }>> {
@@ -115,7 +119,7 @@ export class DeviceApprovals {
       return await work();
     } catch (error) {
       if (!(error instanceof RecordsUnavailable)) throw error;
-      this.#options.log.error({ problem: error.message }, "no terminal can be let in: what it takes cannot be read or kept");
+      // Whoever keeps the records has told of it, once.
       return { kind: "unavailable" };
     }
   }

@@ -57,7 +57,7 @@ export class DeviceService {
 
   /** Answers a request at one of the three addresses. Rejects when the client has left. */
   async handle(request: Request, visit: DeviceVisit): Promise<Response> {
-    const { own, clock, log } = this.#options;
+    const { own, clock } = this.#options;
     if (request.method !== "POST") return refuseToken(405, "UNSUPPORTED", "terminals ask this, by POST", { headers: { Allow: "POST, OPTIONS" } });
     if (own.pageBehind(visit) === "foreign") return refuseToken(403, "DENIED", "a page of another site has asked for this");
     const text = await readForm(request, clock);
@@ -67,7 +67,7 @@ export class DeviceService {
     } catch (error) {
       if (error instanceof BadDeviceRequest) return refuseToken(400, "REQUEST_INVALID", error.message, { error: error.error });
       if (!(error instanceof RecordsUnavailable)) throw error;
-      log.error({ problem: error.message }, "no terminal can log in: what it takes cannot be kept");
+      // Whoever keeps the records has told of it, once.
       return refuseToken(503, "UNAVAILABLE", "this cannot be read or kept just now", { error: "temporarily_unavailable", headers: { "Retry-After": "5" } });
     }
   }

@@ -229,4 +229,32 @@ describe.runIf(requirePrograms("htpasswd", "redis-server", "redis-cli"))("two se
       for (const secret of [deviceCode, userCode, userCode.replace("-", ""), key]) expect(`${name} ${await redis.command("get", name)}`).not.toContain(secret);
     expect(kept.length).toBeGreaterThan(0);
   });
+
+  test("while Redis hangs a terminal is told to ask again, and nobody approves; when it answers both go on", { timeout: 60_000 }, async () => {
+    await using redis = await startRedis();
+    const config = { auth: { ...auth, sessionDriver: { name: "redis", url: redis.url, keyprefix: "test" } }, accessControl };
+    await using guarded = await startGuardedServer({ repositories: ["team/app"], users: ["alice"], config });
+    const { url } = guarded.server;
+    const { deviceCode, userCode } = await askDevice(url);
+    // By a password, so that it is not the session that cannot be read.
+    const asAlice: BrowserAsk = { from: url, headers: { authorization: basic("alice") } };
+    const browser = new CookieBrowser(url);
+    expect((await browser.ask(`${page}?user_code=${userCode}`, asAlice)).status).toBe(200);
+    redis.freeze();
+    const [polled, looked, begun] = await Promise.all([
+      pollDevice(url, deviceCode),
+      browser.ask(`${page}?user_code=${userCode}`, asAlice),
+      fetch(`${url}/zot/auth/device`, { method: "POST", body: new URLSearchParams({ client_id: "ociregistry" }) }),
+    ]);
+    expect([polled.status, polled.error, looked.status, begun.status, begun.headers.get("retry-after")]).toEqual([
+      503,
+      "temporarily_unavailable",
+      503,
+      503,
+      "5",
+    ]);
+    redis.goOn();
+    await expect.poll(async () => (await decide(browser, userCode, "approve", asAlice)).status, { timeout: 20_000, interval: 500 }).toBe(303);
+    await expect.poll(async () => (await pollDevice(url, deviceCode)).username, { timeout: 30_000, interval: 11_000 }).toBe("alice");
+  });
 });
