@@ -87,7 +87,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const records = await openRecords({ statePath, driver: auth.sessions.driver }, options);
   const origin = new OwnOrigin({ externalUrl, secureSession: auth.sessions.isSecure, callbackAllowOrigins: auth.openid?.callbackAllowOrigins ?? [] });
   const apiKeys = auth.apiKeys ? await openApiKeys({ records, htpasswd, own: origin }, options) : undefined;
-  const identities = auth.openid && (await openIdentityProviders(auth.openid, { ...options, htpasswd }));
+  const identities = auth.openid && (await openIdentityProviders(auth.openid, { ...options, htpasswd, directory }));
   const passwords = htpasswd || directory || apiKeys ? await openPasswords(auth, { htpasswd, directory, apiKeys, identities }, options) : undefined;
   const grants = await openProviderGrants({ auth, statePath, records, providers: identities?.providers ?? [], people: apiKeys?.people }, options);
   // A directory knows more of a user than a refresh token could keep.

@@ -1,4 +1,5 @@
 /** IdentityProviders: from `auth.openid` to those who know people: for browsers that are sent there, and for programs that show their tokens. */
+import type { DirectoryPeople } from "./auth/directory-people.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { OutboundFetch } from "./auth/json-fetch.ts";
 import type { ClientKey } from "./auth/openid/client-proof.ts";
@@ -34,12 +35,15 @@ type Client = { readonly id: string; readonly secret: Secret | undefined };
 export interface IdentityProvidersOptions extends TokenIssuersOptions {
   /** Undefined: there is no file of passwords. */
   readonly htpasswd: Pick<Htpasswd, "stampOf"> | undefined;
+  /** Undefined: there is none. */
+  readonly directory: DirectoryPeople | undefined;
 }
 
 /** Dials nobody. Throws `ConfigError`. Close them. */
-export async function openIdentityProviders({ providers, users }: OpenidConfig, options: IdentityProvidersOptions): Promise<IdentityProviders> {
+export async function openIdentityProviders({ providers, users, linksLdapMail }: OpenidConfig, options: IdentityProvidersOptions): Promise<IdentityProviders> {
   const fetches: OperatorFetch[] = [];
   const names = new Map(Object.entries(users));
+  const directory = linksLdapMail ? options.directory : undefined;
   const isOfFile = (name: string): boolean => options.htpasswd?.stampOf(name) !== undefined;
   const close = async (): Promise<void> => void (await Promise.all(fetches.map((fetch) => fetch.close())));
   const outcomes = await Promise.allSettled(
@@ -51,7 +55,7 @@ export async function openIdentityProviders({ providers, users }: OpenidConfig, 
       });
       fetches.push(outbound);
       const client = await readClient(config, environment);
-      const rules = { claims: config.claims, requireVerifiedEmail: config.requireVerifiedEmail, users: names, isOfFile };
+      const rules = { claims: config.claims, requireVerifiedEmail: config.requireVerifiedEmail, users: names, isOfFile, directory };
       if (config.name === "github") return await openGithub(config, { client, rules: { ...rules, hostedDomain: undefined }, fetch: outbound.fetch }, options);
       return await openOpenid(config, { client, rules: { ...rules, hostedDomain: config.hostedDomain }, fetch: outbound.fetch }, options);
     }),

@@ -13,6 +13,11 @@ export function identityOf(entry: Entry, attribute: string, typed: string): stri
   return values.find((value) => folded(value) === folded(typed));
 }
 
+/** Whether it has this value, but for the case: directories may find what is only like it. */
+export function hasValue(entry: Entry, attribute: string, wanted: string): boolean {
+  return valuesOf(entry, attribute).some((value) => value.trim().toLowerCase() === wanted.trim().toLowerCase());
+}
+
 /** Each value as it is, and, of a DN that begins with it, the `cn`. Sorted by the directory, no name twice. */
 export function groupsOf(entry: Entry, attribute: string | undefined): readonly string[] {
   if (attribute === undefined) return [];

@@ -3,14 +3,15 @@
  * entry; then the password is tried as that entry, on another connection. RFC 4511, RFC 4513.
  */
 import { randomBytes } from "node:crypto";
-import type { Filter, SearchOptions } from "ldapts";
+import type { Entry, Filter, SearchOptions } from "ldapts";
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import type { Secret } from "../oci/secret.ts";
 import type { Login, PasswordBackend, PasswordVerdict } from "./authenticator.ts";
+import type { DirectoryPeople, DirectoryPerson } from "./directory-people.ts";
 import { DirectoryBreaker } from "./directory-breaker.ts";
 import { LdapConnection, type LdapAddress, type LdapTransport } from "./ldap-connection.ts";
-import { groupsOf, identityOf } from "./ldap-entry.ts";
+import { groupsOf, hasValue, identityOf } from "./ldap-entry.ts";
 import { LdapPool } from "./ldap-pool.ts";
 import { untilAborted } from "../oci/waiting.ts";
 
@@ -23,6 +24,8 @@ export interface LdapOptions extends LdapAddress {
   /** RFC 4515; what an entry must match besides. */
   readonly userFilter: string | undefined;
   readonly userGroupAttribute: string | undefined;
+  /** Holds e-mail addresses. */
+  readonly mailAttribute: string;
   /** Everything below the base; else its immediate children. */
   readonly subtreeSearch: boolean;
   /** Undefined: the directory is searched without a name. */
@@ -43,7 +46,7 @@ export async function openLdap(options: LdapOptions): Promise<Ldap> {
   return new Ldap(await import("ldapts"), options);
 }
 
-export class Ldap implements PasswordBackend {
+export class Ldap implements PasswordBackend, DirectoryPeople {
   readonly method = "ldap";
   readonly #library: Library;
   readonly #options: LdapOptions;
@@ -74,17 +77,46 @@ export class Ldap implements PasswordBackend {
     return away === undefined ? await untilAborted(this.#ask(login), signal) : { kind: "unavailable", reason: away };
   }
 
+  /** As quick as `verify`. */
+  async findByMail(mail: string): Promise<DirectoryPerson> {
+    const { mailAttribute } = this.#options;
+    return await this.#find(mailAttribute, mail, (entry) => hasValue(entry, mailAttribute, mail));
+  }
+
+  /** As quick as `verify`. */
+  async findByName(name: string): Promise<DirectoryPerson> {
+    return await this.#find(this.#options.userAttribute, name, () => true);
+  }
+
   close(): void {
     this.#searchers.close();
     this.#binders.close();
   }
 
+  async #find(attribute: string, value: string, isMeant: (entry: Entry) => boolean): Promise<DirectoryPerson> {
+    if (value.trim() === "") return { kind: "none" };
+    const away = this.#breaker.enter();
+    if (away !== undefined) return { kind: "unavailable", reason: away };
+    return await this.#attempt(async (untilMs) => {
+      const { userAttribute, userGroupAttribute } = this.#options;
+      const [entry, ...others] = (await this.#search(attribute, value, untilMs)).filter(isMeant);
+      if (!entry) return { kind: "none" };
+      const name = others.length === 0 ? identityOf(entry, userAttribute, value) : undefined;
+      return name === undefined ? { kind: "several" } : { kind: "one", name, groups: groupsOf(entry, userGroupAttribute) };
+    });
+  }
+
   /** Never rejects. */
   async #ask(login: Login): Promise<PasswordVerdict> {
+    return await this.#attempt((untilMs) => this.#searchAndBind(login, untilMs));
+  }
+
+  /** Never rejects. */
+  async #attempt<Answer>(work: (untilMs: number) => Promise<Answer>): Promise<Answer | { readonly kind: "unavailable"; readonly reason: string }> {
     try {
-      const verdict = await this.#searchAndBind(login, this.#options.clock.elapsed() + loginMs);
+      const answer = await work(this.#options.clock.elapsed() + loginMs);
       this.#breaker.answered();
-      return verdict;
+      return answer;
     } catch (error) {
       const reason = wordsOf(error);
       this.#breaker.failed(reason);
@@ -94,7 +126,7 @@ export class Ldap implements PasswordBackend {
 
   async #searchAndBind({ user, password }: Login, untilMs: number): Promise<PasswordVerdict> {
     const { userAttribute, userGroupAttribute, baseDn } = this.#options;
-    const entries = await this.#searchers.use((connection) => connection.search(baseDn, this.#question(user)), untilMs);
+    const entries = await this.#search(userAttribute, user, untilMs);
     const entry = entries.length === 1 ? entries[0] : undefined;
     const name = entry && identityOf(entry, userAttribute, user);
     if (!entry || name === undefined || !entry.dn.includes("=")) {
@@ -106,15 +138,19 @@ export class Ldap implements PasswordBackend {
     return { kind: "right", principal: { name, groups: groupsOf(entry, userGroupAttribute), method: "ldap" } };
   }
 
-  #question(user: string): SearchOptions {
+  #search(attribute: string, value: string, untilMs: number): Promise<readonly Entry[]> {
+    return this.#searchers.use((connection) => connection.search(this.#options.baseDn, this.#question(attribute, value)), untilMs);
+  }
+
+  #question(attribute: string, value: string): SearchOptions {
     const { userAttribute, userGroupAttribute, subtreeSearch } = this.#options;
     // The value travels as it is, in a field of its own: nothing of it can be read as a filter.
-    const isUser = new this.#library.EqualityFilter({ attribute: userAttribute, value: user });
+    const isUser = new this.#library.EqualityFilter({ attribute, value });
     return {
       scope: subtreeSearch ? "sub" : "one",
       derefAliases: "never",
       filter: this.#userFilter ? new this.#library.AndFilter({ filters: [isUser, this.#userFilter] }) : isUser,
-      attributes: userGroupAttribute === undefined ? [userAttribute] : [userAttribute, userGroupAttribute],
+      attributes: [...new Set([userAttribute, ...(userGroupAttribute === undefined ? [] : [userGroupAttribute]), attribute])],
       sizeLimit: 2,
       timeLimit: Math.ceil(loginMs / 1_000),
     };

@@ -13,7 +13,7 @@ export function checkClientAuth(parsed: ParsedConfig): readonly Finding[] {
   return [
     ...checkBearer(auth.bearer),
     ...checkLdap(auth.ldap),
-    ...checkOpenid(auth.openid),
+    ...checkOpenid(auth),
     ...checkSessions(auth),
     ...checkMtls(parsed),
     ...checkTokenService(parsed),

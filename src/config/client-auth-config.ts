@@ -43,6 +43,8 @@ export interface LdapConfig {
   /** An LDAP filter, beside the one for the user's name. */
   readonly userFilter: string | undefined;
   readonly userGroupAttribute: string | undefined;
+  /** Holds e-mail addresses. */
+  readonly mailAttribute: string;
   readonly skipVerify: boolean;
   /** False: one level below `baseDn`. */
   readonly subtreeSearch: boolean;

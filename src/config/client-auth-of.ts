@@ -67,7 +67,7 @@ export function ldapTransportOf({ startTLS, insecure, port }: Pick<ParsedLdap, "
 
 function ldapOf(ldap: ParsedLdap): LdapConfig {
   const transport = ldapTransportOf(ldap);
-  const { address, baseDN, userAttribute, userFilter, userGroupAttribute, skipVerify, subtreeSearch, caCert } = ldap;
+  const { address, baseDN, userAttribute, userFilter, userGroupAttribute, mailAttribute, skipVerify, subtreeSearch, caCert } = ldap;
   return {
     address,
     port: ldap.port ?? (transport === "ldaps" ? 636 : 389),
@@ -76,6 +76,7 @@ function ldapOf(ldap: ParsedLdap): LdapConfig {
     userAttribute,
     userFilter,
     userGroupAttribute,
+    mailAttribute,
     skipVerify,
     subtreeSearch,
     caCertPath: caCert,

@@ -18,6 +18,7 @@ const ldap = z.strictObject({
   userAttribute: word.describe("The attribute that holds a user's name."),
   userFilter: text.optional().describe("A filter that users must match too."),
   userGroupAttribute: text.optional().describe("The attribute that holds a user's groups."),
+  mailAttribute: word.prefault("mail").describe("The attribute that holds a user's e-mail addresses, for auth.openid.linkLdapMail."),
   insecure: flag.prefault(false).describe("Speak without TLS."),
   startTLS: flag.prefault(false).describe("Begin without TLS and change to it before anything is said."),
   skipVerify: flag.prefault(false).describe("Trust any certificate."),

@@ -1,5 +1,5 @@
 /** What is wrong with `auth.openid` though each of its keys is right, and what of it is perhaps not meant. */
-import type { ParsedAccessControl } from "./client-auth-schema.ts";
+import type { ParsedAccessControl, ParsedClientAuth } from "./client-auth-schema.ts";
 import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
 import { issuerOf, requiresVerifiedEmail } from "./openid-of.ts";
@@ -9,13 +9,16 @@ import type { ParsedConfig } from "./schema.ts";
 const path = ["auth", "openid"];
 
 /** Everything because of which it cannot be used. */
-export function checkOpenid(openid: ParsedOpenid | undefined): readonly Finding[] {
+export function checkOpenid({ openid, ldap }: Pick<ParsedClientAuth, "openid" | "ldap">): readonly Finding[] {
   if (!openid) return [];
   const named = namedProviders(openid);
   return [
     ...(named.length === 0 ? [{ path, message: `auth.openid names no provider: ${identityProviders.join(", ")}` }] : []),
     ...named.flatMap(([name, provider]) => problemsOf(name, provider).map(([key, words]) => finding([...path, "providers", name], key, words))),
     ...checkUsers(openid),
+    ...(openid.linkLdapMail && !ldap
+      ? [{ path: [...path, "linkLdapMail"], message: "auth.openid.linkLdapMail needs auth.ldap, whose people the addresses are to be of" }]
+      : []),
   ];
 }
 

@@ -7,6 +7,8 @@ export interface OpenidConfig {
   readonly providers: readonly IdentityProviderConfig[];
   /** The name of ours that the person of an e-mail address has, by that address in lower case. */
   readonly users: Readonly<Record<string, string>>;
+  /** Whether people are linked to those of the directory by their e-mail address. */
+  readonly linksLdapMail: boolean;
   /** Origins beside our own that people may be sent back to. */
   readonly callbackAllowOrigins: readonly string[];
   /** How old somebody's groups may be. */

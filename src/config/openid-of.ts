@@ -22,6 +22,7 @@ export function openidOf(openid: ParsedOpenid | undefined): OpenidConfig | undef
   return {
     providers,
     users: Object.fromEntries(Object.entries(openid.users).map(([name, email]) => [email.trim().toLowerCase(), name])),
+    linksLdapMail: openid.linkLdapMail,
     callbackAllowOrigins: openid.callbackAllowOrigins,
     groupsTtlMs: openid.groupsTtl,
   };

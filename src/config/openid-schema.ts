@@ -63,6 +63,9 @@ export const openid = z.strictObject({
     .prefault({})
     .describe("Who knows people."),
   users: z.record(z.string(), word).prefault({}).describe("The e-mail address of each person who has a name of ours, by that name."),
+  linkLdapMail: flag
+    .prefault(false)
+    .describe("Whether whose verified e-mail address one person of auth.ldap has is that person, with the directory's groups too."),
   callbackAllowOrigins: z.array(word).prefault([]).describe("Other origins that people may be sent back to after logging in."),
   groupsTtl: lifetime.prefault("15m").describe("How old somebody's groups may be before the provider is asked again; -1 for never."),
 });

@@ -30,6 +30,7 @@ async function open(slapd: { readonly port: number }, options: Partial<LdapOptio
     userAttribute: "uid",
     userFilter: undefined,
     userGroupAttribute: "memberOf",
+    mailAttribute: "mail",
     subtreeSearch: true,
     service,
     clock: systemClock,

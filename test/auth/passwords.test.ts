@@ -227,6 +227,7 @@ describe.runIf(isAble)("a directory and a file", () => {
       userAttribute: "uid",
       userFilter: undefined,
       userGroupAttribute: "memberOf",
+      mailAttribute: "mail",
       subtreeSearch: true,
       service: { dn: searcher.dn, password: new Secret(searcher.password) },
       clock,

@@ -1,6 +1,7 @@
 /** Tokens of a provider that people log in with, shown as passwords and as bearer tokens: who is let in by them, and who is not. */
 import { describe, expect, test } from "vitest";
 import type { PasswordVerdict, Verdict } from "../../src/auth/authenticator.ts";
+import type { DirectoryPerson } from "../../src/auth/directory-people.ts";
 import { drawBrowserNonce } from "../../src/auth/openid/browser-nonce.ts";
 import { Discovery } from "../../src/auth/openid/discovery.ts";
 import { ProviderTokens, type ProviderTokensOptions } from "../../src/auth/openid/provider-tokens.ts";
@@ -100,6 +101,33 @@ describe("an access token as a password", () => {
     // Linked, it is the same person.
     expect(await at.judge(bobs)).toMatchObject({ kind: "admitted", principal: { name: "bob" } });
     expect(at.tokens.recall(bobs)).toMatchObject({ name: "bob" });
+  });
+
+  test("has what a directory says of its person, of a minute ago at most, and is 'nobody can tell' while that is away", async () => {
+    let said: DirectoryPerson = { kind: "one", name: "carol", groups: ["staff"] };
+    let asked = 0;
+    const findByMail = async (): Promise<DirectoryPerson> => {
+      asked++;
+      return said;
+    };
+    await using at = await setup({ rules: { ...rules, directory: { findByMail, findByName: findByMail } } });
+    const shown = at.token({ email_verified: true });
+    const first = await at.judge(shown);
+    expect(first).toMatchObject({ kind: "admitted", principal: { name: "carol", groups: ["ops", "staff"] } });
+    await at.clock.advance(59_999);
+    expect(at.tokens.recall(shown)).toMatchObject({ name: "carol" });
+    expect(asked).toBe(1);
+    await at.clock.advance(1);
+    expect(at.tokens.recall(shown)).toBeUndefined();
+    const second = await at.judge(shown);
+    // The same object: what was decided for it is remembered by it.
+    expect(first.kind === "admitted" && second.kind === "admitted" && first.principal === second.principal).toBe(true);
+    said = { kind: "one", name: "carol", groups: [] };
+    await at.clock.advance(60_000);
+    expect(await at.judge(shown)).toMatchObject({ principal: { groups: ["ops"] } });
+    said = { kind: "unavailable", reason: "no answer" };
+    await at.clock.advance(60_000);
+    expect(await at.judge(shown)).toMatchObject({ kind: "unavailable", reason: expect.stringContaining("no answer") });
   });
 
   test("is known again without asking anybody, as the same principal, and told of once", async () => {

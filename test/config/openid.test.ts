@@ -148,6 +148,21 @@ describe("people who have names of ours", () => {
   });
 });
 
+describe("a link to the directory", () => {
+  const ldap = { address: "ldap.example.com", baseDN: "dc=example", userAttribute: "uid" };
+
+  test("is made when it is asked for, by the attribute that is named", async () => {
+    const written = (openid: object, more: object = {}) => ({ externalUrl, auth: { ldap: { ...ldap, ...more }, openid: { providers: { oidc }, ...openid } } });
+    expect((await load(written({}))).auth).toMatchObject({ ldap: { mailAttribute: "mail" }, openid: { linksLdapMail: false } });
+    const linked = await load(written({ linkLdapMail: true }, { mailAttribute: "rfc822Mailbox" }));
+    expect(linked.auth).toMatchObject({ ldap: { mailAttribute: "rfc822Mailbox" }, openid: { linksLdapMail: true } });
+  });
+
+  test("is refused where there is none", async () => {
+    expect(await problems({ oidc }, { linkLdapMail: true })).toContain("auth.openid.linkLdapMail needs auth.ldap");
+  });
+});
+
 describe("what is perhaps not meant", () => {
   test("addresses that nobody verified, while people are known by them", async () => {
     const notices = async (change: object): Promise<string> => (await load(ofProviders({ oidc: { ...oidc, ...change } }))).notices.join("\n");

@@ -7,7 +7,7 @@ import type { Log } from "../../oci/log.ts";
 import { Secret } from "../../oci/secret.ts";
 import { fetchText, parseObject, type FetchedText, type OutboundFetch } from "../json-fetch.ts";
 import { objectOf, textOf } from "../json-object.ts";
-import { readPerson, type PersonRules } from "./person.ts";
+import { identifyPerson, type PersonRules } from "./person.ts";
 import { LoginRefused, ProviderUnavailable, type IdentityProvider, type LoginUnderWay, type ProviderIdentity } from "./provider.ts";
 
 export interface GithubOptions {
@@ -106,7 +106,8 @@ export class Github implements IdentityProvider {
       email_verified: primary?.["verified"] === true,
       [rules.claims.groups]: [...organizations.flatMap(({ login }) => textOf(login) ?? []), ...teams.flatMap((team) => teamName(team) ?? [])],
     };
-    const read = readPerson([claims], rules);
+    const read = await identifyPerson([claims], rules);
+    if (read.kind === "unavailable") throw new ProviderUnavailable(this.name, read.reason);
     if (read.kind === "refused")
       throw new LoginRefused(`github: ${read.reason}`, 'scopes must hold "user:email", and the primary address must be verified there');
     const { name, groups, email, emailVerified } = read.person;

@@ -10,7 +10,7 @@ import type { Claims } from "../token-verifier.ts";
 import { clientAuthOf, type ClientKey } from "./client-proof.ts";
 import type { Discovery, ProviderDocument } from "./discovery.ts";
 import { loginRefusal } from "./login-refusal.ts";
-import { readPerson, type PersonRules } from "./person.ts";
+import { identifyPerson, type PersonRules } from "./person.ts";
 import { LoginRefused, ProviderUnavailable, type IdentityProvider, type LoginUnderWay, type ProviderIdentity } from "./provider.ts";
 import type { ProviderTokens } from "./provider-tokens.ts";
 
@@ -87,7 +87,7 @@ export class OpenidProvider implements IdentityProvider {
     const idToken = tokens.id_token ?? "";
     const claims = await this.#verified(idToken);
     const userinfo = await this.#userinfo(tokens.access_token, claims.sub);
-    return this.#identity([...(userinfo ? [userinfo] : []), claims], { idToken, refreshToken: tokens.refresh_token });
+    return await this.#identity([...(userinfo ? [userinfo] : []), claims], { idToken, refreshToken: tokens.refresh_token });
   }
 
   async refresh({ refreshToken }: { readonly refreshToken: Secret }): Promise<ProviderIdentity | "ended"> {
@@ -99,7 +99,7 @@ export class OpenidProvider implements IdentityProvider {
       const claims = tokens.id_token === undefined ? undefined : await this.#verified(tokens.id_token);
       const userinfo = await this.#userinfo(tokens.access_token, claims?.sub);
       const sources = [...(userinfo ? [userinfo] : []), ...(claims ? [claims] : [])];
-      return this.#identity(sources, { idToken: tokens.id_token, refreshToken: newest.reveal() });
+      return await this.#identity(sources, { idToken: tokens.id_token, refreshToken: newest.reveal() });
     } catch (error) {
       if (error instanceof LoginRefused && (error.word === undefined || endingWords.has(error.word))) return "ended";
       // A provider that is half away, or wants another secret of ours, has said nothing of the person: nobody is logged out by that.
@@ -181,11 +181,12 @@ export class OpenidProvider implements IdentityProvider {
     return await this.#asked(() => library.fetchUserInfo(configuration, accessToken, subject ?? library.skipSubjectCheck));
   }
 
-  #identity(
+  async #identity(
     sources: readonly Claims[],
     { idToken, refreshToken }: { readonly idToken: string | undefined; readonly refreshToken: string | undefined },
-  ): ProviderIdentity {
-    const read = readPerson(sources, this.#options.rules);
+  ): Promise<ProviderIdentity> {
+    const read = await identifyPerson(sources, this.#options.rules);
+    if (read.kind === "unavailable") throw new ProviderUnavailable(this.name, read.reason);
     if (read.kind === "refused") throw new LoginRefused(read.reason, read.hint);
     const { name, groups, email, emailVerified } = read.person;
     const subject = sources.map(({ sub }) => sub).find((sub) => typeof sub === "string" && sub !== "");

@@ -16,7 +16,7 @@ import type { TokenOrigin } from "../token-keys.ts";
 import { TokenVerifier, type Claims } from "../token-verifier.ts";
 import { isOfBrowserLogin } from "./browser-nonce.ts";
 import type { Discovery } from "./discovery.ts";
-import { readPerson, type Person, type PersonRules } from "./person.ts";
+import { identifyPerson, type Person, type PersonRules } from "./person.ts";
 import { Userinfo, type UserinfoCheck } from "./userinfo.ts";
 
 export interface ProviderTokensOptions {
@@ -41,7 +41,12 @@ interface Known {
   readonly person: Person;
   /** What userinfo had said. */
   readonly userinfo: Claims;
+  /** Until when what a directory said of it counts. */
+  readonly untilElapsedMs: number;
 }
+
+/** As long as a login by a directory's password is remembered. */
+const linkedMs = 60_000;
 
 export class ProviderTokens implements TokenIssuer {
   readonly #options: ProviderTokensOptions;
@@ -60,7 +65,7 @@ export class ProviderTokens implements TokenIssuer {
   recall(token: string): Principal | undefined {
     const claims = this.#verifier?.verifier.recall(token);
     const known = claims && this.#known.get(claims);
-    return known && this.#userinfo.recall(token) === known.userinfo && !this.#isTaken(known) ? known.principal : undefined;
+    return known && this.#userinfo.recall(token) === known.userinfo && this.#isCurrent(known) ? known.principal : undefined;
   }
 
   async judge(token: string, signal: AbortSignal): Promise<Verdict> {
@@ -112,22 +117,27 @@ export class ProviderTokens implements TokenIssuer {
     if (checked.kind === "over") return this.#refused(checked.reason);
     if (checked.kind === "unavailable") return { kind: "unavailable", reason: `openid provider ${name}: ${checked.reason}` };
     const before = this.#known.get(claims);
-    if (before?.userinfo === checked.claims && !this.#isTaken(before)) return { kind: "known", known: before };
-    const read = readPerson([checked.claims, claims], rules);
+    if (before?.userinfo === checked.claims && this.#isCurrent(before)) return { kind: "known", known: before };
+    const read = await untilAborted(identifyPerson([checked.claims, claims], rules), signal);
+    if (read.kind === "unavailable") return { kind: "unavailable", reason: `openid provider ${name}: ${read.reason}` };
     if (read.kind === "refused") return this.#refused(read.hint === undefined ? read.reason : `${read.reason}: ${read.hint}`);
     const { person } = read;
+    const isSame = before?.person.name === person.name && before.person.groups.join("\n") === person.groups.join("\n");
+    const voucher = { by: name, subject: String(claims["sub"]) };
     const known: Known = {
-      principal: { name: person.name, groups: person.groups, method: "oidc", voucher: { by: name, subject: String(claims["sub"]) }, claims },
+      principal: isSame ? before.principal : { name: person.name, groups: person.groups, method: "oidc", voucher, claims },
       person,
       userinfo: checked.claims,
+      untilElapsedMs: rules.directory ? this.#options.clock.elapsed() + linkedMs : Infinity,
     };
     this.#known.set(claims, known);
     return { kind: "known", known };
   }
 
-  /** The file of passwords may have got a line of that name since. */
-  #isTaken({ person }: Known): boolean {
-    return !person.isLinked && this.#options.rules.isOfFile(person.name);
+  /** The file of passwords may have got a line of that name since, and a directory may say something else. */
+  #isCurrent({ person, untilElapsedMs }: Known): boolean {
+    const { rules, clock } = this.#options;
+    return clock.elapsed() < untilElapsedMs && (person.isLinked || !rules.isOfFile(person.name));
   }
 
   #verifierOf(issuer: string): TokenVerifier {
