@@ -56,6 +56,9 @@ describe.runIf(requirePrograms("htpasswd", "chromium"))("signed in", () => {
         expect([user, page.url(), await problemsOf(page)]).toEqual([user, page.url(), []]);
         expect(await page.title()).not.toBe("taken");
       };
+      await page.goto(`${url}/login?error=wrong`);
+      await page.getByRole("alert").waitFor();
+      await expectGood();
       await signIn(viewer, guarded, user);
       await expectGood();
       for (const path of ["/home/account?done=revoked", "/home/activity", "/home/activity?q=nothing+has+this"]) {
@@ -77,8 +80,13 @@ describe.runIf(requirePrograms("htpasswd", "chromium"))("signed in", () => {
       await page.getByLabel("Repositories").fill("[");
       await page.getByRole("button", { name: "Make the key" }).click();
       await page.getByText("has a [ without a ]").waitFor();
-      // That a form was not taken is told by the status too, which a browser's console repeats.
-      await expectGood([expect.stringContaining("400")]);
+      // What went wrong is told by the status too, which a browser's console repeats.
+      const told = [expect.stringContaining("400")];
+      await expectGood(told);
+      await page.goto(`${url}/home/device`);
+      await expectGood(told);
+      await page.goto(`${url}/home/none`);
+      await expectGood([...told, expect.stringContaining("404")]);
     }
   });
 
