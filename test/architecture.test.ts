@@ -102,7 +102,6 @@ const libraryHomes: Readonly<Record<string, readonly string[]>> = {
   jose: ["auth"],
   redis: ["auth"],
   "@marcbachmann/cel-js": ["auth"],
-  minimatch: ["config"],
   zod: ["config"],
   // Lists of images are YAML too, and no configuration: other people's, without our limits and variables, some of a hundred megabytes.
   yaml: ["config", "transfer"],

@@ -4,7 +4,7 @@
  */
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import type { Condition, ConditionFacts } from "./conditions.ts";
-import type { Glob } from "./glob.ts";
+import type { Glob } from "../oci/glob.ts";
 import { byPrecedence } from "./glob-precedence.ts";
 import { globMatches, policyName } from "./policy-names.ts";
 import type { Principal } from "./principal.ts";

@@ -4,7 +4,7 @@ import type { RegistryNames } from "../oci/registry-names.ts";
 import { keyName, type AccessFinding, type AccessPath } from "./access-finding.ts";
 import type { AccessRules, Action, Policy, RepositoryRules } from "./access-policy.ts";
 import { mayMeet } from "./glob-overlap.ts";
-import { parseGlob, type Glob } from "./glob.ts";
+import { parseGlob, type Glob } from "../oci/glob.ts";
 
 /** Pairs of patterns of one length that are looked at: each takes time. */
 const pairsMax = 2_000;

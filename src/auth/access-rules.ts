@@ -7,7 +7,7 @@ import type { AccessRules, Action, MetricsRules, Policy, RepositoryRules } from 
 import { keyName, type AccessFinding, type AccessPath } from "./access-finding.ts";
 import { noticesOfRules } from "./access-rule-notices.ts";
 import { loadConditions, type Condition, type WrittenCondition } from "./conditions.ts";
-import { parseGlob, type Glob } from "./glob.ts";
+import { parseGlob, type Glob } from "../oci/glob.ts";
 import { canonicalPattern } from "./policy-names.ts";
 
 /** Its keys in their one spelling, its values unread. */

@@ -1,6 +1,6 @@
 /** Whether two patterns can match one name: two of one length that cannot need no rule for which of them counts. */
-import type { Glob } from "./glob.ts";
-import type { GlobToken } from "./glob-tokens.ts";
+import type { Glob } from "../oci/glob.ts";
+import type { GlobToken } from "../oci/glob-tokens.ts";
 
 /** All characters of a repository's name, a host and its port included. */
 const nameCharacters = "abcdefghijklmnopqrstuvwxyz0123456789._-/:[]".split("");

@@ -1,5 +1,5 @@
 /** Which of several patterns that match a name counts. */
-import type { Glob } from "./glob.ts";
+import type { Glob } from "../oci/glob.ts";
 
 /** Sorts the longest first, in bytes; of equals the one with fewer wildcards; else by their letters. */
 export function byPrecedence({ pattern: one }: Glob, { pattern: other }: Glob): number {

@@ -6,7 +6,7 @@ import type { RegistryNames } from "../oci/registry-names.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import type { Action } from "./access-policy.ts";
 import { findAction } from "./access-rules.ts";
-import { parseGlob, type Glob } from "./glob.ts";
+import { parseGlob, type Glob } from "../oci/glob.ts";
 import { objectOf } from "./json-object.ts";
 import { canonicalPattern, globMatches } from "./policy-names.ts";
 import type { KeyScope } from "./principal.ts";

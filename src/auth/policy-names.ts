@@ -5,7 +5,7 @@
 import type { RegistryNames } from "../oci/registry-names.ts";
 import type { RegistryHost, Repository } from "../oci/repository.ts";
 import { repositoryName } from "../oci/repository.ts";
-import type { Glob } from "./glob.ts";
+import type { Glob } from "../oci/glob.ts";
 
 /** Whether the pattern means this repository. */
 export function globMatches(glob: Glob, repository: Repository, defaultHost: RegistryHost): boolean {

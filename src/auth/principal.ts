@@ -1,5 +1,5 @@
 /** Principal: who asks, once that is certain. */
-import type { Glob } from "./glob.ts";
+import type { Glob } from "../oci/glob.ts";
 
 export interface Principal {
   /** Exactly as the method that admitted it knows it; never empty. */

@@ -8,6 +8,7 @@ import { checkClientAuth, noticesOfClientAuth } from "./client-auth-checks.ts";
 import { authOf } from "./credential-of.ts";
 import type { Finding } from "./finding.ts";
 import { formatKeyPath, type KeyPath } from "./key-path.ts";
+import { checkPattern } from "./patterns.ts";
 import { checkPrune } from "./prune-checks.ts";
 import type { ParsedConfig } from "./schema.ts";
 
@@ -85,7 +86,7 @@ function checkNames({ defaultNs, registries, tagTtl, pruneConfig }: ParsedConfig
   const problem = problemWith(defaultNs, registries);
   if (problem !== undefined) return [{ path: ["defaultNs"], message: problem }];
   const names = new RegistryNames({ defaultNs, registries });
-  const ttlPatterns = typeof tagTtl === "number" ? [] : Object.keys(tagTtl).map((pattern) => ({ pattern, path: ["tagTtl", pattern] }));
+  const ttlPatterns = patternsOfTtl(tagTtl, ["tagTtl"]);
   const keepPatterns = pruneConfig.keep.flatMap(({ pattern }, index) =>
     pattern === undefined ? [] : { pattern, path: ["pruneConfig", "keep", index, "pattern"] },
   );
@@ -114,13 +115,20 @@ function problemWith(defaultNs: string, registries: readonly ListedRegistry[]): 
   }
 }
 
-function checkPatterns(
-  patterns: readonly { readonly pattern: string; readonly path: KeyPath }[],
-  names: RegistryNames,
-  registries: readonly ParsedRegistry[],
-): readonly Finding[] {
+interface PatternAt {
+  readonly pattern: string;
+  readonly path: KeyPath;
+}
+
+function patternsOfTtl(tagTtl: ParsedConfig["tagTtl"] | undefined, path: KeyPath): readonly PatternAt[] {
+  return typeof tagTtl === "object" ? Object.keys(tagTtl).map((pattern) => ({ pattern, path: [...path, pattern] })) : [];
+}
+
+function checkPatterns(patterns: readonly PatternAt[], names: RegistryNames, registries: readonly ParsedRegistry[]): readonly Finding[] {
   const aliases = new Set(registries.flatMap((registry) => registry.aliases.map((alias) => alias.toLowerCase())));
   return patterns.flatMap(({ pattern, path }) => {
+    const problems = checkPattern(pattern, path);
+    if (problems.length > 0) return problems;
     const [first = "", ...rest] = pattern.split("/");
     if (rest.length === 0 || !aliases.has(first.toLowerCase())) return [];
     const host = names.find(first);
@@ -133,6 +141,7 @@ function checkRegistry(registry: ParsedRegistry, path: KeyPath): readonly Findin
   const findings = [
     ...authsOf(registry, path).flatMap((one) => checkAuth(one.auth, one.path)),
     ...checkMatches(registry, [...path, "credentials"]),
+    ...patternsOfTtl(registry.tagTtl, [...path, "tagTtl"]).flatMap((one) => checkPattern(one.pattern, one.path)),
     ...checkHalves(registry.tls, [...path, "tls"]),
   ];
   if (!registry.originFallback && registry.endpoints.length === 0) {
@@ -165,6 +174,8 @@ function checkMatches({ name, credentials }: ParsedRegistry, path: KeyPath): rea
     }
     if (credentials.findIndex((one) => one.match === match) < at)
       return [{ path: [...path, at, "match"], message: `${key}.match: "${match}" is written twice` }];
+    const problems = checkPattern(match, [...path, at, "match"]);
+    if (problems.length > 0) return problems;
     const saysNothing = authOf(auth) === undefined && checkAuth(auth, []).length === 0;
     return saysNothing ? [{ path: [...path, at, "auth"], message: `${key}.auth has neither a user nor a token` }] : [];
   });

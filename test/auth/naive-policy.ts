@@ -2,7 +2,7 @@
  * Who may do what, a second time: from the table and the prose by which zot's access control is known, over the rules as they are
  * written. Slow, and nothing of ours in it.
  */
-import { referenceMatches } from "./reference-glob.ts";
+import { referenceMatches } from "../oci/reference-glob.ts";
 
 export interface PlainPolicy {
   readonly users?: readonly string[];

@@ -1,7 +1,7 @@
 /** Access rules as people write them, made into what the configuration hands on. */
 import type { AccessRules, Action, Policy } from "../../src/auth/access-policy.ts";
 import { findAction, readAccessRules, type AccessReading, type WrittenAccessControl } from "../../src/auth/access-rules.ts";
-import { parseGlob } from "../../src/auth/glob.ts";
+import { parseGlob } from "../../src/oci/glob.ts";
 import { RegistryNames, type ListedRegistry } from "../../src/oci/registry-names.ts";
 import type { WrittenCondition } from "../../src/auth/conditions.ts";
 import type { PlainPolicy, PlainRules } from "./naive-policy.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { inquire, readAccess } from "../../src/access.ts";
-import { parseGlob } from "../../src/auth/glob.ts";
+import { parseGlob } from "../../src/oci/glob.ts";
 import { readConfig } from "../../src/config/load.ts";
 import { RegistryNames } from "../../src/oci/registry-names.ts";
 

@@ -63,6 +63,14 @@ describe("pruneConfig", () => {
     expect(config.prune.rhythm).toEqual({ kind: "cron", expression: "0 3 * * *", timezone: "Europe/Berlin" });
   });
 
+  test("keeps by patterns that mean what they mean in policies", async () => {
+    const { config } = await loadText('registries: [{ name: quay.io }]\npruneConfig: { keep: [{ pattern: "quay.io/pause/**" }, { pattern: "team/*:v?" }] }\n');
+    const keep = compileKeep(config.prune.keep, new RegistryNames(config));
+    const at = (host: string, path: string) => repositoryOf(parseRegistryHost(host), parseRepositoryPath(path));
+    expect(["pause", "pause/sub", "pauses"].map((path) => keep.isKept(at("quay.io", path), "1"))).toEqual([true, true, false]);
+    expect(["v1", "v12"].map((tag) => keep.isKept(at("docker.io", "team/app"), tag))).toEqual([true, false]);
+  });
+
   test("is never done by itself with a frequency of -1", async () => {
     const { config } = await loadText("pruneConfig: { enabled: true, frequency: -1 }\n");
     expect(config.prune.rhythm).toEqual({ kind: "every", everyMs: Infinity });

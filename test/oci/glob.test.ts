@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { mayMeet } from "../../src/auth/glob-overlap.ts";
-import { parseGlob, patternLengthMax } from "../../src/auth/glob.ts";
+import { parseGlob, patternLengthMax } from "../../src/oci/glob.ts";
 import { referenceMatches } from "./reference-glob.ts";
 
 describe("what a pattern matches", () => {
