@@ -88,9 +88,9 @@ async function answerForm(
   const { request } = exchange;
   if (!request) throw new Error("a form of a page comes with its fields: it comes by fetch");
   const read = await accounts.readForm(request, exchange.visit());
-  if (read.kind === "read") return shownAnswer(await pages.show(visitOf(exchange, admitted, parts, { ...address, form: read.fields })));
-  const user = userOf(admitted?.principal);
-  return pageAnswer(pages.message({ title: "This form was not taken", text: read.message }, { status: read.status, user }));
+  const visit = visitOf(exchange, admitted, parts, { ...address, form: read.kind === "read" ? read.fields : undefined });
+  if (read.kind === "read") return shownAnswer(await pages.show(visit));
+  return pageAnswer(pages.message({ title: "This form was not taken", text: read.message }, { status: read.status, user: visit.user }));
 }
 
 /** The page to sign in at: whoever has no name sees it. */
