@@ -7,11 +7,11 @@ import { type Digest, digestAlgorithms, findDigest } from "../oci/digest.ts";
 import type { Repository } from "../oci/repository.ts";
 import { findTag, type Tag } from "../oci/tag.ts";
 import { pulledAt, type HeldImage } from "./held-image.ts";
-import { heldBytesOf, ownPlatformOf, platformsOf } from "./image-view.ts";
 import { readContents } from "./image-contents.ts";
 import type { Layout } from "./layout.ts";
 import { RepositoryImages } from "./repository-images.ts";
 import { parseManifestRecord } from "./repository-records.ts";
+import { heldBytesOf, ownPlatformOf, platformsOf } from "./shown-parts.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 export interface RepositoryListsOptions {
