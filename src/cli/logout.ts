@@ -10,8 +10,8 @@ import { parseRegistryAddress } from "./registry-address.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 /**
- * Takes out what docker and podman would show to the registry, and ends what of it is an API key; other passwords are the person's own. 1 when a
- * key could not be ended. Throws misuses, the system's errors, and Errors in words.
+ * Takes out what docker and podman would show to the registry, and ends what of it is an API key; other passwords are the person's own. 1 when
+ * something could not be taken out, or a key not be ended. Throws misuses, and the system's error for `caFile`.
  */
 export async function logout(where: LoginPlaceOptions): Promise<number> {
   const { io, clock = systemClock } = where;
@@ -22,22 +22,23 @@ export async function logout(where: LoginPlaceOptions): Promise<number> {
   const store = { environment: io.environment, clock, signal };
   const places = authPlaces(where);
   const keys = new Map<string, ShownLogin>();
+  let [code, dropped]: [number, number] = [exitCodes.done, 0];
   for (const place of places) {
-    const kept = await findKeptLogin(place, host, store);
-    if (kept && isKey(kept.secret)) keys.set(kept.secret, kept);
+    try {
+      const kept = await findKeptLogin(place, host, store);
+      if (kept && isKey(kept.secret)) keys.set(kept.secret, kept);
+      if (!(await dropLogin(place, host, store))) continue;
+      dropped++;
+      io.writeError(`taken out: ${place.path}\n`);
+    } catch (error) {
+      signal.throwIfAborted();
+      // One that cannot be had keeps nobody logged in by the other.
+      for (const line of errorLines(error)) io.writeError(`ociregistry: ${line}\n`);
+      code = exitCodes.failed;
+    }
   }
-  let dropped = 0;
-  for (const place of places) {
-    if (!(await dropLogin(place, host, store))) continue;
-    dropped++;
-    io.writeError(`taken out: ${place.path}\n`);
-  }
-  if (dropped === 0) {
-    io.writeError(`nothing is kept for ${host} in ${places.map(({ path }) => path).join(" and ")}\n`);
-    return exitCodes.done;
-  }
-  io.writeOut(`logged out of ${host}\n`);
-  let code: number = exitCodes.done;
+  if (dropped > 0) io.writeOut(`logged out of ${host}\n`);
+  else if (code === exitCodes.done) io.writeError(`nothing is kept for ${host} in ${places.map(({ path }) => path).join(" and ")}\n`);
   for (const key of keys.values()) {
     try {
       await server.end(key, signal);

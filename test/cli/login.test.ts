@@ -396,6 +396,16 @@ describe("logging out", () => {
     expect(await jsonOf(dockerFile)).toEqual({ auths: {} });
   });
 
+  test("a file that cannot be understood is named and left, and the other one is no longer logged in", async () => {
+    await logIn();
+    await put(dockerFile, "{");
+    const { code, out, errors } = await runs(["logout", server.url]);
+    expect([code, out]).toEqual([1, `logged out of ${server.host}\n`]);
+    expect(errors).toContain(`${dockerFile} is no file of docker's or podman's`);
+    expect(errors).toContain("its key is ended");
+    expect([await readFile(dockerFile, "utf8"), await jsonOf(podmanFile)]).toEqual(["{", { auths: {} }]);
+  });
+
   test("where nothing is kept nothing is written, and that is no failure", async () => {
     expect(await runs(["logout", server.url])).toMatchObject({ code: 0, out: "", errors: expect.stringContaining("nothing is kept") });
     await expect(stat(dockerFile)).rejects.toThrow("ENOENT");

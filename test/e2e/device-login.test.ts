@@ -2,6 +2,7 @@
 import { chmod, copyFile, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openViewer, startBrowser } from "../support/browser.ts";
 import { placePodman, startDockerd } from "../support/container-clients.ts";
 import { CookieBrowser } from "../support/cookie-browser.ts";
 import { writeCredentialProgram } from "../support/credential-programs.ts";
@@ -103,6 +104,33 @@ describe.runIf(requirePrograms("htpasswd"))("on a terminal", () => {
       for (const [name, pull] of Object.entries(pulls)) expect([name, (await pull()).code]).not.toEqual([name, 0]);
       await expect.poll(asked, { timeout: 3_000 }).toBe(401);
       expect(JSON.parse(await readFile(join(path, ".docker", "config.json"), "utf8"))).toEqual({ credsStore: "ring", auths: {} });
+    },
+  );
+
+  test.runIf(requirePrograms("chromium", "skopeo"))(
+    "what it shows leads a browser through signing in to the approval, and skopeo pulls",
+    { timeout: 60_000 },
+    async () => {
+      const { env } = await home("chromium");
+      await using running = await start(["login", guarded.server.url], env);
+      const [, address = ""] = await running.waitForOutput(/^ {4}(http\S+)$/m);
+      const [, code = ""] = await running.waitForOutput(codeShown);
+      await using chromium = await startBrowser();
+      await using viewer = await openViewer(chromium, { width: 390 });
+      const { page } = viewer;
+      await page.goto(address);
+      await page.getByLabel("Name").fill("alice");
+      await page.getByLabel("Password").fill("alice-password");
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByText(code, { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Approve" }).click();
+      await page.getByRole("heading", { name: "The terminal is let in" }).waitFor();
+      expect([(await running.ended).code, running.output]).toEqual([0, expect.stringContaining("logged in")]);
+      const reference = `docker://${guarded.server.host}/team/app:1`;
+      const { code: pulled, stderr } = await runProcess("skopeo", ["inspect", "--raw", "--tls-verify=false", reference], { env });
+      expect([pulled, stderr]).toEqual([0, ""]);
+      const stranger = await home("stranger");
+      expect((await runProcess("skopeo", ["inspect", "--raw", "--tls-verify=false", reference], { env: stranger.env })).code).not.toBe(0);
     },
   );
 
