@@ -11,7 +11,7 @@ import { silentLog, type Log } from "../oci/log.ts";
 import { DiskHangs, DiskShare } from "./disk-share.ts";
 import { findObject, textOf } from "./json-object.ts";
 import { OutageNotice } from "./outage-notice.ts";
-import { readPrivate, removePrivate, writePrivate } from "./private-files.ts";
+import { readPrivate, removePrivate, syncFolder, writePrivate } from "./private-files.ts";
 import { checkPath, listedMax, RecordsUnavailable, type RecordPath, type Records } from "./records.ts";
 
 export interface FileRecordsOptions {
@@ -89,6 +89,8 @@ export class FileRecords implements Records {
       if (ours === undefined) return undefined;
       const text = await readPrivate(place.folder, ours);
       await removePrivate(place.folder, ours);
+      // What was revoked, or used, must not be there again without power.
+      await syncFolder(place.folder);
       return text === undefined ? undefined : this.#good(text);
     });
   }

@@ -1,15 +1,18 @@
-/** Private files: what nobody but this user may read. Whole or not there, also after a kill, and for other processes of the same folder. */
+/** Private files: what nobody but this user may read. Whole or not there, also after a kill or without power, and for other processes of the same folder. */
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isErrno } from "../oci/errno.ts";
 
 /** Entries of a folder that are looked at; who fills it with more is not helped. */
 const entriesMax = 10_000;
 
-/** Writes `folder/name`, for its owner's eyes, dated `atMs`; makes the folder, if need be, likewise. Throws the system's error and leaves nothing. */
+/**
+ * Writes `folder/name`, for its owner's eyes, dated `atMs`; makes the folder, if need be, likewise. It is on disk once this resolves. Throws the
+ * system's error and leaves nothing.
+ */
 export async function writePrivate(folder: string, name: string, { text, atMs }: { text: string; atMs: number }): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 });
   const temporary = join(folder, `.${randomUUID()}.tmp`);
   try {
     {
@@ -23,6 +26,14 @@ export async function writePrivate(folder: string, name: string, { text, atMs }:
     await rm(temporary, { force: true });
     throw error;
   }
+  await syncFolder(folder);
+  if (made !== undefined) for (let above = folder; above.length >= made.length; above = dirname(above)) await syncFolder(dirname(above));
+}
+
+/** What was renamed or removed in it is so without power too, once this resolves. */
+export async function syncFolder(folder: string): Promise<void> {
+  await using handle = await open(folder, "r");
+  await handle.sync();
 }
 
 /** The names of a folder's files; none when it is not there. Throws the system's error for another reason. */
