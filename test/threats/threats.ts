@@ -651,8 +651,8 @@ export const threats: readonly Threat[] = [
         edits: [
           {
             file: "auth/ldap.ts",
-            text: "new this.#library.EqualityFilter({ attribute: userAttribute, value: user });",
-            replacement: "this.#library.FilterParser.parseString(`(${userAttribute}=${user})`);",
+            text: "new this.#library.EqualityFilter({ attribute, value });",
+            replacement: "this.#library.FilterParser.parseString(`(${attribute}=${value})`);",
           },
         ],
       },
