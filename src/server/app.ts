@@ -269,7 +269,7 @@ function servant(
   const options = { clock, proxies: new TrustedProxies(trustedProxies), draining, onRequest, forAdministrators };
   const failed = (exchange: Exchange, error: unknown): Response => {
     if (exchange.clientLeft) return exchange.tellLeft();
-    if (error instanceof OciError) return exchange.send(errorAnswer(error));
+    if (error instanceof OciError) return exchange.sendFailure(error);
     log.error({ error, requestId: exchange.requestId, method: exchange.method, target: exchange.target.slice(0, targetLoggedMax) }, "request failed");
     return exchange.send(bugAnswer(exchange.requestId));
   };

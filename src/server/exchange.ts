@@ -3,12 +3,15 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Admitted } from "../auth/gate.ts";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Clock } from "../oci/clock.ts";
+import type { OciError } from "../oci/errors.ts";
 import { referenceName } from "../oci/reference.ts";
 import type { Answered, Call } from "../oci/registry.ts";
 import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
 import type { Answer } from "./answer.ts";
 import { clientAddress, type TrustedProxies } from "./client-address.ts";
+import { errorAnswer } from "./errors.ts";
 import { ExchangeVisit } from "./exchange-visit.ts";
+import { namedFailure } from "./named-failure.ts";
 import { requestIdFrom } from "./request-id.ts";
 import type { Route } from "./routes.ts";
 
@@ -195,6 +198,11 @@ export class Exchange {
     else if (typeof answer.body === "string") outgoing.end(answer.body, answer.encoding ?? "utf8");
     else outgoing.end(answer.body);
     return RESPONSE_ALREADY_SENT;
+  }
+
+  /** Sends what a failure comes to, and tells. */
+  sendFailure(error: OciError): Response {
+    return this.send(errorAnswer(namedFailure(error, this.#route)));
   }
 
   /** Tells what the request amounted to, once: a second call says nothing. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { OciError, type OciErrorCode } from "../../src/oci/errors.ts";
 import { silentLog, type LogFields } from "../../src/oci/log.ts";
-import { alpine, imageManifest, serving } from "./serving.ts";
+import { alpine, imageManifest, listening, serving } from "./serving.ts";
 
 describe("/v2/", () => {
   test.each(["/v2/", "/v2", "/docker.io/v2/", "/v2/?ns=docker.io"])("%s says which API it is", async (path) => {
@@ -101,8 +101,27 @@ describe("failures", () => {
     expect(response.status).toBe(status);
     expect(response.headers.get("content-type")).toBe("application/json");
     expect(response.headers.has("retry-after")).toBe(status === 503);
-    expect(await response.json()).toEqual({ errors: [{ code: wireCode, message: "what and why" }] });
+    const message = status >= 502 ? "docker.io/library/alpine:latest: what and why" : "what and why";
+    expect(await response.json()).toEqual({ errors: [{ code: wireCode, message }] });
     expect(records).toMatchObject([{ status, repository: alpine, reference: "latest", outcome: undefined }]);
+  });
+
+  test.each([
+    ["manifests/latest", "refused by r.test:443", "docker.io/library/alpine:latest: refused by r.test:443"],
+    [`manifests/sha256:${"a".repeat(64)}`, "refused by r.test:443", `docker.io/library/alpine@sha256:${"a".repeat(64)}: refused by r.test:443`],
+    [`blobs/sha256:${"a".repeat(64)}`, "refused by r.test:443", `docker.io/library/alpine@sha256:${"a".repeat(64)}: refused by r.test:443`],
+    [
+      `blobs/sha256:${"a".repeat(64)}`,
+      `r.test did not send sha256:${"a".repeat(64)}`,
+      `docker.io/library/alpine: r.test did not send sha256:${"a".repeat(64)}`,
+    ],
+    ["manifests/latest", "no answer for docker.io/library/alpine:latest in time", "no answer for docker.io/library/alpine:latest in time"],
+    ["tags/list", "refused by r.test:443", "docker.io/library/alpine: refused by r.test:443"],
+  ])("of an upstream name what was asked for, once: %s, %s", async (path, said, told) => {
+    const { app, registry } = serving();
+    registry.failure = new OciError("UPSTREAM_UNAVAILABLE", said, { source: "upstream" });
+    await using server = await listening(app);
+    expect(await (await fetch(`${server.origin}/v2/alpine/${path}`)).json()).toEqual({ errors: [{ code: "UNAVAILABLE", message: told }] });
   });
 
   test("tell when to come back, between one and thirty seconds", async () => {
