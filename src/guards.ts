@@ -134,7 +134,10 @@ function noMethods(clock: Clock): Pick<ClientMethods, "headerMethods" | "certifi
 /** What an operator wants to know of it at the start, in a line or two. */
 export function tellGuards({ config, access }: PreparedGuards, log: Log): void {
   const methods = methodsOf(config);
-  if (methods.length === 0) log.info({}, "open: everybody who can reach this port may pull");
+  // Whoever wrote something about clients is not told that everything is open to them.
+  if (config.authIsEmpty && !access)
+    log.warn({}, "auth names no way to log in: everybody who can reach this port may pull from the registries that are listed");
+  else if (methods.length === 0) log.info({}, "open: everybody who can reach this port may pull");
   else log.info({ methods: methods.join(", "), accessControl: access !== undefined }, "guarded: clients are asked who they are");
   for (const notice of access?.notices ?? []) log.warn({ notice }, "accessControl");
   const asksByBasic =

@@ -22,7 +22,7 @@ export function checkClientAuth(parsed: ParsedConfig): readonly Finding[] {
 }
 
 /** What is allowed and yet perhaps not meant. */
-export function noticesOfClientAuth(parsed: ParsedConfig): readonly Finding[] {
+export function noticesOfClientAuth(parsed: ParsedConfig, isWritten: (path: KeyPath) => boolean): readonly Finding[] {
   const { auth, accessControl } = parsed;
   const method = clientAuthOf(parsed);
   return [
@@ -32,6 +32,9 @@ export function noticesOfClientAuth(parsed: ParsedConfig): readonly Finding[] {
     ...noticesOfSessions(auth),
     ...(accessControl && !method
       ? [notice(["accessControl"], "accessControl without a method of authentication: nobody has a name, so only anonymousPolicy can match")]
+      : []),
+    ...(!method && !accessControl && isWritten(["auth"])
+      ? [notice(["auth"], "auth names no way to log in: nobody is asked who he is, and everybody may pull from the registries that are listed")]
       : []),
     ...(!method && Object.keys(auth).some((key) => key === "mtls") && auth.mtls
       ? [notice(["auth", "mtls"], "auth.mtls has no effect: clients are asked for no certificate")]

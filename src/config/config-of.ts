@@ -5,6 +5,7 @@ import type { Config, EndpointConfig, RegistryConfig, ServerTlsConfig, TagTtl, U
 import { findPlatform, type Platform } from "../oci/platform.ts";
 import type { ScopedAuthConfig } from "./credential-config.ts";
 import { authOf } from "./credential-of.ts";
+import type { KeyPath } from "./key-path.ts";
 import { pruneConfigOf } from "./prune-config.ts";
 import type { ParsedConfig } from "./schema.ts";
 
@@ -13,8 +14,15 @@ type ParsedTls = NonNullable<ParsedRegistry["tls"]>;
 
 const defaultTagTtlMs = 60_000;
 
-export function configOf(parsed: ParsedConfig, { configFile }: { readonly configFile: string | undefined }): Config {
+interface ConfigOptions {
+  readonly configFile: string | undefined;
+  /** Whether somebody wrote the key at a path, be it in the words of its default. */
+  readonly isWritten: (path: KeyPath) => boolean;
+}
+
+export function configOf(parsed: ParsedConfig, { configFile, isWritten }: ConfigOptions): Config {
   const tagTtl = tagTtlOf(parsed.tagTtl);
+  const auth = clientAuthOf(parsed);
   return {
     configFile,
     imagePath: parsed.imagePath,
@@ -54,7 +62,8 @@ export function configOf(parsed: ParsedConfig, { configFile }: { readonly config
     shutdownDelayMs: parsed.shutdownDelay,
     drainTimeoutMs: parsed.drainTimeout,
     externalUrl: parsed.externalUrl?.replace(/\/+$/, ""),
-    auth: clientAuthOf(parsed),
+    auth,
+    authIsEmpty: auth === undefined && isWritten(["auth"]),
     accessControl: accessControlOf(parsed.accessControl),
   };
 }

@@ -70,6 +70,8 @@ export interface Config {
   readonly externalUrl: string | undefined;
   /** Undefined: nobody is asked who he is. */
   readonly auth: ClientAuthConfig | undefined;
+  /** `auth` is written and names no way to log in: nobody is asked who he is, and nothing is opened beyond that. */
+  readonly authIsEmpty: boolean;
   /** Undefined: whoever gets in may read all. */
   readonly accessControl: AccessControlConfig | undefined;
 }

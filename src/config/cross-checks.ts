@@ -36,9 +36,9 @@ function checkPlatform({ os, arch }: ParsedConfig): readonly Finding[] {
 }
 
 /** What is allowed and yet perhaps not meant. */
-export function noticesOf(parsed: ParsedConfig): readonly Finding[] {
+export function noticesOf(parsed: ParsedConfig, isWritten: (path: KeyPath) => boolean): readonly Finding[] {
   const { serverTlsConfig, health, registries } = parsed;
-  const notices: Finding[] = [...noticesOfClientAuth(parsed)];
+  const notices: Finding[] = [...noticesOfClientAuth(parsed, isWritten)];
   if (serverTlsConfig.clientAuth === "verify" && health === 0) {
     notices.push({ path: ["serverTlsConfig", "clientAuth"], message: "clientAuth: verify without a health port: probes need a client certificate too" });
   }

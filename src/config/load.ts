@@ -73,15 +73,16 @@ export function readConfig(
   const parsed = configSchema.safeParse(tree);
   if (!parsed.success) throw origins.error(findingsOf(parsed.error.issues, tree, vocabulary));
   const notYet = findKeysNotYet(tree, (path) => vocabulary.find(path)?.default).map((path) => notYetFinding(path, adopted.writtenAt(path)));
-  const findings = [...notYet, ...crossCheck(parsed.data, (path) => isWritten(tree, path))];
+  const written = (path: KeyPath): boolean => isWritten(tree, path);
+  const findings = [...notYet, ...crossCheck(parsed.data, written)];
   if (findings.length > 0) throw origins.error(findings);
 
   const notices = [
-    ...noticesOf(parsed.data).map((finding) => origins.line(finding)),
+    ...noticesOf(parsed.data, written).map((finding) => origins.line(finding)),
     ...("configFile" in file.tree ? [origins.line({ path: ["configFile"], message: "configFile has no effect inside a configuration file" })] : []),
     ...variables.unknown.map((variable) => `${variable}: no such variable; top-level keys are spelt like ${variableOf("logLevel")}`),
   ];
-  const config = configOf(parsed.data, { configFile });
+  const config = configOf(parsed.data, { configFile, isWritten: written });
   // One that came out of a variable is not in the file.
   const holdsSecrets = namedSecrets(config).some(({ source }) => source.kind === "given" && text.includes(source.secret.reveal()));
   return { config, notices, holdsSecrets, describe: (finding) => origins.line(finding) };

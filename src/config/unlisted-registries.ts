@@ -12,7 +12,7 @@ export interface UnlistedDecision {
  * credentials) or clients are told apart, or an HTTP proxy connects in our place (then nobody checks the addresses that names lead to); else `public`.
  */
 export function resolveUnlisted(
-  config: Pick<Config, "unlistedRegistries" | "airGapped" | "registries" | "auth" | "accessControl">,
+  config: Pick<Config, "unlistedRegistries" | "airGapped" | "registries" | "auth" | "authIsEmpty" | "accessControl">,
   environment: NodeJS.ProcessEnv,
 ): UnlistedDecision {
   if (config.unlistedRegistries) return { policy: config.unlistedRegistries, because: `unlistedRegistries is ${config.unlistedRegistries}` };
@@ -20,6 +20,7 @@ export function resolveUnlisted(
   const withCredentials = registriesWithCredentials(config);
   if (withCredentials.length > 0) return { policy: "deny", because: `there are credentials for ${withCredentials.join(", ")}` };
   if (config.auth) return { policy: "deny", because: "clients are asked who they are" };
+  if (config.authIsEmpty) return { policy: "deny", because: "there is an auth, though it names no way to log in" };
   if (config.accessControl) return { policy: "deny", because: "there is an accessControl" };
   const proxy = proxyVariables.find((variable) => environment[variable]);
   if (proxy) return { policy: "deny", because: `${proxy} is set, and behind a proxy addresses cannot be checked` };

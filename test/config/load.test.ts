@@ -59,6 +59,7 @@ describe("where a value comes from", () => {
       list: { header: false, expr: undefined, shortDigest: false },
       shutdownDelayMs: 0,
       drainTimeoutMs: 60_000,
+      authIsEmpty: false,
     });
   });
 

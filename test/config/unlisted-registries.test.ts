@@ -28,6 +28,14 @@ describe("registries that are not listed", () => {
     expect(await resolve("airGapped: true\nunlistedRegistries: deny")).toMatchObject({ policy: "deny" });
   });
 
+  test.each(["auth: {}", "auth: { failDelay: 1 }", "http: { auth: { apikey: false } }"])("are denied where somebody wrote about clients: %s", async (text) => {
+    const { config, notices } = await loadText(text);
+    expect(config).toMatchObject({ auth: undefined, authIsEmpty: true });
+    expect(resolveUnlisted(config, {})).toEqual({ policy: "deny", because: "there is an auth, though it names no way to log in" });
+    expect(resolveUnlisted({ ...config, unlistedRegistries: "public" }, {})).toMatchObject({ policy: "public" });
+    expect(notices).toEqual([expect.stringMatching(/config\.yaml:1: auth names no way to log in: nobody is asked who he is/)]);
+  });
+
   test("are denied behind a proxy", async () => {
     expect(await resolve("", { https_proxy: "http://p:3128" })).toMatchObject({ policy: "deny", because: expect.stringContaining("https_proxy") });
     expect(await resolve("", { HTTPS_PROXY: "" })).toMatchObject({ policy: "public" });

@@ -212,6 +212,16 @@ test("without a method everybody is let in, whatever is shown, and nothing is sa
   expect(guarded.server.process.output).toContain("open: everybody who can reach this port may pull");
 });
 
+test("an auth that names no method lets everybody in, and the server does not call itself open", async () => {
+  await using guarded = await startGuardedServer({ repositories: ["b/app"], config: { auth: { failDelay: 1 } } });
+  expect(await statusOf(guarded, "/v2/b/app/manifests/1")).toBe(200);
+  expect(guarded.server.process.output).toContain(
+    "auth names no way to log in: everybody who can reach this port may pull from the registries that are listed",
+  );
+  expect(guarded.server.process.output).not.toContain('"msg":"open:');
+  expect(await statusOf(guarded, "/v2/unlisted.example/b/app/manifests/1")).toBe(404);
+});
+
 test("who may only read what is held causes no first fetch", async () => {
   const accessControl = {
     fetch: "byAction",
