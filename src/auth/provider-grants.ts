@@ -10,6 +10,7 @@ import type { Log } from "../oci/log.ts";
 import { Secret } from "../oci/secret.ts";
 import { LoginRefused, ProviderUnavailable, type IdentityProvider, type ProviderIdentity } from "./openid/provider.ts";
 import { readWord, writeWord, type ProviderWord } from "./provider-words.ts";
+import { ProviderLogins } from "./provider-logins.ts";
 import { RecordsUnavailable, type RecordPath, type Records } from "./records.ts";
 import type { SealingKeys } from "./sealing-keys.ts";
 
@@ -39,8 +40,6 @@ export type GrantVerdict =
   /** The provider vouches for him no more, or nobody can ask it any more: he signs in again. */
   | { readonly kind: "over" };
 
-/** Logins with a browser whose refresh tokens are kept: a login may be ended at the provider without the others. */
-export const loginsKeptMax = 5;
 /** Longer than anything here goes on without being used. */
 const keptMs = 31 * 86_400_000;
 /** A provider that did not answer is asked again after so long. */
@@ -71,11 +70,11 @@ export class ProviderGrants {
   /** Until when a person's provider is not asked, and since when nothing is there to ask it by. */
   readonly #retryAtMs = new LRUCache<string, number>({ max: notedMax });
   readonly #missingSinceMs = new LRUCache<string, number>({ max: notedMax });
-  /** What a provider gave while nothing could be kept: it is in here alone until the next time. */
-  readonly #unkept = new Map<string, { readonly login: string; readonly refreshToken: string }>();
+  readonly #logins: ProviderLogins;
 
   constructor(options: ProviderGrantsOptions) {
     this.#options = options;
+    this.#logins = new ProviderLogins({ ...options, lifeMs: keptMs });
   }
 
   /** Somebody has signed in just now: the stamp of it; undefined where the provider gave nothing to ask by later. Throws `RecordsUnavailable`. */
@@ -83,11 +82,9 @@ export class ProviderGrants {
     if (!refreshToken) return undefined;
     const { clock } = this.#options;
     const person = personKeyOf({ by, subject });
-    await this.#makeRoom(person);
     const known = readWord(await this.#options.records.read(wordPath(person)));
     const stamp = known?.user === user ? known.stamp : randomBytes(16).toString("hex");
-    // Sorted by its name, the newest is the last.
-    await this.#keepToken(person, `${String(clock.now()).padStart(15, "0")}-${randomBytes(8).toString("hex")}`, refreshToken.reveal());
+    await this.#logins.add(person, refreshToken.reveal());
     await this.#keepWord(person, { by, subject, user, groups, atMs: clock.now(), stamp });
     return stamp;
   }
@@ -117,28 +114,27 @@ export class ProviderGrants {
   }
 
   async #ask(provider: Pick<IdentityProvider, "refresh">, person: string): Promise<GrantVerdict> {
-    const { records, keys } = this.#options;
+    const { records } = this.#options;
     // Another process may have learnt it a moment ago, or be about to.
     const word = await this.#read(person);
     if (!word) return { kind: "over" };
     if (this.#isFresh(word) || (await this.#isBeingAsked(person))) return this.#holds(word);
     // Where nothing can be kept any more, nothing is used up either.
     if (!(await this.#tryToBegin(person))) return this.#later(person, word);
-    const logins = (await records.list(["provider-tokens", person])).toSorted().toReversed();
+    const logins = await this.#logins.list(person);
     if (logins.length === 0) return await this.#missing(person, word);
     this.#missingSinceMs.delete(person);
-    const { unseal } = await keys.read();
     for (const login of logins) {
-      const sealed = await records.take(["provider-tokens", person, login]);
-      if (sealed === undefined) return this.#holds(word);
-      const refreshToken = unseal(sealed, useOf(person));
+      const taken = await this.#logins.take(person, login);
+      if (!taken) return this.#holds(word);
+      const { refreshToken } = taken;
       // What nobody can read any more is as good as refused.
       const answer = refreshToken === undefined ? over : await this.#answerOf(provider, person, refreshToken, word);
       if (answer.kind === "over") continue;
-      this.#unkept.set(person, { login, refreshToken: answer.refreshToken });
+      this.#logins.hold(person, login, answer.refreshToken);
       // Whoever finds what to ask by finds what came of it, too.
       const verdict = await this.#learn(answer, person, word);
-      await this.#putBack(person);
+      await this.#logins.putBack(person);
       if (answer.kind !== "away") await records.remove(askPath(person));
       return verdict;
     }
@@ -235,31 +231,13 @@ export class ProviderGrants {
   async #tryToBegin(person: string): Promise<boolean> {
     const { records, clock } = this.#options;
     try {
-      await this.#putBack(person);
+      await this.#logins.putBack(person);
       await records.write(askPath(person), String(clock.now()), { lifeMs: 2 * awaitedMs });
       return true;
     } catch (error) {
       if (error instanceof RecordsUnavailable) return false;
       throw error;
     }
-  }
-
-  async #putBack(person: string): Promise<void> {
-    const unkept = this.#unkept.get(person);
-    if (unkept) await this.#keepToken(person, unkept.login, unkept.refreshToken);
-    this.#unkept.delete(person);
-  }
-
-  async #keepToken(person: string, login: string, refreshToken: string): Promise<void> {
-    const { records, keys } = this.#options;
-    const { seal } = await keys.read();
-    await records.write(["provider-tokens", person, login], seal(refreshToken, useOf(person)), { lifeMs: keptMs });
-  }
-
-  async #makeRoom(person: string): Promise<void> {
-    const { records } = this.#options;
-    const logins = (await records.list(["provider-tokens", person])).toSorted().toReversed();
-    for (const login of logins.slice(loginsKeptMax - 1)) await records.remove(["provider-tokens", person, login]);
   }
 }
 
@@ -269,10 +247,6 @@ function wordPath(person: string): RecordPath {
 
 function askPath(person: string): RecordPath {
   return ["provider-questions", person];
-}
-
-function useOf(person: string): string {
-  return `provider token of ${person}`;
 }
 
 /** Subjects hold anything; records do not. */
