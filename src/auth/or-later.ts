@@ -5,13 +5,14 @@ import { RecordsUnavailable } from "./records.ts";
 
 const retryAfterMs = 5_000;
 
-/** `work`'s result. Throws what it throws, but `OVERLOADED` in place of `RecordsUnavailable`, which is logged. */
+/** `work`'s result. Throws what it throws, but `OVERLOADED` in place of `RecordsUnavailable`. */
 export async function orLater<Result>(log: Log, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof RecordsUnavailable)) throw error;
-    log.error({ problem: error.message }, "keys and sessions cannot be read or kept");
+    // Whoever keeps the records has told of it, once.
+    log.debug({ problem: error.message }, "keys and sessions cannot be read or kept");
     throw new OciError("OVERLOADED", "keys and sessions cannot be read or kept just now", { cause: error, retryAfterMs });
   }
 }
