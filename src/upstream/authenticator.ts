@@ -46,8 +46,8 @@ const nobody: Authorization = { header: undefined, isPrivileged: false, heldToke
 
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
-  /** By repository, what its challenge said; scopes need not look like the names. */
-  readonly #challenges = new LRUCache<string, BearerChallenge>({ max: challengesMax });
+  /** By repository, what its challenge said; scopes need not look like the names. Of that size, and not `max`, which takes the room for all at once. */
+  readonly #challenges = new LRUCache<string, BearerChallenge>({ maxSize: challengesMax, sizeCalculation: () => 1 });
   #learned: Learned = { kind: "nothing" };
 
   constructor(options: AuthenticatorOptions) {

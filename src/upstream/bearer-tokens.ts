@@ -51,7 +51,8 @@ export interface BearerTokensOptions {
 
 export class BearerTokens {
   readonly #options: BearerTokensOptions;
-  readonly #tokens = new LRUCache<string, BearerToken>({ max: tokensMax });
+  // Of that size, and not `max`, which takes the room for all at once: most registries have a handful.
+  readonly #tokens = new LRUCache<string, BearerToken>({ maxSize: tokensMax, sizeCalculation: () => 1 });
   readonly #pending = new Map<string, Promise<BearerToken>>();
 
   constructor(options: BearerTokensOptions) {

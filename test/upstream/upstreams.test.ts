@@ -185,6 +185,18 @@ test("registries that are listed are known before anybody asks, and nobody is di
   expect(fake.connections.accepted).toBe(0);
 });
 
+test("registries that are listed and that nobody asks take next to no memory", async () => {
+  const registries = Array.from({ length: 500 }, (_, number) => listedAs({ host: `registry-${number}.example`, url: "https://127.0.0.1:9" }));
+  const usedBytes = (): number => {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const before = usedBytes();
+  await using upstreams = startUpstreams(registries);
+  expect(upstreams.status()).toHaveLength(500);
+  expect((usedBytes() - before) / 500).toBeLessThan(60_000);
+});
+
 test("what a registry says is left for us is known until it says something else", async () => {
   await using fake = await startFakeUpstream();
   fake.putImage("team/app", "latest");
