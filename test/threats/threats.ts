@@ -313,6 +313,18 @@ export const threats: readonly Threat[] = [
         without: "the issuer",
         edits: [{ file: "auth/token-verifier.ts", text: "...(issuer === undefined ? {} : { issuer }),", replacement: "" }],
       },
+      {
+        file: "auth/provider-tokens.test.ts",
+        test: "is no ID token of a login with a browser",
+        without: "a look at the nonce by which those are known",
+        edits: [{ file: "auth/openid/provider-tokens.ts", text: "if (isOfBrowserLogin(claims)) return", replacement: "if (isOfBrowserLogin({})) return" }],
+      },
+      {
+        file: "auth/person.test.ts",
+        test: "is nobody's who is called so at the provider",
+        without: "the word of the file of passwords on whose name it is",
+        edits: [{ file: "auth/openid/person.ts", text: "rules.isOfFile(name)) return refused(", replacement: "rules.isOfFile(`${name} `)) return refused(" }],
+      },
     ],
   },
   {
