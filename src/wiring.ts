@@ -144,6 +144,7 @@ export async function startProgram({ config, reload, environment, clock = system
     apiKeys: () => guards.answerKeyRequest,
     devices: () => guards.devices,
     accounts: () => guards.accounts,
+    crossOrigin: config.allowedOrigins && { origins: config.allowedOrigins, withCredentials: config.auth !== undefined },
     audit: new Audit({ log, isDebug: () => logging.isDebug(), recent: activity }),
     admin: { open: config.adminApi, actions: administration },
   };

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { openid } from "./openid-schema.ts";
 import { sessionDriver } from "./session-schema.ts";
-import { choice, endingDuration, flag, optionalChoice, port, serviceUrl, text, wholeNumber, word } from "./scalars.ts";
+import { choice, endingDuration, flag, optionalChoice, origins, port, serviceUrl, text, wholeNumber, word } from "./scalars.ts";
 
 const anything = z.record(z.string(), z.unknown(), { error: "must hold keys and values" });
 const names = z.array(word);
@@ -168,7 +168,7 @@ export const http = z.strictObject({
     .optional()
     .describe("TLS towards clients."),
   externalUrl: text.optional().describe("As externalUrl."),
-  allowOrigin: text.optional().describe("Whose pages may ask."),
+  allowOrigin: origins.prefault("").describe("Whose pages may read answers: origins, with commas between, or * for any."),
   auth: clientAuth.optional().describe("As auth."),
   accessControl: accessControl.optional().describe("As accessControl."),
 });

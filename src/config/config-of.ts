@@ -62,6 +62,7 @@ export function configOf(parsed: ParsedConfig, { configFile, isWritten }: Config
     shutdownDelayMs: parsed.shutdownDelay,
     drainTimeoutMs: parsed.drainTimeout,
     externalUrl: parsed.externalUrl?.replace(/\/+$/, ""),
+    allowedOrigins: parsed.http.allowOrigin.length === 0 ? undefined : parsed.http.allowOrigin,
     auth,
     authIsEmpty: auth === undefined && isWritten(["auth"]),
     accessControl: accessControlOf(parsed.accessControl),

@@ -68,6 +68,8 @@ export interface Config {
   readonly drainTimeoutMs: number;
   /** How clients reach this server: an origin, perhaps with a path; without a slash at its end. */
   readonly externalUrl: string | undefined;
+  /** The sites whose pages may read answers, or all of them; undefined: none. */
+  readonly allowedOrigins: readonly string[] | "any" | undefined;
   /** Undefined: nobody is asked who he is. */
   readonly auth: ClientAuthConfig | undefined;
   /** `auth` is written and names no way to log in: nobody is asked who he is, and nothing is opened beyond that. */

@@ -7,7 +7,7 @@ import { formatKeyPath, type KeyPath } from "./key-path.ts";
 import { isList, type RawMap, type RawValue } from "./yaml-source.ts";
 
 /** `[]` stands for each item of a list, `*` for each key of a map. */
-const keysNotYet: readonly string[] = ["auth.bearer.awsSecretsManager", "auth.bearer.upstreamTokenEndpoint", "http.allowOrigin"];
+const keysNotYet: readonly string[] = ["auth.bearer.awsSecretsManager", "auth.bearer.upstreamTokenEndpoint"];
 
 /**
  * The paths of what is set in `tree`, is not built yet, and differs from what `defaultOf` (in the words of those who write) says.

@@ -152,6 +152,14 @@ export const mirrorUrl = kind(
   { isSecret: true },
 ); // People put passwords into urls.
 
+/** Origins of pages, with commas between, as browsers write them; `*` is any. Nothing is none. */
+export const origins = kind(z.string({ error: "must be text" }), "an origin such as https://ui.example.com, several with commas between, or *", (written) => {
+  if (written === "*") return "any" as const;
+  const all = written.split(",").flatMap((one) => one.trim().replace(/\/$/, "") || []);
+  const isOrigin = (one: string): boolean => /^https?:[^*]*$/i.test(one) && URL.parse(one)?.origin === one.toLowerCase();
+  return all.every(isOrigin) ? all.map((one) => one.toLowerCase()) : undefined;
+});
+
 /** The address of a service that gives credentials, as written: http or https, without a user or a fragment. */
 export const serviceUrl = kind(
   z.string({ error: "must be a url" }),

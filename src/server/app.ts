@@ -20,6 +20,7 @@ import { apiVersionHeader, jsonAnswer, textAnswer, type Answer } from "./answer.
 import { answerApiKeys, apiKeysPath } from "./api-keys.ts";
 import { BlobAnswers } from "./blobs.ts";
 import { BufferPool } from "./buffer-pool.ts";
+import type { CrossOriginOptions } from "./cross-origin.ts";
 import { TrustedProxies } from "./client-address.ts";
 import { answerDevice, answerDevicePage, devicePagePath, devicePaths } from "./devices.ts";
 import { bugAnswer, errorAnswer } from "./errors.ts";
@@ -52,6 +53,8 @@ export interface ExchangeSettings extends ProbeOptions {
   readonly draining: () => boolean;
   /** CIDRs and addresses of proxies whose `X-Forwarded-*` count. */
   readonly trustedProxies?: readonly string[];
+  /** Which pages of other sites may read what the API and sign-in answer; undefined: none. Probes, pages and administrative routes are for none. */
+  readonly crossOrigin?: CrossOriginOptions | undefined;
 }
 
 export interface AppOptions extends ExchangeSettings, GuardOptions {
@@ -136,7 +139,8 @@ export function createApp(options: AppOptions): App {
   const { admin } = options;
   if (admin) {
     const door = new AdminDoor({ guard, open: admin.open });
-    app.all(adminPaths, routed(serve("other", (exchange) => answerAdmin(exchange, { door, actions: admin.actions }))));
+    const serveAdmin = servant({ ...options, crossOrigin: undefined });
+    app.all(adminPaths, routed(serveAdmin("other", (exchange) => answerAdmin(exchange, { door, actions: admin.actions }))));
   }
   // Where providers send browsers back to is the operator's choice: such paths stand in no table.
   const others = serve("other", (exchange) => {
@@ -163,7 +167,7 @@ export function createProbeApp(options: ExchangeSettings, guard?: Guard): App {
 }
 
 /** An app of probes, administrative routes and the API, for a socket that only its owner can open: nobody is asked who he is. */
-export function createAdminApp({ gate: _gate, audit: _audit, ...options }: AppOptions, actions: AdminActions): App {
+export function createAdminApp({ gate: _gate, audit: _audit, crossOrigin: _crossOrigin, ...options }: AppOptions, actions: AdminActions): App {
   const app = createProbeApp(options);
   const serve = servant(options, { forAdministrators: true });
   const door = { pass: (_exchange: Exchange, answer: () => Answer | Promise<Answer>) => answer() };
@@ -263,10 +267,11 @@ const ping: Answer = { status: 200, headers: ["Content-Type", "application/json"
 
 /** Runs handlers and sends what they answer; an `OciError` becomes its answer, anything else is our bug and is logged. */
 function servant(
-  { clock, log, onRequest, draining, trustedProxies = [] }: ExchangeSettings,
+  { clock, log, onRequest, draining, crossOrigin, trustedProxies = [] }: ExchangeSettings,
   { forAdministrators = false }: Partial<Pick<ExchangeOptions, "forAdministrators">> = {},
 ): (kind: RequestKind, handler: Handler) => Servant {
-  const options = { clock, proxies: new TrustedProxies(trustedProxies), draining, onRequest, forAdministrators };
+  const closed = { clock, proxies: new TrustedProxies(trustedProxies), draining, onRequest, forAdministrators, crossOrigin: undefined };
+  const open = { ...closed, crossOrigin };
   const failed = (exchange: Exchange, error: unknown): Response => {
     if (exchange.clientLeft) return exchange.tellLeft();
     if (error instanceof OciError) return exchange.sendFailure(error);
@@ -282,7 +287,7 @@ function servant(
     }
   };
   return (kind, handler) => (asked) => {
-    const exchange = new Exchange(asked, kind, options);
+    const exchange = new Exchange(asked, kind, kind === "other" ? open : closed);
     try {
       const answer = handler(exchange);
       return answer instanceof Promise ? later(exchange, answer) : exchange.send(answer);

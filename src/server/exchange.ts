@@ -9,6 +9,7 @@ import type { Answered, Call } from "../oci/registry.ts";
 import type { RequestKind, RequestRecord } from "../oci/request-record.ts";
 import type { Answer } from "./answer.ts";
 import { clientAddress, type TrustedProxies } from "./client-address.ts";
+import { crossOriginHeaders, type CrossOriginOptions } from "./cross-origin.ts";
 import { errorAnswer } from "./errors.ts";
 import { ExchangeVisit } from "./exchange-visit.ts";
 import { namedFailure } from "./named-failure.ts";
@@ -38,6 +39,8 @@ export interface ExchangeOptions {
   readonly onRequest: (record: RequestRecord) => void;
   /** Whoever comes here administrates: nobody else can. */
   readonly forAdministrators: boolean;
+  /** Which pages of other sites may read the answers; undefined: none. */
+  readonly crossOrigin: CrossOriginOptions | undefined;
 }
 
 const noCachePattern = /(?:^|,)\s*no-cache\s*(?:,|$)/i;
@@ -177,6 +180,8 @@ export class Exchange {
   /** Headers that every answer to this request carries, after those of the answer itself. */
   withOwnHeaders(headers: readonly string[]): string[] {
     const own = [...headers, "X-Request-Id", this.requestId];
+    const { crossOrigin } = this.#options;
+    if (crossOrigin) own.push(...crossOriginHeaders(crossOrigin, { method: this.method, origin: this.header("origin"), allowed: valueOf(headers, "allow") }));
     if (this.#isGuarded) own.push(...guardedHeaders);
     if (this.#admitted?.challenge !== undefined) own.push("WWW-Authenticate", this.#admitted.challenge);
     if (this.#admitted?.setCookie !== undefined) own.push("Set-Cookie", this.#admitted.setCookie);
@@ -248,6 +253,12 @@ function referenceOf(route: Route | undefined): string | undefined {
 function targetOf(url: string): string {
   const pathAt = url.indexOf("/", url.indexOf("//") + 2);
   return pathAt === -1 ? "/" : url.slice(pathAt);
+}
+
+/** Of a header, in names and values in turn. */
+function valueOf(headers: readonly string[], name: string): string | undefined {
+  const at = headers.findIndex((header, index) => index % 2 === 0 && header.toLowerCase() === name);
+  return at === -1 ? undefined : headers[at + 1];
 }
 
 function lengthOf({ body, encoding = "utf8" }: Answer): number {

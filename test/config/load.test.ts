@@ -59,6 +59,7 @@ describe("where a value comes from", () => {
       list: { header: false, expr: undefined, shortDigest: false },
       shutdownDelayMs: 0,
       drainTimeoutMs: 60_000,
+      allowedOrigins: undefined,
       authIsEmpty: false,
     });
   });
@@ -369,7 +370,6 @@ describe("keys of what is not built yet", () => {
         "config.yaml:7: not supported yet: auth.bearer.upstreamTokenEndpoint (line 7)",
       ],
     ],
-    ['{\n  "http": {\n    "allowOrigin": "https://ui.example.com"\n  }\n}\n', ["config.yaml:3: not supported yet: http.allowOrigin (line 3)"]],
   ])("%j", async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems);
   });

@@ -49,6 +49,32 @@ describe("zot's documented blocks", async () => {
   });
 });
 
+describe("http.allowOrigin", () => {
+  test.each([
+    ["", undefined],
+    ["*", "any"],
+    ["https://ui.example.com", ["https://ui.example.com"]],
+    ["https://UI.example.com:8443/, http://localhost:3000", ["https://ui.example.com:8443", "http://localhost:3000"]],
+  ])("%j", async (allowOrigin, expected) => {
+    expect((await load({ http: { allowOrigin } })).allowedOrigins).toEqual(expected);
+  });
+
+  test.each([
+    "ui.example.com",
+    "https://ui.example.com/app",
+    "https://*.example.com",
+    "https://ui.example.com:443",
+    "null",
+    "ftp://a",
+    "*, https://a.example",
+    "https://u@a.example",
+  ])("%s is none", async (allowOrigin) => {
+    expect(await problems({ http: { allowOrigin } })).toEqual([
+      expect.stringContaining(`http.allowOrigin is "${allowOrigin}", which is not an origin such as https://ui.example.com`),
+    ]);
+  });
+});
+
 describe("keys of zot", () => {
   test("are read without regard to case, values and names of the user's own are not", async () => {
     const config = {
