@@ -90,8 +90,7 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const identities = auth.openid && (await openIdentityProviders(auth.openid, { ...options, htpasswd, directory }));
   const passwords = htpasswd || directory || apiKeys ? await openPasswords(auth, { htpasswd, directory, apiKeys, identities }, options) : undefined;
   const grants = await openProviderGrants({ auth, statePath, records, providers: identities?.providers ?? [], people: apiKeys?.people }, options);
-  // A directory knows more of a user than a refresh token could keep.
-  const accounts = openAccounts({ htpasswd: directory ? undefined : htpasswd, grants });
+  const accounts = openAccounts({ htpasswd, directory, grants });
   const own = isOwn && passwords ? await openOwnTokens({ externalUrl, statePath, passwords, accounts, failDelay }, options) : undefined;
   const issuers = [...(bearer?.issuers ?? []), ...(identities?.tokens ?? []), ...(own ? [own.issuer] : [])];
   const browsers = await openBrowsers(

@@ -1,4 +1,5 @@
 /** Accounts: people looked up by name, who do not show their password again: what a refresh token stands for may have changed. */
+import type { DirectoryPeople } from "./directory-people.ts";
 import type { Htpasswd } from "./htpasswd.ts";
 import type { Principal, Voucher } from "./principal.ts";
 import type { ProviderGrants } from "./provider-grants.ts";
@@ -25,18 +26,24 @@ export type AccountVerdict =
 export const unheardMsMax = 86_400_000;
 
 export interface AccountsOptions {
-  /** Undefined: there is no password file, or it does not know all of its users. */
+  /** Undefined: there is no password file. */
   readonly htpasswd: Pick<Htpasswd, "stampOf"> | undefined;
+  /** Whose groups users of the file have too. Its own people show their password each time: nobody else can tell that an account is locked. */
+  readonly directory: Pick<DirectoryPeople, "findByName"> | undefined;
   readonly grants: Pick<ProviderGrants, "check">;
 }
 
 /** The users of a password file, and the people of providers who have signed in with a browser. */
-export function openAccounts({ htpasswd, grants }: AccountsOptions): Accounts {
+export function openAccounts({ htpasswd, directory, grants }: AccountsOptions): Accounts {
   return {
     async find({ user, voucher }) {
       if (!voucher) {
         const stamp = htpasswd?.stampOf(user);
-        return stamp === undefined ? { kind: "unknown" } : { kind: "known", principal: { name: user, groups: [], method: "htpasswd" }, stamp };
+        if (stamp === undefined) return { kind: "unknown" };
+        const person = await directory?.findByName(user);
+        // A directory that is away keeps nobody of the file out; its groups come back with it.
+        const groups = person?.kind === "one" && person.name === user ? person.groups : [];
+        return { kind: "known", principal: { name: user, groups, method: "htpasswd" }, stamp };
       }
       const verdict = await grants.check({ user, ...voucher });
       if (verdict.kind === "over") return { kind: "unknown" };

@@ -121,7 +121,9 @@ export class TokenService {
     const access = asked.scopes.flatMap((scope) => this.#granted(scope, principal) ?? []);
     const issuedAtMs = Math.floor(clock.now() / 1_000) * 1_000;
     const token = await ownTokens.sign({ access, principal, issuedAtMs });
-    const refreshToken = asked.wantsRefresh && principal ? await this.#refreshToken(principal, signal) : undefined;
+    // Who shows one goes on with it.
+    const shown = asked.proof.kind === "refresh" ? asked.proof.token : undefined;
+    const refreshToken = shown ?? (asked.wantsRefresh && principal ? await this.#refreshToken(principal, signal) : undefined);
     return answerToken(200, {
       token,
       access_token: token,

@@ -163,7 +163,7 @@ describe("what clients send", () => {
     };
     const later = await at.post(form);
     expect(later).toMatchObject({ status: 200, body: { scope: "repository:private/app:pull", expires_in: 300 } });
-    expect(later.body).not.toHaveProperty("refresh_token");
+    expect(later.body["refresh_token"]).toBe(refreshToken);
     expect(await at.judge(later.body["access_token"])).toMatchObject({ principal: { name: "alice", access: [pull("private/app")] } });
   });
 

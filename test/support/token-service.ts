@@ -67,7 +67,7 @@ export async function startTokenService(options: OwnTokenServiceOptions): Promis
     service,
     ownTokens: new OwnTokens({ issuer, service, keys, groupsThatCount: () => groups }),
     checkPassword: (login, client, signal) => passwords.check(login, client, signal),
-    refresh: { tokens: refreshTokens, accounts: openAccounts({ htpasswd, grants: providerGrants }) },
+    refresh: { tokens: refreshTokens, accounts: openAccounts({ htpasswd, directory: undefined, grants: providerGrants }) },
     grants,
     names: () => names,
     failDelay: new FailDelay({ delayMs: 0, clock }),
