@@ -39,12 +39,21 @@ export interface IdentityProvidersOptions extends TokenIssuersOptions {
   readonly directory: DirectoryPeople | undefined;
 }
 
+/**
+ * Whether all the world has an account there, by a name of its own choice. Of a provider of one's own (`oidc`), as of a directory, the same name is
+ * the same person, as in zot: the file of passwords is how people come in while it is away.
+ */
+function choosesNames({ name, claims }: Pick<OpenidConfig["providers"][number], "name" | "claims">): boolean {
+  return name !== "oidc" && claims.username !== "email" && claims.username !== "sub";
+}
+
 /** Dials nobody. Throws `ConfigError`. Close them. */
 export async function openIdentityProviders({ providers, users, linksLdapMail }: OpenidConfig, options: IdentityProvidersOptions): Promise<IdentityProviders> {
   const fetches: OperatorFetch[] = [];
   const names = new Map(Object.entries(users));
   const directory = linksLdapMail ? options.directory : undefined;
   const isOfFile = (name: string): boolean => options.htpasswd?.stampOf(name) !== undefined;
+  const isNobodys = (): boolean => false;
   const close = async (): Promise<void> => void (await Promise.all(fetches.map((fetch) => fetch.close())));
   const outcomes = await Promise.allSettled(
     providers.map(async (config): Promise<Opened> => {
@@ -55,7 +64,8 @@ export async function openIdentityProviders({ providers, users, linksLdapMail }:
       });
       fetches.push(outbound);
       const client = await readClient(config, environment);
-      const rules = { claims: config.claims, requireVerifiedEmail: config.requireVerifiedEmail, users: names, isOfFile, directory };
+      const common = { claims: config.claims, requireVerifiedEmail: config.requireVerifiedEmail, users: names, directory };
+      const rules = { ...common, isOfFile: choosesNames(config) ? isOfFile : isNobodys };
       if (config.name === "github") return await openGithub(config, { client, rules: { ...rules, hostedDomain: undefined }, fetch: outbound.fetch }, options);
       return await openOpenid(config, { client, rules: { ...rules, hostedDomain: config.hostedDomain }, fetch: outbound.fetch }, options);
     }),

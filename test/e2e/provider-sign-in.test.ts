@@ -300,15 +300,17 @@ describe("while a session lasts", () => {
   });
 });
 
-test("whoever is called at the provider as somebody is in the file of users does not become that person, and is not let in", async () => {
+test("whoever is called at a provider for all the world as somebody is in the file of users does not become that person; at one's own it is the same person", async () => {
   await using place = await start({}, { htpasswd: { path: "HTPASSWD" } });
   await place.guarded.writeUsers(["local", "alice"]);
   const { process } = place.guarded.server;
   await expect.poll(async () => (await place.guarded.get("/v2/", { user: "alice" })).status, { timeout: 10_000 }).toBe(200);
   const browser = new CookieBrowser(place.guarded.server.url);
-  expect((await browser.ask(await visit(browser, place.oidc))).status).toBe(401);
+  expect((await browser.ask(await visit(browser, place.gitlab, "provider=gitlab"))).status).toBe(401);
   expect(browser.cookies.has("session")).toBe(false);
   await process.waitForOutput(/somebody's in the file of passwords.*auth\.openid\.users/);
+  expect((await browser.ask(await visit(browser, place.oidc))).status).toBe(302);
+  expect(browser.cookies.has("session")).toBe(true);
 });
 
 test("where there is one provider and nobody has a password, there is nothing to choose", async () => {
