@@ -168,6 +168,9 @@ export const configParsers: readonly FuzzedParser[] = [
         { tagTtl: { patterns: [{ pattern: written, ttlMs: 1 }], defaultMs: 2 }, registries: [] },
         names,
       )(repositoryOf(on, parseRepositoryPath(name))),
+    // It says what is wrong with the pattern, and shows no more of it than a line takes.
+    isOwnError: (error) =>
+      error instanceof Error && /^("[^]{0,100}" (matches|has|ends|stands)|an empty pattern|a pattern of \d+ characters)/.test(error.message),
     check: (ttlMs) => assert.ok(ttlMs === 1 || ttlMs === 2),
     share: 0.2,
     limitMs: yamlLimitMs,
