@@ -14,11 +14,11 @@ export function namedFailure(error: OciError, route: Route | undefined): OciErro
   return new OciError(code, `${name}${whichOf(route, message)}: ${message}`, options);
 }
 
-/** The tag or digest, unless `message` has it. */
+/** The tag or digest, unless it is a word of `message`: a tag may be as short as a digit of an address. */
 function whichOf(route: Route, message: string): string {
   const [mark, which] =
     route.kind === "manifest"
       ? ([route.reference.kind === "tag" ? ":" : "@", referenceName(route.reference)] as const)
       : (["@", "digest" in route ? route.digest : ""] as const);
-  return which === "" || message.includes(which) ? "" : `${mark}${which}`;
+  return which === "" || message.split(" ").includes(which) ? "" : `${mark}${which}`;
 }

@@ -116,6 +116,8 @@ describe("failures", () => {
       `docker.io/library/alpine: r.test did not send sha256:${"a".repeat(64)}`,
     ],
     ["manifests/latest", "no answer for docker.io/library/alpine:latest in time", "no answer for docker.io/library/alpine:latest in time"],
+    ["manifests/1", "refused by 127.0.0.1:9", "docker.io/library/alpine:1: refused by 127.0.0.1:9"],
+    ["manifests/3.20", "r.test takes longer than 1500 ms to confirm 3.20", "docker.io/library/alpine: r.test takes longer than 1500 ms to confirm 3.20"],
     ["tags/list", "refused by r.test:443", "docker.io/library/alpine: refused by r.test:443"],
   ])("of an upstream name what was asked for, once: %s, %s", async (path, said, told) => {
     const { app, registry } = serving();
