@@ -4,6 +4,7 @@ import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 import { getCACertificates } from "node:tls";
 import { packageVersion } from "../config/package-version.ts";
 import { membersIn, plain, type Members } from "./answer-words.ts";
+import { isLoopback } from "./registry-address.ts";
 import { ServerAway } from "./server-away.ts";
 
 export interface FormPosterOptions {
@@ -11,7 +12,7 @@ export interface FormPosterOptions {
   readonly origin: string;
   /** PEM; beside the authorities that the system and this program know. */
   readonly authority: string | undefined;
-  /** Says which proxy leads there. */
+  /** Says which proxy leads there; to this machine none does. */
   readonly environment: NodeJS.ProcessEnv;
   /** From the question to the answer's end. */
   readonly askMs?: number;
@@ -54,7 +55,8 @@ export class FormPoster {
 
   #makeAgent(): PlainAgent {
     const { origin, authority, environment } = this.#options;
-    const common = { keepAlive: false, proxyEnv: environment };
+    // As Go's clients have it: whoever meant to speak to this machine has shown a key to nobody else.
+    const common = { keepAlive: false, ...(isLoopback(new URL(origin).hostname) ? {} : { proxyEnv: environment }) };
     if (!origin.startsWith("https:")) return new PlainAgent(common);
     return new TlsAgent({ ...common, ca: [...getCACertificates("default"), ...getCACertificates("system"), ...(authority === undefined ? [] : [authority])] });
   }

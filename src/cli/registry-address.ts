@@ -26,7 +26,8 @@ export function parseRegistryAddress(written: string | undefined, { plainHttp }:
   return { origin: url.origin, host: url.host };
 }
 
-function isLoopback(hostname: string): boolean {
+/** Whether a URL's host is this machine by its very name: what is said to it goes through nobody's hands. */
+export function isLoopback(hostname: string): boolean {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
   return bare === "localhost" || bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
 }

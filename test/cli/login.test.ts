@@ -355,16 +355,27 @@ describe.runIf(requirePrograms("openssl"))("over TLS", () => {
 
 test.runIf(requirePrograms("openssl"))("a proxy that the environment names is asked, and not for what it leaves out", async () => {
   const authority = await createTestAuthority(folder.path);
-  await using secure = await startFakeDeviceServer({ tls: await authority.issue({ names: ["registry.example.com", "127.0.0.1"] }) });
+  await using secure = await startFakeDeviceServer({ tls: await authority.issue({ names: ["registry.example.com", "0.0.0.0"] }) });
   await using proxy = await startConnectProxy(secure.port);
   secure.states.push(approved);
   const trusting = ["--ca-file", authority.certificateFile, "--no-podman"];
-  const environment = { HTTPS_PROXY: proxy.url, NO_PROXY: "127.0.0.1" };
+  // No name of this machine, though it leads there.
+  const environment = { HTTPS_PROXY: proxy.url, NO_PROXY: "0.0.0.0" };
   expect((await runs(["login", "registry.example.com", ...trusting], ioOf(environment))).code).toBe(0);
   expect(new Set(proxy.targets)).toEqual(new Set(["registry.example.com:443"]));
   const before = proxy.targets.length;
-  expect((await runs(["login", secure.host, ...trusting], ioOf(environment))).code).toBe(0);
+  expect((await runs(["login", `0.0.0.0:${secure.port}`, ...trusting], ioOf(environment))).code).toBe(0);
   expect(proxy.targets).toHaveLength(before);
+});
+
+test.each(["127.0.0.1", "localhost"])("no proxy hears what is said to %s, at logging in and at logging out", async (name) => {
+  await using proxy = await startFakeDeviceServer();
+  const environment = { HTTP_PROXY: proxy.url, http_proxy: proxy.url };
+  const url = server.url.replace("127.0.0.1", name);
+  expect((await runs(["login", url], ioOf(environment))).code).toBe(0);
+  expect((await runs(["logout", url], ioOf(environment))).code).toBe(0);
+  expect(proxy.requests).toEqual([]);
+  expect(server.requests).toEqual([begin, poll, revoke]);
 });
 
 describe("logging out", () => {
