@@ -89,8 +89,10 @@ export class Guards {
   async adopt(prepared: PreparedGuards): Promise<void> {
     const before = this.#current?.methods;
     this.#current = prepared;
-    if (before === prepared.methods) return await this.reloadPasswords();
-    if (before) this.#options.background.run("closing what clients were told apart by", before.close());
+    if (!before) return;
+    if (before !== prepared.methods) this.#options.background.run("closing what clients were told apart by", before.close());
+    // While all was prepared the file may have changed, and those that are gone by now were told of it.
+    await this.reloadPasswords();
   }
 
   /** Gives up what was prepared and is not taken over. */
