@@ -23,15 +23,16 @@ export interface WrittenName {
 export function resolveRepository({ registryWords, segments }: WrittenName, rules: NamingRules): Repository {
   if (segments.some((segment) => segment.includes("/"))) throw new OciError("NAME_INVALID", "a name with a slash that is percent-encoded");
   const said = agreedHost(registryWords, rules.names);
-  if (said !== undefined && rules.unlisted === "deny" && !rules.names.isListed(said))
-    throw new OciError("DENIED", `${said} is not one of the registries listed here`);
   const inPath = hostInPath(segments, said, rules);
   if (inPath && said !== undefined && inPath !== said) {
     throw new OciError("NAME_INVALID", `the name says "${inPath}" and the request says "${said}": they must mean one registry`);
   }
   const path = inPath ? segments.slice(1) : segments;
   if (inPath && path[0] === "v2" && path.length > 1) throw forgottenOverridePath(inPath);
-  return repositoryOf(inPath ?? said ?? rules.names.defaultHost, parseRepositoryPath(path.join("/")));
+  const repository = repositoryOf(inPath ?? said ?? rules.names.defaultHost, parseRepositoryPath(path.join("/")));
+  if (rules.unlisted === "deny" && !rules.names.isListed(repository.host))
+    throw new OciError("DENIED", `${repository.host} is not one of the registries listed here`);
+  return repository;
 }
 
 /** The registry that all `words` mean, or undefined for no word. Throws `NAME_INVALID` when one means none, or two differ. */
