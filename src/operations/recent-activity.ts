@@ -10,7 +10,9 @@ import type { Tag } from "../oci/tag.ts";
 
 export interface RecentActivityOptions {
   readonly clock: Clock;
-  readonly entriesMax?: number;
+  /** Entries of people with a name, and those of nobody known: strangers rub out what they did themselves, and not what others did. */
+  readonly namedMax?: number;
+  readonly namelessMax?: number;
   readonly pullersMax?: number;
 }
 
@@ -34,13 +36,30 @@ interface Noted extends ActivityEntry {
   pulled: { readonly tag: Tag; readonly puller: Puller } | undefined;
 }
 
+/** As many as it has room for; then the oldest makes room. */
+class Ring {
+  readonly entries: Noted[] = [];
+  readonly #max: number;
+  #nextAt = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** What made room, if anything had to. */
+  push(entry: Noted): Noted | undefined {
+    const oldest = this.entries[this.#nextAt];
+    this.entries[this.#nextAt] = entry;
+    this.#nextAt = (this.#nextAt + 1) % this.#max;
+    return oldest;
+  }
+}
+
 export class RecentActivity implements Activity {
   readonly #clock: Clock;
-  readonly #entriesMax: number;
   readonly #pullersMax: number;
-  /** A ring, once it is full. */
-  readonly #entries: Noted[] = [];
-  #nextAt = 0;
+  readonly #named: Ring;
+  readonly #nameless: Ring;
   /** The newest entry of each kind. */
   readonly #open = new Map<string, Noted>();
   // Servers ask with the same objects again and again, and one client for one repository many times in a row: its key need not be made anew.
@@ -48,10 +67,11 @@ export class RecentActivity implements Activity {
   /** By `host/path:tag`; the first is the one whose first pull is the longest ago. */
   readonly #pullers = new Map<string, Puller>();
 
-  constructor({ clock, entriesMax = 3_000, pullersMax = 20_000 }: RecentActivityOptions) {
+  constructor({ clock, namedMax = 3_000, namelessMax = 1_000, pullersMax = 20_000 }: RecentActivityOptions) {
     this.#clock = clock;
-    this.#entriesMax = entriesMax;
     this.#pullersMax = pullersMax;
+    this.#named = new Ring(namedMax);
+    this.#nameless = new Ring(namelessMax);
   }
 
   /** What nobody would look for is passed over: people who look at pages, and clients that ask how one logs in. */
@@ -69,7 +89,9 @@ export class RecentActivity implements Activity {
   }
 
   latest({ words, sees, limit }: ActivityQuery): ActivityFound {
-    const matching = this.#entries.filter(({ repository }) => !repository || !sees || sees(repository)).filter((entry) => holds(entry, words));
+    const matching = [...this.#named.entries, ...this.#nameless.entries]
+      .filter(({ repository }) => !repository || !sees || sees(repository))
+      .filter((entry) => holds(entry, words));
     matching.sort((one, other) => other.lastAtMs - one.lastAtMs);
     return { entries: matching.slice(0, limit), total: matching.length };
   }
@@ -127,10 +149,8 @@ export class RecentActivity implements Activity {
       rule: cut(rule),
       reason: cut(reason),
     };
-    const oldest = this.#entries[this.#nextAt];
+    const oldest = (user === undefined ? this.#nameless : this.#named).push(entry);
     if (oldest && this.#open.get(oldest.key) === oldest) this.#open.delete(oldest.key);
-    this.#entries[this.#nextAt] = entry;
-    this.#nextAt = (this.#nextAt + 1) % this.#entriesMax;
     this.#open.set(key, entry);
     return entry;
   }

@@ -76,7 +76,7 @@ test("the same after ten minutes is a line of its own, and the latest comes firs
 });
 
 test("the oldest lines make room, and what was one of them begins anew", () => {
-  const activity = new RecentActivity({ clock: new TestClock(), entriesMax: 3 });
+  const activity = new RecentActivity({ clock: new TestClock(), namedMax: 3 });
   for (const user of ["a", "b", "c", "d"]) activity.note(record({ user }));
   const users = (): readonly string[] =>
     activity
@@ -87,6 +87,15 @@ test("the oldest lines make room, and what was one of them begins anew", () => {
   activity.note(record({ user: "a" }));
   expect(users()).toEqual(["a", "c", "d"]);
   expect(activity.latest({ ...everything, limit: 2 })).toMatchObject({ total: 3, entries: [{}, {}] });
+});
+
+test("however much strangers ask for, what people with a name did stays", () => {
+  const activity = new RecentActivity({ clock: new TestClock(), namedMax: 3, namelessMax: 2 });
+  activity.note(record({ user: "alice" }));
+  for (let number = 0; number < 50; number++)
+    activity.note(record({ user: undefined, isAllowed: false, repository: repositoryNamed(`docker.io/made-up/${number}`) }));
+  expect(activity.latest({ ...everything, words: ["alice"] }).total).toBe(1);
+  expect(activity.latest(everything).total).toBe(3);
 });
 
 test("who only asks how one logs in, or looks at pages, is passed over; who was refused with something to show is not", () => {
