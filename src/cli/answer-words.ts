@@ -50,10 +50,10 @@ export function webUrlIn(body: Members, name: string): string | undefined {
   return url?.protocol === "https:" || url?.protocol === "http:" ? url.href : undefined;
 }
 
-/** In milliseconds. */
-export function secondsIn(body: Members, name: string): number | undefined {
+/** In milliseconds, and no more than `msMax`, whatever is said. */
+export function secondsIn(body: Members, name: string, msMax: number): number | undefined {
   const value = body[name];
-  return typeof value === "number" && value > 0 && Number.isFinite(value) ? value * 1_000 : undefined;
+  return typeof value === "number" && value > 0 && Number.isFinite(value) ? Math.min(value * 1_000, msMax) : undefined;
 }
 
 /** Nothing that moves the cursor, hides, or turns the order round. */

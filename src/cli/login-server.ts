@@ -31,6 +31,8 @@ export type LoginState =
   | { readonly kind: "done"; readonly login: ShownLogin; readonly keyLifeMs: number | undefined };
 
 const clientId = "ociregistry";
+/** No terminal waits longer, or asks less often, or tells of a day that is further off, whatever a server says. */
+const [codeLifeMsMax, intervalMsMax, keyLifeMsMax] = [3_600_000, 60_000, 100 * 365 * 86_400_000];
 /** What other registries answer to a path that they do not know, and older ones of ours. */
 const elsewhere: ReadonlySet<number> = new Set([401, 403, 404, 405, 501]);
 
@@ -55,7 +57,7 @@ export class LoginServer {
     if (elsewhere.has(status)) throw this.#notHere(status, body);
     if (status !== 200) throw this.#refused(status, body);
     const [deviceCode, userCode, page] = [wordIn(body, "device_code"), wordIn(body, "user_code"), webUrlIn(body, "verification_uri")];
-    const [lifeMs, intervalMs] = [secondsIn(body, "expires_in"), secondsIn(body, "interval") ?? 5_000];
+    const [lifeMs, intervalMs] = [secondsIn(body, "expires_in", codeLifeMsMax), secondsIn(body, "interval", intervalMsMax) ?? 5_000];
     if (deviceCode === undefined || userCode === undefined || page === undefined || lifeMs === undefined) throw this.#notHere(status, {});
     return { deviceCode, userCode, pageUrl: page, completeUrl: webUrlIn(body, "verification_uri_complete") ?? page, lifeMs, intervalMs };
   }
@@ -72,7 +74,7 @@ export class LoginServer {
     if (status !== 200) throw this.#refused(status, body);
     const [user, secret] = [nameIn(body, "username"), wordIn(body, "access_token")];
     if (user === undefined || secret === undefined) throw new Error(`${this.#origin} has approved it, and gives nothing that could be kept`);
-    return { kind: "done", login: { user, secret }, keyLifeMs: secondsIn(body, "expires_in") };
+    return { kind: "done", login: { user, secret }, keyLifeMs: secondsIn(body, "expires_in", keyLifeMsMax) };
   }
 
   /** Ends a key. Throws `ServerAway`, and an Error. */

@@ -38,6 +38,8 @@ export interface LoginCommandOptions extends LoginPlaceOptions {
 
 /** What is added when the server is asked too often. RFC 8628 3.5. */
 const slowerMs = 5_000;
+/** The first question comes when the server likes; those after it no faster, even where it says so. */
+const everyMsMin = 1_000;
 /** While nobody answers one asks less and less often, but so often at least. */
 const awayMsMax = 30_000;
 const hostLengthMax = 64;
@@ -110,7 +112,7 @@ async function untilApproved(
 ): Promise<Done> {
   const live = new LiveLines(io);
   const untilMs = clock.elapsed() + lifeMs;
-  let [pauseMs, everyMs, trouble] = [intervalMs, intervalMs, ""];
+  let [pauseMs, everyMs, trouble] = [intervalMs, Math.max(everyMsMin, intervalMs), ""];
   if (!io.isTerminal) io.writeError(`waiting for that, ${minutesText(lifeMs)} at most\n`);
   try {
     for (;;) {
@@ -124,7 +126,7 @@ async function untilApproved(
         [pauseMs, trouble] = [everyMs, ""];
       } catch (error) {
         if (!(error instanceof ServerAway)) throw error;
-        [pauseMs, trouble] = [Math.min(pauseMs * 2, Math.max(awayMsMax, everyMs)), `; ${error.message}`];
+        [pauseMs, trouble] = [Math.min(Math.max(pauseMs, everyMs) * 2, Math.max(awayMsMax, everyMs)), `; ${error.message}`];
       }
       if (isLast) throw new Error(`nobody has approved it in time: begin again${trouble}`);
     }

@@ -257,6 +257,42 @@ test("when its time is over nobody is asked any more", async () => {
   expect([code, errors]).toEqual([1, expect.stringContaining("ociregistry: nobody has approved it in time: begin again\n")]);
 });
 
+test("a key that is good for longer than there are days is kept, and so is one of a server that says so of its code", async () => {
+  server.begun = { expires_in: 1e300 };
+  server.states.splice(0, 1, json(200, { access_token: fakeKey, username: "alice", expires_in: 1e300 }));
+  const { code, out, errors } = await logIn();
+  expect([code, out]).toEqual([0, expect.stringMatching(/as alice, until \d{4}-\d\d-\d\d\n$/)]);
+  expect(errors).toContain("waiting for that, 60 min at most");
+});
+
+test("nobody is asked faster than once a second, or less often than once a minute, whatever he says", async () => {
+  for (const [interval, everyMs] of [
+    [0.000_001, 1_000],
+    [1e300, 60_000],
+  ] as const) {
+    const clock = new TestClock();
+    server.forget();
+    server.begun = { interval };
+    server.states.splice(0, 9, pending, approved);
+    const ending = login({ io: ioOf(), server: server.url, clock });
+    const waits = () =>
+      lookUntil(
+        () => Promise.resolve(clock.waiting),
+        (waiting) => waiting > 0,
+        { waitMs: 5_000, everyMs: 5 },
+      );
+    await waits();
+    await clock.advance(interval < 1 ? 1 : everyMs);
+    await server.waitForRequests(2);
+    await waits();
+    await clock.advance(everyMs - 1);
+    expect(server.requests).toEqual([begin, poll]);
+    await clock.advance(1);
+    expect(await ending).toBe(0);
+    expect(server.requests).toEqual([begin, poll, poll]);
+  }
+});
+
 test("who stops it is told that nothing was written, and nobody listens for signals any more", async () => {
   server.states.splice(0, 1, pending);
   server.begun = { interval: 600 };
