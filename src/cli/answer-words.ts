@@ -44,10 +44,11 @@ export function wordIn(body: Members, name: string): string | undefined {
   return typeof value === "string" && /^[\x21-\x7e]{1,300}$/.test(value) ? value : undefined;
 }
 
-/** An address for a browser. */
-export function webUrlIn(body: Members, name: string): string | undefined {
+/** An address for a browser, and without a name or password in it, behind which its host would hide. */
+export function webUrlIn(body: Members, name: string): URL | undefined {
   const url = URL.parse(wordIn(body, name) ?? "");
-  return url?.protocol === "https:" || url?.protocol === "http:" ? url.href : undefined;
+  const isWeb = url?.protocol === "https:" || url?.protocol === "http:";
+  return isWeb && url.username === "" && url.password === "" ? url : undefined;
 }
 
 /** In milliseconds, and no more than `msMax`, whatever is said. */

@@ -2,7 +2,7 @@
  * LoginServer: a registry of ours that is asked to let this terminal in: the terminal's side of RFC 8628. What it answers is somebody else's word,
  * and is cut and made plain before anybody sees it.
  */
-import { errorIn, nameIn, secondsIn, webUrlIn, wordIn, type Members } from "./answer-words.ts";
+import { errorIn, nameIn, secondsIn, textIn, webUrlIn, wordIn, type Members } from "./answer-words.ts";
 import type { ShownLogin } from "./auth-file-text.ts";
 import { FormPoster, type FormPosterOptions } from "./form-poster.ts";
 import { ServerAway } from "./server-away.ts";
@@ -13,6 +13,8 @@ export interface AskedLogin {
   /** Where it is typed in, and the same with the code in it. */
   readonly pageUrl: string;
   readonly completeUrl: string;
+  /** Whose page that is, where it is not the very one that was asked. */
+  readonly elsewhere: string | undefined;
   readonly lifeMs: number;
   readonly intervalMs: number;
 }
@@ -34,7 +36,7 @@ const clientId = "ociregistry";
 /** No terminal waits longer, or asks less often, or tells of a day that is further off, whatever a server says. */
 const [codeLifeMsMax, intervalMsMax, keyLifeMsMax] = [3_600_000, 60_000, 100 * 365 * 86_400_000];
 /** What other registries answer to a path that they do not know, and older ones of ours. */
-const elsewhere: ReadonlySet<number> = new Set([401, 403, 404, 405, 501]);
+const notHere: ReadonlySet<number> = new Set([401, 403, 404, 405, 501]);
 
 export class LoginServer {
   readonly #origin: string;
@@ -54,12 +56,12 @@ export class LoginServer {
       scope: isReadOnly ? "read" : undefined,
     };
     const { status, body } = await this.#post("/zot/auth/device", wanted, signal);
-    if (elsewhere.has(status)) throw this.#notHere(status, body);
+    if (notHere.has(status)) throw this.#notHere(status, body);
     if (status !== 200) throw this.#refused(status, body);
-    const [deviceCode, userCode, page] = [wordIn(body, "device_code"), wordIn(body, "user_code"), webUrlIn(body, "verification_uri")];
+    const [deviceCode, userCode, page] = [wordIn(body, "device_code"), wordIn(body, "user_code"), body["verification_uri"]];
     const [lifeMs, intervalMs] = [secondsIn(body, "expires_in", codeLifeMsMax), secondsIn(body, "interval", intervalMsMax) ?? 5_000];
     if (deviceCode === undefined || userCode === undefined || page === undefined || lifeMs === undefined) throw this.#notHere(status, {});
-    return { deviceCode, userCode, pageUrl: page, completeUrl: webUrlIn(body, "verification_uri_complete") ?? page, lifeMs, intervalMs };
+    return { deviceCode, userCode, ...this.#pageIn(body), lifeMs, intervalMs };
   }
 
   /** What has become of it. Throws `ServerAway`, and an Error once nothing will come of it. */
@@ -80,7 +82,19 @@ export class LoginServer {
   /** Ends a key. Throws `ServerAway`, and an Error. */
   async end({ user, secret }: ShownLogin, signal: AbortSignal): Promise<void> {
     const { status, body } = await this.#post("/zot/auth/device/revoke", { username: user, token: secret }, signal);
-    if (status !== 200) throw elsewhere.has(status) ? this.#notHere(status, body) : this.#refused(status, body);
+    if (status !== 200) throw notHere.has(status) ? this.#notHere(status, body) : this.#refused(status, body);
+  }
+
+  /** Throws an Error for one that nobody should open who has asked us. */
+  #pageIn(body: Members): Pick<AskedLogin, "pageUrl" | "completeUrl" | "elsewhere"> {
+    const [page, complete] = [webUrlIn(body, "verification_uri"), webUrlIn(body, "verification_uri_complete")];
+    const isSafe = page?.protocol === "https:" || !this.#origin.startsWith("https:");
+    if (!page || !isSafe) {
+      const words = textIn(body, "verification_uri") ?? "nothing that is an address";
+      throw new Error(`${this.#origin} names a page to approve at that is not safe to open (${words}): it must be https, with no name or password in it`);
+    }
+    const completeUrl = complete?.origin === page.origin ? complete.href : page.href;
+    return { pageUrl: page.href, completeUrl, elsewhere: page.origin === this.#origin ? undefined : page.origin };
   }
 
   async #post(path: string, fields: Readonly<Record<string, string | undefined>>, signal: AbortSignal): ReturnType<FormPoster["post"]> {

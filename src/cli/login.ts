@@ -55,6 +55,9 @@ export async function login({ label, expires, readOnly = false, ...where }: Logi
   const store = { environment: io.environment, clock, signal };
   const places = await usablePlaces(authPlaces(where), address.host, io);
   const asked = await server.begin({ label, host: ownName(), keyLifeMs, isReadOnly: readOnly }, signal);
+  if (asked.elsewhere !== undefined) {
+    io.writeError(`CAREFUL: ${address.origin} sends you to ${asked.elsewhere} for that. Approve only if you know that both are the same registry.\n\n`);
+  }
   io.writeError(`To log in to ${address.host}, open\n\n    ${asked.completeUrl}\n\nand approve there, if it shows this code too:\n\n    ${asked.userCode}\n\n`);
   io.writeError(`(Or open ${asked.pageUrl} wherever you have a browser, and type the code.)\n`);
   const { login: given, keyLifeMs: leftMs } = await untilApproved(server, asked, { io, clock, signal });

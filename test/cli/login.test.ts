@@ -72,6 +72,7 @@ test("the code and the address are shown, the answer is waited for, and both fil
   expect([code, out]).toEqual([0, expect.stringMatching(new RegExp(`^logged in to ${server.host} as alice, until \\d{4}-\\d\\d-\\d\\d\\n$`))]);
   for (const shown of [`${server.url}/home/device?user_code=WDJB-MJHT`, "WDJB-MJHT\n", `written: ${dockerFile}\n`, `written: ${podmanFile}\n`])
     expect(errors).toContain(shown);
+  expect(errors).not.toContain("CAREFUL");
   expect(`${out}${errors}`).not.toContain(fakeKey);
   expect(server.requests).toEqual([begin, poll, poll, poll]);
   expect(server.forms[0]).toEqual({ client_id: "ociregistry", host: expect.stringMatching(/^[A-Za-z0-9._-]+$/) });
@@ -293,6 +294,27 @@ test("nobody is asked faster than once a second, or less often than once a minut
   }
 });
 
+test.each([
+  ["hides its host behind a name", "http://registry.example.com@evil.example/home/device"],
+  ["is none", "javascript:alert(1)"],
+])("a page to approve at that %s is not shown as one", async (_, page) => {
+  server.begun = { verification_uri: page };
+  const { code, errors } = await logIn();
+  expect([code, errors]).toEqual([
+    1,
+    `ociregistry: ${server.url} names a page to approve at that is not safe to open (${page}): it must be https, with no name or password in it\n`,
+  ]);
+  expect(server.requests).toEqual([begin]);
+});
+
+test("a page of somebody else is shown with both names, and only with its own code", async () => {
+  server.begun = { verification_uri: "https://github.example/login/device", verification_uri_complete: "https://evil.example/?user_code=WDJB-MJHT" };
+  const { code, errors } = await logIn();
+  expect([code, errors]).toEqual([0, expect.stringContaining(`CAREFUL: ${server.url} sends you to https://github.example for that. Approve only if`)]);
+  expect(errors).toContain("open\n\n    https://github.example/login/device\n\n");
+  expect(errors).not.toContain("evil.example");
+});
+
 test("who stops it is told that nothing was written, and nobody listens for signals any more", async () => {
   server.states.splice(0, 1, pending);
   server.begun = { interval: 600 };
@@ -383,6 +405,9 @@ describe.runIf(requirePrograms("openssl"))("over TLS", () => {
     await using misnamed = await startFakeDeviceServer({ tls: await authority.issue({ names: ["other.example.com"] }) });
     const other = await runs(["login", misnamed.host, "--ca-file", authority.certificateFile]);
     expect(other).toMatchObject({ code: 1, errors: expect.stringMatching(/certificate for another name/) });
+    secure.begun = { verification_uri: secure.url.replace("https:", "http:") };
+    const inTheClear = await runs(["login", secure.host, "--ca-file", authority.certificateFile]);
+    expect(inTheClear).toMatchObject({ code: 1, errors: expect.stringMatching(/names a page to approve at that is not safe to open \(http:/) });
     const plain = await runs(["login", `https://${server.host}`]);
     expect(plain).toMatchObject({ code: 1, errors: expect.stringMatching(/does not speak TLS/) });
     expect(await runs(["login", secure.host, "--ca-file", dockerFile])).toMatchObject({ code: 2, errors: expect.stringMatching(/no certificate/) });
