@@ -1,4 +1,5 @@
 /** BrowserSignIn: from `auth` to people who sign in with a browser: their sessions, and the addresses by which they come in and go out. */
+import { dropConsents } from "./auth/device-consents.ts";
 import type { FailDelay } from "./auth/fail-delay.ts";
 import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { IdentityProvider } from "./auth/openid/provider.ts";
@@ -34,6 +35,7 @@ export interface BrowserSignInParts {
 export interface BrowserSignIn {
   readonly authenticator: SessionAuthenticator;
   readonly sessions: Sessions;
+  readonly dropApproved: (user: string) => Promise<void>;
   readonly routes: SignInRoutes;
 }
 
@@ -70,10 +72,12 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
     log,
   });
   const renewal = new SessionRenewal({ sessions, htpasswd, hasDirectory, providers: providers.map(({ name }) => name), grants, log });
-  const list = new List({ sessions, log });
+  const dropApproved = async (user: string): Promise<void> => await dropConsents(user, records);
+  const list = new List({ sessions, dropApproved, log });
   return {
     authenticator: new Authenticator({ sessions, renewal, own }),
     sessions,
+    dropApproved,
     routes: {
       takes: (path) => ways.takes(path),
       handle: (request, visit) => ways.handle(request, visit),
@@ -84,12 +88,17 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
   };
 }
 
-/** Ends the sessions of `user`: how many there were; of everybody, uncounted, when that is undefined. Throws `ConfigError`, `RecordsUnavailable`. */
+/** Ends the sessions of `user`, and what was approved for terminals and not fetched: how many there were; of everybody, uncounted, when that is undefined. Throws `ConfigError`, `RecordsUnavailable`. */
 export async function endSessions(user: string | undefined, { auth, statePath, clock }: SessionsPlace): Promise<number | undefined> {
   const background = new Background(silentLog);
   await using records = await openRecords({ statePath, driver: auth.sessions.driver }, { clock, log: silentLog, background });
   const sessions = await openSessions(auth, { records, clock });
-  if (user !== undefined) return await sessions.revokeAll(user);
+  if (user !== undefined) {
+    const count = await sessions.revokeAll(user);
+    // Whose sessions end approves nothing more; what he has approved, or whoever had a session of his, ends too.
+    await dropConsents(user, records);
+    return count;
+  }
   await sessions.revokeEverybodys();
   return undefined;
 }

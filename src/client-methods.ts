@@ -30,6 +30,7 @@ import type { Log } from "./oci/log.ts";
 import { openIdentityProviders, readProviderFiles, type IdentityProviders } from "./identity-providers.ts";
 import { openApiKeys, type OwnApiKeys } from "./own-api-keys.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
+import { stampOf } from "./auth/standing.ts";
 import { openRecords } from "./open-records.ts";
 import { openProviderGrants } from "./provider-grants.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
@@ -86,7 +87,13 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
   const records = await openRecords({ statePath, driver: auth.sessions.driver }, options);
   const origin = new OwnOrigin({ externalUrl, secureSession: auth.sessions.isSecure, callbackAllowOrigins: auth.openid?.callbackAllowOrigins ?? [] });
-  const apiKeys = auth.apiKeys ? await openApiKeys({ records, htpasswd, own: origin }, options) : undefined;
+  const apiKeys = auth.apiKeys
+    ? await openApiKeys(
+        // What providers say is known once there are keys to note it for.
+        { records, htpasswd, own: origin, stampOf: (person) => stampOf(person, { htpasswd, grants }) },
+        options,
+      )
+    : undefined;
   const identities = auth.openid && (await openIdentityProviders(auth.openid, { ...options, htpasswd, directory }));
   const passwords = htpasswd || directory || apiKeys ? await openPasswords(auth, { htpasswd, directory, apiKeys, identities }, options) : undefined;
   const grants = await openProviderGrants({ auth, statePath, records, providers: identities?.providers ?? [], people: apiKeys?.people }, options);

@@ -2,6 +2,7 @@
 import type { KeyAccount } from "./auth/api-key-records.ts";
 import { ApiKeys, TooManyKeys, type ApiKey } from "./auth/api-keys.ts";
 import { readLabel } from "./auth/api-key-requests.ts";
+import { dropConsents } from "./auth/device-consents.ts";
 import { isUserName } from "./auth/access-tokens.ts";
 import { parseHtpasswd } from "./auth/htpasswd-file.ts";
 import { readKeyScope, writeKeyScope, type WrittenKeyScope } from "./auth/key-scope.ts";
@@ -34,6 +35,8 @@ export interface OperatorKeys extends AsyncDisposable {
   create(order: KeyOrder): Promise<{ readonly secret: string; readonly key: OperatorKey }>;
   /** By owner, the newest first; undefined: everybody's. */
   list(owner: string | undefined): Promise<readonly OperatorKey[]>;
+  /** Ends what `owner` has approved for terminals that have not fetched their key: before the keys that there are, so that none comes after. */
+  dropApproved(owner: string): Promise<void>;
   /** Whether there was such a key. Servers refuse it within two seconds. */
   revoke(key: Pick<OperatorKey, "owner" | "id">): Promise<boolean>;
 }
@@ -61,6 +64,7 @@ export async function openOperatorKeys(config: Config, { clock }: { readonly clo
       return { secret, key: described(key) };
     },
     list: async (owner) => (await keys.list(owner)).map(described),
+    dropApproved: (owner) => dropConsents(owner, records),
     revoke: ({ owner, id }) => keys.revoke(owner, id),
     async [Symbol.asyncDispose]() {
       await background.settled();

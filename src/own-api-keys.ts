@@ -3,6 +3,7 @@ import type { Htpasswd } from "./auth/htpasswd.ts";
 import type { ApiKeys } from "./auth/api-keys.ts";
 import type { KeyAnswer } from "./auth/api-key-service.ts";
 import type { TellingPasswords } from "./auth/authenticator.ts";
+import type { DeviceConsentsOptions } from "./auth/device-consents.ts";
 import type { DeviceLogins } from "./auth/device-logins.ts";
 import type { OwnOrigin } from "./auth/own-origin.ts";
 import type { People } from "./auth/people.ts";
@@ -17,6 +18,7 @@ export interface OwnApiKeysParts {
   readonly records: Records;
   readonly htpasswd: Htpasswd | undefined;
   readonly own: OwnOrigin;
+  readonly stampOf: DeviceConsentsOptions["stampOf"];
 }
 
 export interface OwnApiKeysOptions {
@@ -38,21 +40,26 @@ export interface OwnApiKeys {
 }
 
 /** Reads and writes nothing yet. */
-export async function openApiKeys({ records, htpasswd, own }: OwnApiKeysParts, { clock, log, background, names }: OwnApiKeysOptions): Promise<OwnApiKeys> {
+export async function openApiKeys(
+  { records, htpasswd, own, stampOf }: OwnApiKeysParts,
+  { clock, log, background, names }: OwnApiKeysOptions,
+): Promise<OwnApiKeys> {
   const { ApiKeys: Keys } = await import("./auth/api-keys.ts");
   const { ApiKeyService } = await import("./auth/api-key-service.ts");
+  const { DeviceConsents } = await import("./auth/device-consents.ts");
   const { DeviceLogins: Devices } = await import("./auth/device-logins.ts");
   const { KeyLogins } = await import("./auth/key-logins.ts");
   const { methodOf, People: Known } = await import("./auth/people.ts");
   const keys = new Keys({ records, clock, background });
   const people = new Known({ records, clock });
+  const consents = new DeviceConsents({ records, stampOf });
   const service = new ApiKeyService({ keys, people, own, names, clock, log });
   return {
     keys,
     people,
     logins: new KeyLogins({ keys, people, htpasswd, log }),
     answer: (request, visit) => service.handle(request, visit),
-    devices: new Devices({ records, keys, people, own, clock, log }),
+    devices: new Devices({ records, consents, keys, people, own, clock, log }),
     onLogin: ({ name, groups, method, voucher }) =>
       background.run("noting who has logged in", people.note({ name, groups, ...(voucher ? methodOf(voucher.by) : { method }) })),
   };

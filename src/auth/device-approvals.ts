@@ -6,8 +6,9 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { keysMax, type ApiKeys } from "./api-keys.ts";
 import { findUserCode, shownUserCode } from "./device-codes.ts";
-import { grantLifeMs, type DeviceGrants } from "./device-grants.ts";
-import type { DeviceGrant } from "./device-grant-records.ts";
+import type { DeviceConsents } from "./device-consents.ts";
+import { grantLifeMs, type DeviceGrant, type DeviceVerdict } from "./device-grant-records.ts";
+import type { DeviceGrants } from "./device-grants.ts";
 import { keyAccountOf } from "./key-account.ts";
 import type { OwnOrigin } from "./own-origin.ts";
 import type { People } from "./people.ts";
@@ -19,6 +20,7 @@ import { WindowBudget } from "./window-budget.ts";
 
 export interface DeviceApprovalsOptions {
   readonly grants: Pick<DeviceGrants, "find" | "decide">;
+  readonly consents: Pick<DeviceConsents, "give" | "drop">;
   readonly keys: Pick<ApiKeys, "list">;
   readonly people: People;
   readonly own: Pick<OwnOrigin, "pageBehind">;
@@ -83,14 +85,21 @@ export class DeviceApprovals {
   }
 
   async #decide(typed: string, decision: "approve" | "refuse", { principal, client }: ApprovalVisit): Promise<DeviceDecision> {
-    const { grants, keys, people, log } = this.#options;
+    const { grants, consents, keys, people, log } = this.#options;
     const found = await this.#guess(typed, principal);
     if (found.kind !== "waiting") return found;
     const { name: owner } = principal;
     const [code, isApproved] = [found.code.replace("-", ""), decision === "approve"];
     if (isApproved && (await keys.list(owner)).length >= keysMax) return { kind: "too many keys" };
-    const grant = await grants.decide(code, isApproved ? { kind: "approved", owner, account: await keyAccountOf(principal, people) } : { kind: "refused" });
-    if (!grant) return { kind: "unknown" }; // Somebody else was faster.
+    const consent = isApproved ? await consents.give(principal) : undefined;
+    const verdict: DeviceVerdict =
+      consent === undefined ? { kind: "refused" } : { kind: "approved", owner, account: await keyAccountOf(principal, people), consent };
+    const grant = await grants.decide(code, verdict);
+    if (!grant) {
+      // Somebody else was faster.
+      if (consent !== undefined) await consents.drop(owner, consent);
+      return { kind: "unknown" };
+    }
     const { host, label, client: terminal } = grant;
     log.info({ user: owner, client, terminal, host, label }, isApproved ? "a terminal was approved" : "a terminal was refused");
     return { kind: isApproved ? "approved" : "refused" };

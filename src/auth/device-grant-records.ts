@@ -2,6 +2,11 @@
 import { findKeyAccount, type KeyAccount } from "./api-key-records.ts";
 import { findObject, textOf } from "./json-object.ts";
 
+/** How long somebody may take to approve. */
+export const grantLifeMs = 600_000;
+/** How long it is known what became of it, from when the terminal has asked: longer, so that the terminal hears it. */
+export const grantKnownMs = 2 * grantLifeMs;
+
 /** What a terminal wants, and what is known of it. Texts are one line, and show as what they are. */
 export interface DeviceGrant {
   /** What the key is to be called. */
@@ -20,8 +25,8 @@ export interface DeviceGrant {
 }
 
 export type DeviceVerdict =
-  /** In whose name the key acts. */
-  { readonly kind: "approved"; readonly owner: string; readonly account: KeyAccount } | { readonly kind: "refused" };
+  /** In whose name the key acts, and the consent by which it does. */
+  { readonly kind: "approved"; readonly owner: string; readonly account: KeyAccount; readonly consent: string } | { readonly kind: "refused" };
 
 /** Undefined for what is none. */
 export function readDeviceGrant(text: string | undefined): DeviceGrant | undefined {
@@ -38,8 +43,8 @@ export function readDeviceGrant(text: string | undefined): DeviceGrant | undefin
 export function readDeviceVerdict(text: string | undefined): DeviceVerdict | undefined {
   const read = findObject(text);
   if (read?.["kind"] === "refused") return { kind: "refused" };
-  const [owner, account] = [textOf(read?.["owner"]), findKeyAccount(read?.["account"])];
-  return read?.["kind"] === "approved" && owner !== undefined && account ? { kind: "approved", owner, account } : undefined;
+  const [owner, account, consent] = [textOf(read?.["owner"]), findKeyAccount(read?.["account"]), textOf(read?.["consent"])];
+  return read?.["kind"] === "approved" && owner !== undefined && account && consent !== undefined ? { kind: "approved", owner, account, consent } : undefined;
 }
 
 function numberOf(value: unknown): number | undefined {

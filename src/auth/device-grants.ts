@@ -3,15 +3,10 @@
  * ask one process and its owner approve at another. What is kept gives no code away, and no key: that is made when the terminal fetches it.
  */
 import type { Clock } from "../oci/clock.ts";
-import type { KeyAccount } from "./api-key-records.ts";
 import { codeKeyOf, drawDeviceCode, drawUserCode } from "./device-codes.ts";
-import { readDeviceGrant, readDeviceVerdict, type DeviceGrant, type DeviceVerdict } from "./device-grant-records.ts";
+import { grantKnownMs, grantLifeMs, readDeviceGrant, readDeviceVerdict, type DeviceGrant, type DeviceVerdict } from "./device-grant-records.ts";
 import type { Records } from "./records.ts";
 
-/** How long somebody may take to approve. */
-export const grantLifeMs = 600_000;
-/** How long it is known after that, so that the terminal hears what became of it. */
-const knownMs = 600_000;
 /** A short code that somebody else has is drawn again; so many in a row are no chance. */
 const drawsMax = 5;
 
@@ -19,7 +14,7 @@ export type DeviceCollection =
   /** There is none of this code: it never was, is forgotten, or its key was fetched. */
   | { readonly kind: "unknown" | "pending" | "expired" | "refused" }
   /** For whoever is told this, and nobody else: it is over with that. */
-  | { readonly kind: "approved"; readonly grant: DeviceGrant; readonly owner: string; readonly account: KeyAccount };
+  | (Extract<DeviceVerdict, { readonly kind: "approved" }> & { readonly grant: DeviceGrant });
 
 export interface DeviceGrantsOptions {
   readonly records: Records;
@@ -56,7 +51,7 @@ export class DeviceGrants {
     const key = await records.take(shortPath(userCode));
     const grant = key === undefined ? undefined : await this.#read(key);
     if (key === undefined || !grant) return undefined;
-    await records.write(verdictPath(key), JSON.stringify(verdict), { lifeMs: grantLifeMs + knownMs });
+    await records.write(verdictPath(key), JSON.stringify(verdict), { lifeMs: grantKnownMs });
     return grant;
   }
 
@@ -77,7 +72,7 @@ export class DeviceGrants {
   /** It was collected, and nothing came of it: it can be collected again. Throws `RecordsUnavailable`. */
   async putBack(deviceCode: string, grant: DeviceGrant): Promise<void> {
     const { records, clock } = this.#options;
-    const lifeMs = Math.max(1, grant.untilMs + knownMs - clock.now());
+    const lifeMs = Math.max(1, grant.askedAtMs + grantKnownMs - clock.now());
     await records.write(grantPath(codeKeyOf(deviceCode)), JSON.stringify(grant), { lifeMs });
   }
 

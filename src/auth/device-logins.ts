@@ -3,6 +3,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import type { ApiKeys } from "./api-keys.ts";
 import { DeviceApprovals } from "./device-approvals.ts";
+import type { DeviceConsents } from "./device-consents.ts";
 import { DeviceGrants } from "./device-grants.ts";
 import { DeviceService } from "./device-service.ts";
 import type { OwnOrigin } from "./own-origin.ts";
@@ -11,6 +12,7 @@ import type { Records } from "./records.ts";
 
 export interface DeviceLoginsOptions {
   readonly records: Records;
+  readonly consents: DeviceConsents;
   readonly keys: Pick<ApiKeys, "create" | "giveUp" | "list">;
   readonly people: People;
   readonly own: OwnOrigin;
@@ -23,9 +25,9 @@ export class DeviceLogins {
   readonly approvals: DeviceApprovals;
 
   /** Reads and writes nothing yet. */
-  constructor({ records, keys, people, own, clock, log }: DeviceLoginsOptions) {
+  constructor({ records, consents, keys, people, own, clock, log }: DeviceLoginsOptions) {
     const grants = new DeviceGrants({ records, clock });
-    this.service = new DeviceService({ grants, keys, own, clock, log });
-    this.approvals = new DeviceApprovals({ grants, keys, people, own, clock, log });
+    this.service = new DeviceService({ grants, consents, keys, own, clock, log });
+    this.approvals = new DeviceApprovals({ grants, consents, keys, people, own, clock, log });
   }
 }

@@ -1,6 +1,5 @@
 /** Device requests: what a terminal asks with, as a form, read. RFC 8628 3.1 and 3.4; `label`, `host` and `key_expires_in` are our own. */
-import { grantLifeMs } from "./device-grants.ts";
-import type { DeviceGrant } from "./device-grant-records.ts";
+import { grantLifeMs, type DeviceGrant } from "./device-grant-records.ts";
 
 /** The one client there is: it is public, and has no secret (RFC 6749 2.1). */
 export const deviceClientId = "ociregistry";

@@ -6,7 +6,9 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import { TooManyKeys, type ApiKeys } from "./api-keys.ts";
 import { codeKeyOf, looksLikeDeviceCode, shownUserCode } from "./device-codes.ts";
-import { grantLifeMs, type DeviceCollection, type DeviceGrants } from "./device-grants.ts";
+import type { DeviceConsents } from "./device-consents.ts";
+import { grantLifeMs } from "./device-grant-records.ts";
+import type { DeviceCollection, DeviceGrants } from "./device-grants.ts";
 import { BadDeviceRequest, readDeviceCode, readGivenUp, readWantedGrant, shownProgram } from "./device-requests.ts";
 import { budgetAddress } from "./login-budgets.ts";
 import type { OwnOrigin } from "./own-origin.ts";
@@ -20,6 +22,7 @@ import { WindowBudget } from "./window-budget.ts";
 
 export interface DeviceServiceOptions {
   readonly grants: DeviceGrants;
+  readonly consents: Pick<DeviceConsents, "holds">;
   readonly keys: Pick<ApiKeys, "create" | "giveUp">;
   readonly own: OwnOrigin;
   readonly clock: Clock;
@@ -124,12 +127,18 @@ export class DeviceService {
     }
   }
 
-  async #makeKey(deviceCode: string, { grant, owner, account }: Approved, client: string): Promise<Response> {
-    const { grants, keys, clock, log } = this.#options;
+  async #makeKey(deviceCode: string, { grant, owner, account, consent }: Approved, client: string): Promise<Response> {
+    const { grants, consents, keys, clock, log } = this.#options;
     const { label, program: creator, keyLifeMs, isReadOnly } = grant;
     const scope = isReadOnly ? readOnly : undefined;
     try {
+      if (!(await consents.holds(owner, consent))) return this.#takenBack(owner, client);
       const { secret, key } = await keys.create({ owner, account, label, creator, scope, expiresAtMs: clock.now() + keyLifeMs });
+      // Whoever ends what is somebody's ends first what was approved, and then the keys that there are: of a key that was made in between this tells.
+      if (!(await consents.holds(owner, consent))) {
+        await keys.giveUp(owner, secret);
+        return this.#takenBack(owner, client);
+      }
       log.info({ user: owner, client, key: key.id, label }, "a terminal was logged in");
       return answerToken(200, {
         access_token: secret,
@@ -145,6 +154,11 @@ export class DeviceService {
       if (error instanceof RecordsUnavailable) await grants.putBack(deviceCode, grant);
       throw error;
     }
+  }
+
+  #takenBack(owner: string, client: string): Response {
+    this.#options.log.warn({ user: owner, client }, "a terminal was approved by somebody who has lost the right to");
+    return notYet("access_denied", "it was approved, and that was taken back");
   }
 
   /** Whoever has a key may end it. What is no key is ended already. RFC 7009 2.2. */

@@ -5,6 +5,8 @@ import type { LiveSession, Sessions } from "./sessions.ts";
 
 export interface OwnSessionsOptions {
   readonly sessions: Pick<Sessions, "list" | "revoke">;
+  /** Ends what somebody has approved and nobody has fetched yet: whoever had the session may have. */
+  readonly dropApproved?: (user: string) => Promise<void>;
   readonly log: Log;
 }
 
@@ -30,8 +32,9 @@ export class OwnSessions {
 
   /** Whether there was such a one. */
   async end(id: string): Promise<boolean> {
-    const { sessions, log } = this.#options;
+    const { sessions, dropApproved, log } = this.#options;
     if (!(await sessions.revoke(this.#user, id))) return false;
+    await dropApproved?.(this.#user);
     log.info({ user: this.#user, session: id.slice(0, shownIdLength) }, "a session was ended by its owner");
     return true;
   }

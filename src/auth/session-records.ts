@@ -42,6 +42,9 @@ export function readSession(text: string | undefined, id: string): Session | und
   return { id, user, by, groups, startedAtMs, untilMs, client, userAgent, subject, stamp, epoch };
 }
 
+/** Another one each time that everybody's sessions are ended: those of an earlier one are over. */
+export const sessionEpochPath = ["session-epochs", "everybodys"] as const;
+
 /** Which epoch it is. */
 export function readEpoch(text: string | undefined): string {
   return textOf(findObject(text)?.["epoch"]) ?? firstEpoch;

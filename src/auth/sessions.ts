@@ -10,7 +10,7 @@ import type { Secret } from "../oci/secret.ts";
 import type { Principal } from "./principal.ts";
 import { RecordsUnavailable, unendingMs, type Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
-import { readEpoch, readSession, readTime, readTokens, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
+import { readEpoch, readSession, readTime, readTokens, sessionEpochPath, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
 import { userKeyOf } from "./user-key.ts";
 
 /** The cookie's name. */
@@ -145,7 +145,7 @@ export class Sessions {
   /** Ends everybody's: those that were begun until now, whatever the clocks say. Throws `RecordsUnavailable`. */
   async revokeEverybodys(): Promise<void> {
     this.#remembered.clear();
-    await this.#options.records.write(epochPath, JSON.stringify({ epoch: randomUUID() }), { lifeMs: unendingMs });
+    await this.#options.records.write(sessionEpochPath, JSON.stringify({ epoch: randomUUID() }), { lifeMs: unendingMs });
   }
 
   /** By now these are its groups, as whoever vouches for it has said. */
@@ -170,7 +170,7 @@ export class Sessions {
   }
 
   async #epoch(): Promise<string> {
-    return readEpoch(await this.#options.records.read(epochPath));
+    return readEpoch(await this.#options.records.read(sessionEpochPath));
   }
 
   /** A disk that takes nothing more keeps nobody out: what is not noted only ends sooner, by idling. */
@@ -245,8 +245,6 @@ interface Place {
   readonly id: string;
 }
 
-/** Another one each time that everybody's sessions are ended: those of an earlier one are over. */
-const epochPath = ["session-epochs", "everybodys"] as const;
 /** What makes a session, and when it was used. */
 const kinds = ["sessions", "session-uses"] as const;
 

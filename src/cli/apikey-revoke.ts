@@ -13,12 +13,13 @@ export interface ApiKeyRevokeOptions {
   readonly user?: string;
 }
 
-/** Ends a key, or all of one user, and prints how many there were: 1 when the id names none. Throws `ConfigError`, `RecordsUnavailable`. */
+/** Ends a key, or all of one user (and those that a terminal was to fetch), and prints how many there were: 1 when the id names none. Throws `ConfigError`, `RecordsUnavailable`. */
 export async function apiKeyRevoke({ flags, io, id, user }: ApiKeyRevokeOptions): Promise<number> {
   if ((id === undefined) === (user === undefined)) throw misuse("apikey revoke: say which, by its id, or whose, by --user NAME");
   const { config } = await loadConfig({ environment: io.environment, flags });
   const { openOperatorKeys } = await import("../operator-keys.ts");
   await using keys = await openOperatorKeys(config, { clock: systemClock });
+  if (user !== undefined) await keys.dropApproved(user);
   const meant = (await keys.list(user)).filter((key) => id === undefined || key.id === id.toLowerCase());
   let revoked = 0;
   for (const key of meant) if (await keys.revoke(key)) revoked++;

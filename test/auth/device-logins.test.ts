@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { ApiKeys, keysMax } from "../../src/auth/api-keys.ts";
 import type { ApprovalVisit } from "../../src/auth/device-approvals.ts";
+import { DeviceConsents, dropConsents } from "../../src/auth/device-consents.ts";
 import { DeviceLogins } from "../../src/auth/device-logins.ts";
 import type { DeviceVisit } from "../../src/auth/device-service.ts";
 import { FileRecords } from "../../src/auth/file-records.ts";
@@ -11,6 +12,7 @@ import { OwnOrigin } from "../../src/auth/own-origin.ts";
 import { People } from "../../src/auth/people.ts";
 import type { Principal } from "../../src/auth/principal.ts";
 import { RecordsUnavailable, type RecordPath, type Records } from "../../src/auth/records.ts";
+import { Sessions } from "../../src/auth/sessions.ts";
 import { Background } from "../../src/oci/background.ts";
 import { KeptLog } from "../support/kept-log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -31,10 +33,12 @@ type Form = Readonly<Record<string, string | readonly string[]>>;
 /** Records that cannot be had while `isAway`. */
 class FlakyRecords extends FileRecords {
   isAway: (path: RecordPath) => boolean = () => false;
+  onWrite: (path: RecordPath) => Promise<void> = async () => {};
 
   override async write(...call: Parameters<Records["write"]>): Promise<void> {
     if (this.isAway(call[0])) throw new RecordsUnavailable("test", new Error("away"));
     await super.write(...call);
+    await this.onWrite(call[0]);
   }
 
   override async read(...call: Parameters<Records["read"]>): Promise<string | undefined> {
@@ -53,7 +57,9 @@ async function setup() {
   closing.push(() => records[Symbol.asyncDispose]());
   const [keys, people] = [new ApiKeys({ records, clock, background }), new People({ records, clock })];
   const own = new OwnOrigin({ externalUrl: origin, secureSession: false, callbackAllowOrigins: [] });
-  const start = (): DeviceLogins => new DeviceLogins({ records, keys, people, own, clock, log });
+  const standing: { stamp: string | undefined } = { stamp: "one" };
+  const consents = new DeviceConsents({ records, stampOf: async () => standing.stamp });
+  const start = (): DeviceLogins => new DeviceLogins({ records, consents, keys, people, own, clock, log });
   let logins = start();
   const ask = async (path: string, form: Form, visit: Partial<DeviceVisit> = {}, method = "POST", type?: string) => {
     const body = new URLSearchParams();
@@ -83,7 +89,7 @@ async function setup() {
     return logins.approvals.decide(request, { ...usual, ...visit, principal });
   };
   const find = (typed: string, principal = alice) => logins.approvals.find(typed, principal);
-  return { clock, log, records, folder, keys, people, ask, begin, poll, decide, find, restart: () => (logins = start()) };
+  return { clock, log, records, standing, folder, keys, people, ask, begin, poll, decide, find, restart: () => (logins = start()) };
 }
 
 /** All that lies in the records, names included. */
@@ -410,3 +416,40 @@ test("whoever has a key ends it, and only with its owner's name; what is no key 
   expect((await at.ask("/revoke", { username: "alice", token })).status).toBe(200);
   expect(await at.keys.find("alice", token)).toBeUndefined();
 });
+
+test.each([
+  ["whose approvals an operator has ended", (at: At) => dropConsents("alice", at.records)],
+  ["whose password is another", (at: At) => void (at.standing.stamp = "two")],
+  ["whom nobody vouches for any more", (at: At) => void (at.standing.stamp = undefined)],
+  ["whose sessions ended with everybody's", (at: At) => new Sessions({ ...at, keys: { hashKey: undefined, encryptKey: undefined } }).revokeEverybodys()],
+])("a terminal that somebody let in %s meanwhile gets no key", async (_, revoke) => {
+  const at = await setup();
+  const { deviceCode, userCode } = await at.begin();
+  expect((await at.decide(userCode, "approve")).kind).toBe("approved");
+  await revoke(at);
+  expect(await at.poll(deviceCode)).toMatchObject({ status: 400, error: "access_denied" });
+  expect(await at.keys.list("alice")).toEqual([]);
+  await at.clock.advance(5_000);
+  expect((await at.poll(deviceCode)).error).toBe("invalid_grant");
+});
+
+test("a key that is being made while its approval is ended is given to nobody", async () => {
+  const at = await setup();
+  const { deviceCode, userCode } = await at.begin();
+  await at.decide(userCode, "approve");
+  at.records.onWrite = async ([kind]) => {
+    if (kind === "api-keys") await dropConsents("alice", at.records);
+  };
+  expect((await at.poll(deviceCode)).error).toBe("access_denied");
+  expect(await at.keys.list("alice")).toEqual([]);
+});
+
+test("what others have had ended ends nobody else's approval", async () => {
+  const at = await setup();
+  const { deviceCode, userCode } = await at.begin();
+  await at.decide(userCode, "approve");
+  await dropConsents("bob", at.records);
+  expect((await at.poll(deviceCode)).status).toBe(200);
+});
+
+type At = Awaited<ReturnType<typeof setup>>;

@@ -7,6 +7,7 @@ import { askDevice, pollDevice } from "../support/device-client.ts";
 import { basic, startGuardedServer, type GuardedServer } from "../support/guarded-server.ts";
 import { startOpenidProvider } from "../support/openid-provider.ts";
 import { startOurServer } from "../support/our-server.ts";
+import { runLine } from "../cli/captured-io.ts";
 import { requirePrograms } from "../support/programs.ts";
 import { startRedis } from "../support/redis.ts";
 
@@ -150,6 +151,22 @@ describe.runIf(requirePrograms("htpasswd"))("a terminal that asks to log in", ()
     const ended = await fetch(`${url}/zot/auth/device/revoke`, { method: "POST", body: new URLSearchParams({ username: "alice", token: key }) });
     expect(ended.status).toBe(200);
     await expect.poll(() => pull("alice", key), { timeout: 3_000 }).toBe(401);
+  });
+
+  test.each([
+    ["auth revoke", () => runLine(`auth revoke --user alice --config-file ${guarded.server.configFile}`)],
+    ["auth revoke of everybody", () => runLine(`auth revoke --all --config-file ${guarded.server.configFile}`)],
+    ["apikey revoke", () => runLine(`apikey revoke --user alice --config-file ${guarded.server.configFile}`)],
+    ["her ending all other sessions", async () => await (await signedIn(url)).submit("/home/account/sessions/end-others", {})],
+    ["another password", () => guarded.writeUsers(["alice", "bob"])],
+  ])("gets no key after %s, though it was approved before", async (_, revoke) => {
+    const { deviceCode, userCode } = await askDevice(url);
+    const browser = await signedIn(url);
+    expect((await decide(browser, userCode, "approve", { from: url })).headers.get("location")).toBe(`${page}?end=approved`);
+    await revoke();
+    // Another password counts within two seconds: by then the session has ended too.
+    if (_ === "another password") await expect.poll(async () => (await browser.ask("/home/account")).status, { timeout: 5_000 }).toBe(303);
+    expect((await pollDevice(url, deviceCode)).error).toBe("access_denied");
   });
 
   test("asks by POST, and learns what else there is not", async () => {
