@@ -17,7 +17,8 @@ export const helperExpiryMs = 600_000;
 /** Under this name docker keeps what belongs to its Hub. */
 export const dockerHubKey = "https://index.docker.io/v1/";
 
-const suffixPattern = /^[a-z0-9-]{1,64}$/;
+/** With dots: docker's own of Windows is called `desktop.exe` where Linux runs in there. */
+const suffixPattern = /^[a-z0-9.-]{1,64}$/;
 const identityUser = "<token>";
 /** The helper has nothing for the registry. */
 const none: IssuedCredential = { content: undefined, expiresAtMs: undefined };
@@ -33,7 +34,7 @@ export interface HelperOptions extends Program {
 /** The helper as docker's configuration names it, by its suffix. Throws `DENIED` when that is none. */
 export function helperProgram(suffix: string): Program {
   if (suffixPattern.test(suffix)) return { command: `docker-credential-${suffix}`, args: [] };
-  throw new OciError("DENIED", `a credential helper is named by small letters, digits and hyphens ("pass" for docker-credential-pass)`);
+  throw new OciError("DENIED", `a credential helper is named by small letters, digits, dots and hyphens ("pass" for docker-credential-pass)`);
 }
 
 /** Asks the helper at each fetch. */

@@ -271,8 +271,12 @@ describe("pulling with a helper", () => {
   });
 });
 
+test("a helper of Windows, as Linux in there finds it, is one", () => {
+  expect(helperProgram("desktop.exe").command).toBe("docker-credential-desktop.exe");
+});
+
 test.each(["../evil", "Pass", "a b", "a;b", "", "a/b", "x".repeat(65)])("%j names no helper", (suffix) => {
-  expect(() => helperProgram(suffix)).toThrow(/named by small letters, digits and hyphens/);
+  expect(() => helperProgram(suffix)).toThrow(/named by small letters, digits, dots and hyphens/);
 });
 
 test.runIf(requirePrograms("docker-credential-pass", "pass", "gpg"))(
