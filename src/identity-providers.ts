@@ -40,11 +40,14 @@ export interface IdentityProvidersOptions extends TokenIssuersOptions {
 }
 
 /**
- * Whether all the world has an account there, by a name of its own choice. Of a provider of one's own (`oidc`), as of a directory, the same name is
- * the same person, as in zot: the file of passwords is how people come in while it is away.
+ * Whether a name of the file of passwords is somebody else's than whom a provider calls so. At a provider for all the world people choose names as they
+ * like, and write addresses that they need not have. At a provider of one's own (`oidc`), as in a directory, the same name is the same person, as in
+ * zot: the file is how people come in while it is away.
  */
-function choosesNames({ name, claims }: Pick<OpenidConfig["providers"][number], "name" | "claims">): boolean {
-  return name !== "oidc" && claims.username !== "email" && claims.username !== "sub";
+function isOfFileAt({ name: provider, claims }: Pick<OpenidConfig["providers"][number], "name" | "claims">, htpasswd: Pick<Htpasswd, "stampOf"> | undefined) {
+  if (provider === "oidc") return () => false;
+  const choosesNames = claims.username !== "email" && claims.username !== "sub";
+  return (name: string, isVerified: boolean): boolean => (choosesNames || !isVerified) && htpasswd?.stampOf(name) !== undefined;
 }
 
 /** Dials nobody. Throws `ConfigError`. Close them. */
@@ -52,8 +55,6 @@ export async function openIdentityProviders({ providers, users, linksLdapMail }:
   const fetches: OperatorFetch[] = [];
   const names = new Map(Object.entries(users));
   const directory = linksLdapMail ? options.directory : undefined;
-  const isOfFile = (name: string): boolean => options.htpasswd?.stampOf(name) !== undefined;
-  const isNobodys = (): boolean => false;
   const close = async (): Promise<void> => void (await Promise.all(fetches.map((fetch) => fetch.close())));
   const outcomes = await Promise.allSettled(
     providers.map(async (config): Promise<Opened> => {
@@ -65,7 +66,7 @@ export async function openIdentityProviders({ providers, users, linksLdapMail }:
       fetches.push(outbound);
       const client = await readClient(config, environment);
       const common = { claims: config.claims, requireVerifiedEmail: config.requireVerifiedEmail, users: names, directory };
-      const rules = { ...common, isOfFile: choosesNames(config) ? isOfFile : isNobodys };
+      const rules = { ...common, isOfFile: isOfFileAt(config, options.htpasswd) };
       if (config.name === "github") return await openGithub(config, { client, rules: { ...rules, hostedDomain: undefined }, fetch: outbound.fetch }, options);
       return await openOpenid(config, { client, rules: { ...rules, hostedDomain: config.hostedDomain }, fetch: outbound.fetch }, options);
     }),

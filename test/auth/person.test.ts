@@ -113,7 +113,13 @@ describe("a name of the file of passwords", () => {
   test("is nobody's who is called so at the provider, and the reason says how it could be", () => {
     const refused = { kind: "refused", reason: expect.stringContaining("auth.htpasswd"), hint: expect.stringContaining("auth.openid.users") };
     expect(readPerson([{ preferred_username: "root", email: "mallory@example.com", email_verified: true }], named)).toMatchObject(refused);
-    expect(readPerson([{ email: "root" }], { ...named, claims: rules.claims })).toMatchObject(refused);
+    expect(readPerson([{ email: "root", email_verified: true }], { ...named, claims: rules.claims })).toMatchObject(refused);
+  });
+
+  test("is told of with whether the provider calls the address verified, and the reason says how that is mended", () => {
+    const verified = { ...named, claims: rules.claims, isOfFile: (name: string, isVerified: boolean) => name === "root" && !isVerified };
+    expect(readPerson([{ email: "root" }], verified)).toMatchObject({ kind: "refused", reason: expect.stringContaining("email_verified") });
+    expect(readPerson([{ email: "root", email_verified: true }], verified)).toMatchObject({ person: { name: "root" } });
   });
 
   test("is that of whose verified address is linked to it", () => {

@@ -97,7 +97,7 @@ describe("an access token as a password", () => {
     expect(at.tokens.recall(alices)).toMatchObject({ name: email });
     file.add(email);
     expect(at.tokens.recall(alices)).toBeUndefined();
-    expect(await at.judge(alices)).toMatchObject({ kind: "refused", reason: expect.stringMatching(/file of passwords.*auth\.openid\.users/) });
+    expect(await at.judge(alices)).toMatchObject({ kind: "refused", reason: expect.stringMatching(/file of passwords.*email_verified/) });
     // Linked, it is the same person.
     expect(await at.judge(bobs)).toMatchObject({ kind: "admitted", principal: { name: "bob" } });
     expect(at.tokens.recall(bobs)).toMatchObject({ name: "bob" });

@@ -313,6 +313,27 @@ test("whoever is called at a provider for all the world as somebody is in the fi
   expect(browser.cookies.has("session")).toBe(true);
 });
 
+test("an address that nobody has verified makes nobody, at a provider for all the world, who has it for a name in the file of users", async () => {
+  await using gitlab = await startOpenidProvider({ people: people(), redirectUris: [callbackOf("gitlab")] });
+  gitlab.visitor = "1";
+  const byAddress = { ...providerConfig(gitlab), requireVerifiedEmail: false, claimMapping: { username: "email" } };
+  await using guarded = await startGuardedServer({
+    users: ["alice@example.com"],
+    config: { externalUrl, accessControl, auth: { htpasswd: { path: "HTPASSWD" }, openid: { providers: { gitlab: byAddress } } } },
+  });
+  const signIn = async (): Promise<number> => {
+    const browser = new CookieBrowser(guarded.server.url);
+    return (await browser.ask(await visit(browser, gitlab, "provider=gitlab&callback_ui=/home"))).status;
+  };
+  gitlab.people.set("1", { email: "alice@example.com", email_verified: false });
+  expect(await signIn()).toBe(401);
+  await guarded.server.process.waitForOutput(/somebody's in the file of passwords.*email_verified/);
+  gitlab.people.set("1", { email: "alice@example.com", email_verified: true });
+  expect(await signIn()).toBe(302);
+  gitlab.people.set("1", { email: "mallory@example.com", email_verified: false });
+  expect(await signIn()).toBe(302);
+});
+
 test("where there is one provider and nobody has a password, there is nothing to choose", async () => {
   await using oidc = await startOpenidProvider({ people: people(), redirectUris: [callbackOf("oidc")] });
   await using guarded = await startGuardedServer({ config: { externalUrl, auth: { openid: { providers: { oidc: providerConfig(oidc) } } } } });

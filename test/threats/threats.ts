@@ -323,7 +323,13 @@ export const threats: readonly Threat[] = [
         file: "auth/person.test.ts",
         test: "is nobody's who is called so at the provider",
         without: "the word of the file of passwords on whose name it is",
-        edits: [{ file: "auth/openid/person.ts", text: "rules.isOfFile(name)) return refused(", replacement: "rules.isOfFile(`${name} `)) return refused(" }],
+        edits: [
+          {
+            file: "auth/openid/person.ts",
+            text: "rules.isOfFile(name, emailVerified === true)",
+            replacement: "rules.isOfFile(`${name} `, emailVerified === true)",
+          },
+        ],
       },
     ],
   },

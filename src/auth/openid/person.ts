@@ -14,8 +14,11 @@ export interface PersonRules {
   readonly users: ReadonlyMap<string, string>;
   /** Whom people are linked to by their e-mail address there. Undefined: nobody is. */
   readonly directory?: DirectoryPeople | undefined;
-  /** Whether a name is a line of the file of passwords, which says whose it is. */
-  readonly isOfFile: (name: string) => boolean;
+  /**
+   * Whether a name is a line of the file of passwords, and somebody else's than whom the provider calls so. `isVerified`: it calls the e-mail address
+   * verified.
+   */
+  readonly isOfFile: (name: string, isVerified: boolean) => boolean;
 }
 
 export interface Person {
@@ -80,7 +83,11 @@ export function readPerson(sources: readonly Claims[], rules: PersonRules, found
     );
   // Somebody else's: who is called so at the provider is not who is called so here.
   if (linked === undefined && [...users.values()].includes(name)) return refused(`the name is linked to another e-mail address (auth.openid.users)`);
-  if (linked === undefined && rules.isOfFile(name)) return refused("the name is somebody's in the file of passwords (auth.htpasswd)", takenHint);
+  if (linked === undefined && rules.isOfFile(name, emailVerified === true)) {
+    const reason = "the name is somebody's in the file of passwords (auth.htpasswd)";
+    if (name !== email || emailVerified === true) return refused(reason, takenHint);
+    return refused(`${reason}, and the provider does not call the e-mail address verified (email_verified)`, linkedHint);
+  }
   const claimedGroups = [
     ...new Set(sources.flatMap((source) => groupsIn(Object.hasOwn(source, claims.groups) ? source[claims.groups] : undefined))),
   ].toSorted();

@@ -137,7 +137,7 @@ export class ProviderTokens implements TokenIssuer {
   /** The file of passwords may have got a line of that name since, and a directory may say something else. */
   #isCurrent({ person, untilElapsedMs }: Known): boolean {
     const { rules, clock } = this.#options;
-    return clock.elapsed() < untilElapsedMs && (person.isLinked || !rules.isOfFile(person.name));
+    return clock.elapsed() < untilElapsedMs && (person.isLinked || !rules.isOfFile(person.name, person.emailVerified === true));
   }
 
   #verifierOf(issuer: string): TokenVerifier {
