@@ -3,7 +3,7 @@
  * exchanged whole, is for its owner alone, and one that cannot be understood stays as it is.
  */
 import { randomUUID } from "node:crypto";
-import { access, constants, mkdir, open, readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
+import { access, constants, mkdir, open, readlink, realpath, rename, rm } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { eraseStoredLogin, findStoredLogin, storeLogin, type StoreOptions } from "../credential-stores.ts";
@@ -86,8 +86,10 @@ export async function dropLogin({ path, hasStore }: AuthPlace, host: string, opt
 
 async function readAuthFile(path: string): Promise<AuthFileText> {
   try {
-    const { size } = await stat(path);
-    const file = size > authFileBytesMax ? undefined : parseAuthFile(await readFile(path, "utf8"));
+    // Without waiting for whoever writes into a pipe of that name.
+    await using opened = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = await opened.stat();
+    const file = found.isFile() && found.size <= authFileBytesMax ? parseAuthFile(await opened.readFile("utf8")) : undefined;
     if (!file) throw new Error(`${path} is no file of docker's or podman's: it is left as it is; mend it, or move it away`);
     return file;
   } catch (error) {

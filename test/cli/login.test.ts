@@ -11,6 +11,7 @@ import { startConnectProxy } from "../support/connect-proxy.ts";
 import { writeCredentialProgram } from "../support/credential-programs.ts";
 import { approved, fakeKey, json, pending, refusal, startFakeDeviceServer, type FakeDeviceServer } from "../support/fake-device-server.ts";
 import { lookUntil } from "../support/looking.ts";
+import { runProcess } from "../support/processes.ts";
 import { requirePrograms } from "../support/programs.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
@@ -117,6 +118,18 @@ test.each([
   const { code, errors } = await logIn();
   expect([code, errors]).toEqual([1, `ociregistry: ${podmanFile} is no file of docker's or podman's: it is left as it is; mend it, or move it away\n`]);
   expect(await readFile(podmanFile, "utf8")).toBe(text);
+  expect(server.requests).toEqual([]);
+});
+
+test("a pipe or a folder in a file's place is named, and waited for by nobody", async () => {
+  const pipe = join(folder.path, "pipe");
+  expect((await runProcess("mkfifo", [pipe])).code).toBe(0);
+  for (const path of [pipe, folder.path])
+    for (const command of ["login", "logout"])
+      expect(await runs([command, server.url, "--auth-file", path])).toMatchObject({
+        code: 1,
+        errors: expect.stringContaining(`${path} is no file of docker's`),
+      });
   expect(server.requests).toEqual([]);
 });
 
