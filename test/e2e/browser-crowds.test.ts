@@ -116,7 +116,7 @@ describe("a provider that keeps everybody waiting", () => {
       // It is asked again in half a minute: nobody waits until then.
       const next = await timed(() => session.ui(manifest));
       expect([next.status, next.ms < 4_500]).toEqual([200, true]);
-      expect(guarded.server.process.output).toMatch(/no answer from http:\S+ within 5000 ms/);
+      await guarded.server.process.waitForOutput(/no answer from http:\S+ within 5000 ms/);
       oidc.hangs.clear();
       await signIn(place);
     },

@@ -61,7 +61,7 @@ describe.runIf(requirePrograms("htpasswd"))("a terminal that asks to log in", ()
     expect(guarded.upstream.requests).toEqual(["HEAD /v2/team/app/manifests/1", expect.stringMatching(/^GET \/v2\/team\/app\/manifests\/sha256:/)]);
     expect(await pull("bob", key ?? "")).toBe(401);
     expect((await decide(browser, userCode, "approve", { from: url })).status).toBe(404);
-    expect(guarded.server.process.output).toContain('"a terminal was logged in"');
+    await guarded.server.process.waitForOutput(/"a terminal was logged in"/);
     for (const secret of [deviceCode, userCode, key ?? ""]) expect(guarded.server.process.output).not.toContain(secret);
   });
 

@@ -80,7 +80,7 @@ describe.runIf(requirePrograms("slapd", "ldapmodify"))("people of a provider who
   test("are who the directory says, in a browser and by an access token; others are let in by neither", async () => {
     const { browser, status } = await comeBack("1");
     expect([status, (await browser.ui(closed)).status]).toEqual([302, 200]);
-    expect(guarded.server.process.output).toMatch(/"user":"carol","by":"oidc".*"signed in"/);
+    await guarded.server.process.waitForOutput(/"user":"carol","by":"oidc".*"signed in"/);
     expect((await guarded.get(closed, { authorization: basic("carol", await oidc.accessToken("1")) })).status).toBe(200);
     for (const [subject, reason] of [
       ["2", /several people in the directory/],
