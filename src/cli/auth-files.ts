@@ -3,7 +3,8 @@
  * exchanged whole, is for its owner alone, and one that cannot be understood stays as it is.
  */
 import { randomUUID } from "node:crypto";
-import { access, constants, mkdir, open, readlink, realpath, rename, rm } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { access, constants, mkdir, open, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { eraseStoredLogin, findStoredLogin, storeLogin, type StoreOptions } from "../credential-stores.ts";
@@ -22,6 +23,8 @@ export interface AuthPlace {
 /** Files are small; one that is larger is something else. */
 const authFileBytesMax = 4 << 20;
 const linksMax = 40;
+/** For its owner to read and write; one that said less goes on saying less. */
+const ownMode = 0o600;
 
 /** `$DOCKER_CONFIG/config.json`, or the one in `~/.docker`. */
 export function dockerPlace(environment: NodeJS.ProcessEnv): AuthPlace {
@@ -98,15 +101,17 @@ async function readAuthFile(path: string): Promise<AuthFileText> {
   }
 }
 
-/** A link stays one: what it leads to is exchanged. */
+/** A link stays one: what it leads to is exchanged. Whose it was, his it stays: root may log in for somebody. */
 async function writeAuthFile(path: string, text: string): Promise<void> {
   const target = await targetOf(path);
   const folder = dirname(target);
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  const former = await findStat(target);
   const temporary = join(folder, `.${randomUUID()}.tmp`);
   try {
     {
-      await using file = await open(temporary, "wx", 0o600);
+      await using file = await open(temporary, "wx", (former?.mode ?? ownMode) & ownMode);
+      if (former && userInfo().uid === 0) await file.chown(former.uid, former.gid);
       await file.writeFile(text);
       await file.sync();
     }
@@ -115,6 +120,15 @@ async function writeAuthFile(path: string, text: string): Promise<void> {
     await rm(temporary, { force: true });
     // Named after the file that people know, and not after ours beside it.
     throw error instanceof Error && "code" in error ? Object.assign(error, { path: target }) : error;
+  }
+}
+
+async function findStat(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
   }
 }
 

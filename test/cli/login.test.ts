@@ -1,5 +1,5 @@
 /** `ociregistry login` and `logout`: what is asked of the server, what stands on the terminal, and what is written into which files. */
-import { chmod, lstat, mkdir, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { podmanPlace } from "../../src/cli/auth-files.ts";
@@ -12,7 +12,7 @@ import { writeCredentialProgram } from "../support/credential-programs.ts";
 import { approved, fakeKey, json, pending, refusal, startFakeDeviceServer, type FakeDeviceServer } from "../support/fake-device-server.ts";
 import { lookUntil } from "../support/looking.ts";
 import { runProcess } from "../support/processes.ts";
-import { requirePrograms } from "../support/programs.ts";
+import { requirePrograms, requireRoot } from "../support/programs.ts";
 import { temporaryFolder, type TemporaryFolder } from "../support/temporary-folder.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { CapturedIo } from "./captured-io.ts";
@@ -131,6 +131,17 @@ test("a pipe or a folder in a file's place is named, and waited for by nobody", 
         errors: expect.stringContaining(`${path} is no file of docker's`),
       });
   expect(server.requests).toEqual([]);
+});
+
+test.runIf(requireRoot())("a file stays its owner's when root logs in and out for him, and what only he may read stays so", async () => {
+  await put(dockerFile, {});
+  await chmod(dockerFile, 0o440);
+  await chown(dockerFile, 1234, 1235);
+  for (const command of ["login", "logout"]) {
+    expect(await runs([command, server.url, "--no-podman"])).toMatchObject({ code: 0 });
+    const { uid, gid, mode } = await stat(dockerFile);
+    expect([command, uid, gid, mode & 0o777]).toEqual([command, 1234, 1235, 0o400]);
+  }
 });
 
 test.each(["\n", `{"auths":null,"credHelpers":null}`, "{}"])("a file that says nothing is a new one: %j", async (text) => {
