@@ -69,7 +69,7 @@ export class ProviderGrants {
   readonly #asking = new Map<string, Promise<GrantVerdict>>();
   /** Until when a person's provider is not asked, and since when nothing is there to ask it by. */
   readonly #retryAtMs = new LRUCache<string, number>({ max: notedMax });
-  readonly #missingSinceMs = new LRUCache<string, number>({ max: notedMax });
+  readonly #missing = new LRUCache<string, { readonly atMs: number; readonly sinceMs: number }>({ max: notedMax });
   readonly #logins: ProviderLogins;
 
   constructor(options: ProviderGrantsOptions) {
@@ -119,11 +119,11 @@ export class ProviderGrants {
     const word = await this.#read(person);
     if (!word) return { kind: "over" };
     if (this.#isFresh(word) || (await this.#isBeingAsked(person))) return this.#holds(word);
+    const logins = await this.#tryToBegin(person);
     // Where nothing can be kept any more, nothing is used up either.
-    if (!(await this.#tryToBegin(person))) return this.#later(person, word);
-    const logins = await this.#logins.list(person);
-    if (logins.length === 0) return await this.#missing(person, word);
-    this.#missingSinceMs.delete(person);
+    if (!logins) return this.#later(person, word);
+    if (logins.length === 0) return await this.#findMissing(person, word);
+    this.#missing.delete(person);
     for (const login of logins) {
       const taken = await this.#logins.take(person, login);
       if (!taken) return this.#holds(word);
@@ -134,15 +134,12 @@ export class ProviderGrants {
       this.#logins.hold(person, login, answer.refreshToken);
       // Whoever finds what to ask by finds what came of it, too.
       const verdict = await this.#learn(answer, person, word);
-      await this.#logins.putBack(person);
+      if (verdict.kind === "holds") await this.#logins.putBack(person);
+      else this.#logins.drop(person);
       if (answer.kind !== "away") await records.remove(askPath(person));
       return verdict;
     }
-    const newest = readWord(await records.read(wordPath(person)));
-    // Somebody may have signed in meanwhile.
-    if (!newest || newest.atMs === word.atMs) return await this.#end(person, word, "the provider says so");
-    await records.remove(askPath(person));
-    return this.#holds(newest);
+    return await this.#end(person, word, "the provider says so");
   }
 
   /** Whoever has what is to be asked by is the only one who asks: what another has learnt before that is known by now. */
@@ -169,7 +166,10 @@ export class ProviderGrants {
     const { clock, onWord } = this.#options;
     const { identity } = answer;
     this.#retryAtMs.delete(person);
-    const word: ProviderWord = { ...before, groups: identity.groups, atMs: clock.now() };
+    // It may have ended meanwhile, and have begun anew: what is over stays so.
+    const newest = await this.#read(person);
+    if (newest?.user !== before.user) return over;
+    const word: ProviderWord = { ...newest, groups: identity.groups, atMs: clock.now() };
     await this.#keepWord(person, word);
     onWord(identity);
     return this.#holds(word);
@@ -186,21 +186,38 @@ export class ProviderGrants {
   }
 
   /** Another process has taken what the provider gave, and asks; or had, and has died of it. */
-  async #missing(person: string, word: ProviderWord): Promise<GrantVerdict> {
+  async #findMissing(person: string, word: ProviderWord): Promise<GrantVerdict> {
     const nowMs = this.#options.clock.elapsed();
-    const sinceMs = this.#missingSinceMs.get(person) ?? nowMs;
-    this.#missingSinceMs.set(person, sinceMs);
+    const known = this.#missing.get(person);
+    // What was missing before the provider's last word has been found since; and who asks now has it.
+    const isNew = known?.atMs !== word.atMs || (await this.#isBeingAsked(person));
+    const sinceMs = isNew ? nowMs : known.sinceMs;
+    this.#missing.set(person, { atMs: word.atMs, sinceMs });
     return nowMs - sinceMs < awaitedMs ? this.#holds(word) : await this.#end(person, word, "what the provider gave is lost");
   }
 
-  async #end(person: string, { by, user }: ProviderWord, reason: string): Promise<GrantVerdict> {
+  /** Ends what `ended` says. Somebody may have signed in since: that holds. */
+  async #end(person: string, ended: ProviderWord, reason: string): Promise<GrantVerdict> {
+    const { records, log } = this.#options;
     this.#words.delete(person);
     this.#retryAtMs.delete(person);
-    this.#missingSinceMs.delete(person);
-    await this.#options.records.remove(wordPath(person));
-    await this.#options.records.remove(askPath(person));
-    this.#options.log.info({ user, by, reason }, "openid: somebody is to sign in again");
-    return { kind: "over" };
+    this.#missing.delete(person);
+    const newest = await this.#takeOut(person, ended);
+    await records.remove(askPath(person));
+    if (newest) return this.#holds(newest);
+    const { user, by } = ended;
+    log.info({ user, by, reason }, "openid: somebody is to sign in again");
+    return over;
+  }
+
+  /** Removes `ended`; what has come in its place is put back. */
+  async #takeOut(person: string, ended: ProviderWord): Promise<ProviderWord | undefined> {
+    const before = await this.#read(person);
+    if (before && before.atMs !== ended.atMs) return before;
+    const taken = readWord(await this.#options.records.take(wordPath(person)));
+    if (!taken || taken.atMs === ended.atMs) return undefined;
+    await this.#keepWord(person, taken);
+    return taken;
   }
 
   async #wordOf(person: string): Promise<ProviderWord | undefined> {
@@ -227,15 +244,19 @@ export class ProviderGrants {
     return sinceMs !== undefined && this.#isYounger(Number(sinceMs), awaitedMs);
   }
 
-  /** Puts down that somebody asks, before anything is used up; false: nothing can be kept just now. */
-  async #tryToBegin(person: string): Promise<boolean> {
+  /**
+   * What there is to ask by, newest first: once it is put down that somebody asks, before anything is used up. Who has nothing to ask by stands in nobody's
+   * way. Undefined: nothing can be kept just now.
+   */
+  async #tryToBegin(person: string): Promise<readonly string[] | undefined> {
     const { records, clock } = this.#options;
     try {
       await this.#logins.putBack(person);
-      await records.write(askPath(person), String(clock.now()), { lifeMs: 2 * awaitedMs });
-      return true;
+      const logins = await this.#logins.list(person);
+      if (logins.length > 0) await records.write(askPath(person), String(clock.now()), { lifeMs: 2 * awaitedMs });
+      return logins;
     } catch (error) {
-      if (error instanceof RecordsUnavailable) return false;
+      if (error instanceof RecordsUnavailable) return undefined;
       throw error;
     }
   }

@@ -52,6 +52,11 @@ export class ProviderLogins {
     this.#unkept.set(person, { login, refreshToken });
   }
 
+  /** What is held is wanted no more. */
+  drop(person: string): void {
+    this.#unkept.delete(person);
+  }
+
   /** Puts back what is held, if anything is. Throws `RecordsUnavailable`, and holds it still. */
   async putBack(person: string): Promise<void> {
     const unkept = this.#unkept.get(person);

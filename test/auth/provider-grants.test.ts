@@ -6,7 +6,7 @@ import { FileRecords } from "../../src/auth/file-records.ts";
 import { LoginRefused, ProviderUnavailable, type ProviderIdentity } from "../../src/auth/openid/provider.ts";
 import { ProviderGrants, type GrantHolder, type ProviderGrantsOptions } from "../../src/auth/provider-grants.ts";
 import { loginsKeptMax } from "../../src/auth/provider-logins.ts";
-import { RecordsUnavailable } from "../../src/auth/records.ts";
+import { RecordsUnavailable, type RecordPath } from "../../src/auth/records.ts";
 import { SealingKeys } from "../../src/auth/sealing-keys.ts";
 import { Background } from "../../src/oci/background.ts";
 import { silentLog } from "../../src/oci/log.ts";
@@ -30,12 +30,39 @@ beforeEach(async () => {
 });
 afterEach(() => folder[Symbol.asyncDispose]());
 
-/** On a disk that takes nothing more once it is full. */
+/** On a disk that takes nothing more once it is full, and with others at work in between. */
 class FillingRecords extends FileRecords {
   isFull = false;
+  /** Done once, by somebody else: after it was looked who asks, and before a word is removed. */
+  afterLooking: (() => Promise<void>) | undefined;
+  beforeRemoving: (() => Promise<void>) | undefined;
+
+  override async read(...call: Parameters<FileRecords["read"]>): Promise<string | undefined> {
+    const text = await super.read(...call);
+    const work = call[0][0] === "provider-questions" ? this.afterLooking : undefined;
+    if (work) this.afterLooking = undefined;
+    await work?.();
+    return text;
+  }
+
+  override async take(...call: Parameters<FileRecords["take"]>): Promise<string | undefined> {
+    await this.#meanwhile(call[0]);
+    return await super.take(...call);
+  }
+
+  override async remove(...call: Parameters<FileRecords["remove"]>): Promise<boolean> {
+    await this.#meanwhile(call[0]);
+    return await super.remove(...call);
+  }
 
   override write(...call: Parameters<FileRecords["write"]>): Promise<void> {
     return this.isFull ? Promise.reject(new RecordsUnavailable(folder.path, new Error("ENOSPC: no space left on device"))) : super.write(...call);
+  }
+
+  async #meanwhile([kind]: RecordPath): Promise<void> {
+    const work = kind === "provider-words" ? this.beforeRemoving : undefined;
+    if (work) this.beforeRemoving = undefined;
+    await work?.();
   }
 }
 
@@ -295,6 +322,85 @@ describe("a provider's word on somebody", () => {
     expect(await here.look({ ...alice, by: "gitlab" })).toBe("over");
     expect(await open({ providers: [] }).look()).toBe("over");
     expect(await here.look()).toEqual(["dev"]);
+  });
+
+  test("is not over because another process has asked at the same moment, however often that is", async () => {
+    const [here, there] = [open(), open()];
+    await here.grants.keep(provider.login("first"));
+    const collide = async (known: string): Promise<void> => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      provider.answering = promise;
+      const shown = provider.shown.length;
+      let asking: Promise<unknown> | undefined;
+      there.records.afterLooking = async () => {
+        asking = here.look();
+        await expect.poll(() => provider.shown.length).toBe(shown + 1);
+      };
+      await clock.advance(groupsTtlMs);
+      expect(await there.look()).toEqual([known]);
+      resolve();
+      expect(await asking).toEqual(["ops"]);
+    };
+    await collide("dev");
+    for (let hour = 0; hour < 8; hour++) {
+      await clock.advance(groupsTtlMs);
+      expect(await here.look()).toEqual(["ops"]);
+      await clock.advance(1_000);
+      expect(await there.look()).toEqual(["ops"]);
+    }
+    await collide("ops");
+    await clock.advance(1_000);
+    expect([await here.look(), await there.look()]).toEqual([["ops"], ["ops"]]);
+  });
+
+  test("is not over because another process asked at the same moment as the provider was away, and asks again", async () => {
+    const [here, there] = [open(), open()];
+    await here.grants.keep(provider.login("first"));
+    provider.failure = new ProviderUnavailable("oidc", "no answer");
+    await clock.advance(groupsTtlMs);
+    for (let at = 0; at < 3; at++) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      provider.answering = promise;
+      let asking: Promise<unknown> | undefined;
+      there.records.afterLooking = async () => {
+        asking = here.look();
+        await expect.poll(() => provider.shown.length).toBe(at + 1);
+      };
+      expect(await there.look()).toEqual(["dev"]);
+      resolve();
+      expect(await asking).toEqual(["dev"]);
+      await clock.advance(30_000);
+    }
+  });
+
+  test("is that of a login which came in the moment in which it was found to be over", async () => {
+    const [here, there] = [open(), open()];
+    await here.grants.keep(provider.login("first"));
+    provider.good.clear();
+    await clock.advance(groupsTtlMs);
+    here.records.beforeRemoving = async () => void (await there.grants.keep(provider.login("second", ["new"])));
+    expect(await here.look()).toEqual(["new"]);
+    await clock.advance(1_000);
+    expect([await here.look(), await there.look()]).toEqual([["new"], ["new"]]);
+  });
+
+  test("stays over where another process ended it while the provider was being asked", async () => {
+    const [here, there] = [open(), open()];
+    await here.grants.keep(provider.login("first"));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    provider.answering = promise;
+    await clock.advance(groupsTtlMs);
+    const asking = here.look();
+    await expect.poll(() => provider.shown).toEqual(["first"]);
+    for (let at = 0; at < 3; at++) {
+      await clock.advance(30_000);
+      await there.look();
+    }
+    expect(await there.look()).toBe("over");
+    resolve();
+    expect(await asking).toBe("over");
+    await clock.advance(1_000);
+    expect([await here.look(), await there.look()]).toEqual(["over", "over"]);
   });
 
   test("is told of, and the log says why it stays or is over, without a token", async () => {
