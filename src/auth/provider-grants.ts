@@ -15,7 +15,7 @@ import { RecordsUnavailable, type RecordPath, type Records } from "./records.ts"
 import type { SealingKeys } from "./sealing-keys.ts";
 
 export interface ProviderGrantsOptions {
-  readonly providers: readonly Pick<IdentityProvider, "name" | "refresh">[];
+  readonly providers: readonly Pick<IdentityProvider, "name" | "issuer" | "refresh">[];
   readonly records: Records;
   readonly keys: Pick<SealingKeys, "read">;
   /** How old a provider's word on somebody may be; Infinity: as old as it gets. */
@@ -80,8 +80,10 @@ export class ProviderGrants {
   /** Somebody has signed in just now: the stamp of it; undefined where the provider gave nothing to ask by later. Throws `RecordsUnavailable`. */
   async keep({ provider: by, subject, name: user, groups, refreshToken }: ProviderIdentity): Promise<string | undefined> {
     if (!refreshToken) return undefined;
-    const { clock } = this.#options;
-    const person = personKeyOf({ by, subject });
+    const { clock, providers } = this.#options;
+    const provider = providers.find(({ name }) => name === by);
+    if (!provider) return undefined;
+    const person = personKeyOf(provider, subject);
     const known = readWord(await this.#options.records.read(wordPath(person)));
     const stamp = known?.user === user ? known.stamp : randomBytes(16).toString("hex");
     await this.#logins.add(person, refreshToken.reveal());
@@ -92,10 +94,11 @@ export class ProviderGrants {
   /** What the provider says of somebody, asked anew when that is too old. Throws `RecordsUnavailable`. */
   async check(holder: GrantHolder): Promise<GrantVerdict> {
     const { clock, providers } = this.#options;
-    const person = personKeyOf(holder);
-    const word = await this.#wordOf(person);
     const provider = providers.find(({ name }) => name === holder.by);
-    if (!provider || word?.user !== holder.user) return { kind: "over" };
+    if (!provider) return over;
+    const person = personKeyOf(provider, holder.subject);
+    const word = await this.#wordOf(person);
+    if (word?.user !== holder.user) return over;
     if (this.#isFresh(word) || clock.elapsed() < (this.#retryAtMs.get(person) ?? 0)) return this.#holds(word);
     const asking = this.#asking.get(person) ?? this.#ask(provider, person).finally(() => this.#asking.delete(person));
     this.#asking.set(person, asking);
@@ -270,7 +273,7 @@ function askPath(person: string): RecordPath {
   return ["provider-questions", person];
 }
 
-/** Subjects hold anything; records do not. */
-function personKeyOf({ by, subject }: Pick<GrantHolder, "by" | "subject">): string {
-  return hash("sha256", JSON.stringify([by, subject]), "hex").slice(0, 32);
+/** Subjects hold anything; records do not. Under one name there may come to be another provider, whose subjects are others. */
+function personKeyOf({ name, issuer }: Pick<IdentityProvider, "name" | "issuer">, subject: string): string {
+  return hash("sha256", JSON.stringify([name, issuer, subject]), "hex").slice(0, 32);
 }

@@ -324,6 +324,17 @@ describe("a provider's word on somebody", () => {
     expect(await here.look()).toEqual(["dev"]);
   });
 
+  test("is no word of a provider that has taken the name of another, which is shown nothing of what that one gave", async () => {
+    await open().grants.keep(provider.login("first"));
+    const another = new StrictProvider("https://another.example.test");
+    const [lasting, asking] = [open({ providers: [another], groupsTtlMs: Infinity }), open({ providers: [another] })];
+    expect(await lasting.look()).toBe("over");
+    await clock.advance(groupsTtlMs);
+    expect(await asking.look()).toBe("over");
+    expect(another.shown).toEqual([]);
+    expect(await open().look()).toEqual(["ops"]);
+  });
+
   test("is not over because another process has asked at the same moment, however often that is", async () => {
     const [here, there] = [open(), open()];
     await here.grants.keep(provider.login("first"));

@@ -4,6 +4,7 @@ import { Secret } from "../../src/oci/secret.ts";
 
 export class StrictProvider {
   readonly name = "oidc";
+  readonly issuer: string;
   /** Refresh tokens, as they were shown. */
   readonly shown: string[] = [];
   /** Those that are good now. */
@@ -15,6 +16,10 @@ export class StrictProvider {
   failure: Error | undefined;
   /** Answers wait for it. */
   answering: Promise<void> = Promise.resolve();
+
+  constructor(issuer = "https://provider.example.test") {
+    this.issuer = issuer;
+  }
 
   /** Somebody has logged in with a browser: `refreshToken` is good from now on. */
   login(refreshToken: string | undefined, groups: readonly string[] = ["dev"]): ProviderIdentity {

@@ -31,12 +31,14 @@ const pageSize = 100;
 
 export class Github implements IdentityProvider {
   readonly name = "github";
+  readonly issuer;
   readonly title;
   readonly redirectUri;
   readonly #options: GithubOptions;
 
   constructor(options: GithubOptions) {
     this.#options = options;
+    this.issuer = options.apiUrl;
     this.title = options.title;
     this.redirectUri = options.redirectUri;
   }

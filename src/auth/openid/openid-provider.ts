@@ -46,6 +46,7 @@ const endingWords: ReadonlySet<string> = new Set(["invalid_grant", "invalid_toke
 
 export class OpenidProvider implements IdentityProvider {
   readonly name;
+  readonly issuer;
   readonly title;
   readonly redirectUri;
   readonly #options: OpenidProviderOptions;
@@ -54,6 +55,7 @@ export class OpenidProvider implements IdentityProvider {
   constructor(options: OpenidProviderOptions) {
     this.#options = options;
     this.name = options.name;
+    this.issuer = options.discovery.source;
     this.title = options.title;
     this.redirectUri = options.redirectUri;
   }

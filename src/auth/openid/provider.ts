@@ -3,6 +3,8 @@ import type { Secret } from "../../oci/secret.ts";
 
 export interface IdentityProvider {
   readonly name: "oidc" | "google" | "gitlab" | "github";
+  /** The address by which it is who it is: another one is another provider, which is shown nothing of what this one gave. */
+  readonly issuer: string;
   /** On the button. */
   readonly title: string;
   /** Where the provider sends browsers back to, when the operator has said so himself. */
