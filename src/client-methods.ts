@@ -31,7 +31,7 @@ import { openIdentityProviders, readProviderFiles, type IdentityProviders } from
 import { openApiKeys, type OwnApiKeys } from "./own-api-keys.ts";
 import { openOwnTokens, ownChallenge, type OwnTokensOptions, type TokenAnswer } from "./own-token-service.ts";
 import { stampOf } from "./auth/standing.ts";
-import { openRecords } from "./open-records.ts";
+import { openRecords, openStrangersRecords } from "./open-records.ts";
 import { openProviderGrants } from "./provider-grants.ts";
 import { inWords, openTokenIssuers } from "./token-issuers.ts";
 
@@ -86,11 +86,12 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
   const htpasswd = auth.htpasswd && (await openHtpasswd(auth.htpasswd.path, options));
   const directory = auth.ldap && (await openDirectory(auth.ldap, options));
   const records = await openRecords({ statePath, driver: auth.sessions.driver }, options);
+  const strangers = openStrangersRecords({ statePath, driver: auth.sessions.driver }, records, options);
   const origin = new OwnOrigin({ externalUrl, secureSession: auth.sessions.isSecure, callbackAllowOrigins: auth.openid?.callbackAllowOrigins ?? [] });
   const apiKeys = auth.apiKeys
     ? await openApiKeys(
         // What providers say is known once there are keys to note it for.
-        { records, htpasswd, own: origin, stampOf: (person) => stampOf(person, { htpasswd, grants }) },
+        { records, strangers, htpasswd, own: origin, stampOf: (person) => stampOf(person, { htpasswd, grants }) },
         options,
       )
     : undefined;
@@ -119,7 +120,13 @@ export async function openClientMethods({ auth, externalUrl, statePath }: Auth, 
     async close() {
       passwords?.close();
       directory?.close();
-      await Promise.all([bearer?.close(), identities?.close(), htpasswd?.[Symbol.asyncDispose](), records[Symbol.asyncDispose]()]);
+      await Promise.all([
+        bearer?.close(),
+        identities?.close(),
+        htpasswd?.[Symbol.asyncDispose](),
+        strangers[Symbol.asyncDispose](),
+        records[Symbol.asyncDispose](),
+      ]);
     },
   };
 }

@@ -24,3 +24,14 @@ export async function openRecords({ statePath, driver }: RecordsPlace, { clock, 
   const { RedisRecords } = await import("./auth/redis-records.ts");
   return new RedisRecords({ url: driver.url, keyPrefix: driver.keyPrefix, clock, log });
 }
+
+/**
+ * The same records once more, for what people without a name ask: with a share of the disk of its own, so that who has a key or a session never
+ * waits behind them. In Redis nobody waits for a disk: it is `records` there. Dispose of them. Reads nothing yet.
+ */
+export function openStrangersRecords({ statePath, driver }: RecordsPlace, records: Records, { clock, log, background }: RecordsOptions): Records {
+  if (driver.kind !== "local") return records;
+  return new FileRecords({ folder: join(statePath, "records"), clock, background, log, share: strangersShare });
+}
+
+const strangersShare = { workingMax: 2, waitingMax: 200, what: "logins of terminals" } as const;

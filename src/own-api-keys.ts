@@ -16,6 +16,8 @@ import type { RegistryNames } from "./oci/registry-names.ts";
 
 export interface OwnApiKeysParts {
   readonly records: Records;
+  /** See `openStrangersRecords`. */
+  readonly strangers: Records;
   readonly htpasswd: Htpasswd | undefined;
   readonly own: OwnOrigin;
   readonly stampOf: DeviceConsentsOptions["stampOf"];
@@ -41,25 +43,24 @@ export interface OwnApiKeys {
 
 /** Reads and writes nothing yet. */
 export async function openApiKeys(
-  { records, htpasswd, own, stampOf }: OwnApiKeysParts,
+  { records, strangers, htpasswd, own, stampOf }: OwnApiKeysParts,
   { clock, log, background, names }: OwnApiKeysOptions,
 ): Promise<OwnApiKeys> {
   const { ApiKeys: Keys } = await import("./auth/api-keys.ts");
   const { ApiKeyService } = await import("./auth/api-key-service.ts");
-  const { DeviceConsents } = await import("./auth/device-consents.ts");
   const { DeviceLogins: Devices } = await import("./auth/device-logins.ts");
   const { KeyLogins } = await import("./auth/key-logins.ts");
   const { methodOf, People: Known } = await import("./auth/people.ts");
   const keys = new Keys({ records, clock, background });
   const people = new Known({ records, clock });
-  const consents = new DeviceConsents({ records, stampOf });
+  const strangersKeys = new Keys({ records: strangers, clock, background });
   const service = new ApiKeyService({ keys, people, own, names, clock, log });
   return {
     keys,
     people,
     logins: new KeyLogins({ keys, people, htpasswd, log }),
     answer: (request, visit) => service.handle(request, visit),
-    devices: new Devices({ records, consents, keys, people, own, clock, log }),
+    devices: new Devices({ records, keys, strangers, strangersKeys, stampOf, people, own, clock, log }),
     onLogin: ({ name, groups, method, voucher }) =>
       background.run("noting who has logged in", people.note({ name, groups, ...(voucher ? methodOf(voucher.by) : { method }) })),
   };

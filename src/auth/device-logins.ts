@@ -3,7 +3,7 @@ import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
 import type { ApiKeys } from "./api-keys.ts";
 import { DeviceApprovals } from "./device-approvals.ts";
-import type { DeviceConsents } from "./device-consents.ts";
+import { DeviceConsents, type DeviceConsentsOptions } from "./device-consents.ts";
 import { DeviceGrants } from "./device-grants.ts";
 import { DeviceService } from "./device-service.ts";
 import type { OwnOrigin } from "./own-origin.ts";
@@ -12,8 +12,11 @@ import type { Records } from "./records.ts";
 
 export interface DeviceLoginsOptions {
   readonly records: Records;
-  readonly consents: DeviceConsents;
-  readonly keys: Pick<ApiKeys, "create" | "giveUp" | "list">;
+  readonly keys: Pick<ApiKeys, "list">;
+  /** The same records, for whoever has no name: however many ask, nobody's keys and sessions wait behind them. */
+  readonly strangers: Records;
+  readonly strangersKeys: Pick<ApiKeys, "create" | "giveUp">;
+  readonly stampOf: DeviceConsentsOptions["stampOf"];
   readonly people: People;
   readonly own: OwnOrigin;
   readonly clock: Clock;
@@ -25,9 +28,16 @@ export class DeviceLogins {
   readonly approvals: DeviceApprovals;
 
   /** Reads and writes nothing yet. */
-  constructor({ records, consents, keys, people, own, clock, log }: DeviceLoginsOptions) {
-    const grants = new DeviceGrants({ records, clock });
-    this.service = new DeviceService({ grants, consents, keys, own, clock, log });
+  constructor({ records, keys, strangers, strangersKeys, stampOf, people, own, clock, log }: DeviceLoginsOptions) {
+    this.service = new DeviceService({
+      grants: new DeviceGrants({ records: strangers, clock }),
+      consents: new DeviceConsents({ records: strangers, stampOf }),
+      keys: strangersKeys,
+      own,
+      clock,
+      log,
+    });
+    const [grants, consents] = [new DeviceGrants({ records, clock }), new DeviceConsents({ records, stampOf })];
     this.approvals = new DeviceApprovals({ grants, consents, keys, people, own, clock, log });
   }
 }

@@ -4,13 +4,13 @@
  */
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
-import { TooManyKeys, type ApiKeys } from "./api-keys.ts";
+import { AddressBudget } from "./address-budget.ts";
+import { looksLikeKey, TooManyKeys, type ApiKeys } from "./api-keys.ts";
 import { codeKeyOf, looksLikeDeviceCode, shownUserCode } from "./device-codes.ts";
 import type { DeviceConsents } from "./device-consents.ts";
 import { grantLifeMs } from "./device-grant-records.ts";
 import type { DeviceCollection, DeviceGrants } from "./device-grants.ts";
 import { BadDeviceRequest, readDeviceCode, readGivenUp, readWantedGrant, shownProgram } from "./device-requests.ts";
-import { budgetAddress } from "./login-budgets.ts";
 import type { OwnOrigin } from "./own-origin.ts";
 import { PollingPace, pollingStepMs } from "./polling-pace.ts";
 import type { KeyScope } from "./principal.ts";
@@ -18,7 +18,6 @@ import { RecordsUnavailable } from "./records.ts";
 import { answerToken, refuseToken } from "./token-answers.ts";
 import { readForm } from "./token-requests.ts";
 import type { Visit } from "./visit.ts";
-import { WindowBudget } from "./window-budget.ts";
 
 export interface DeviceServiceOptions {
   readonly grants: DeviceGrants;
@@ -40,21 +39,24 @@ const revokePath = `${devicePath}/revoke`;
 const pagePath = "/home/device";
 
 const intervalMs = 5_000;
-/** Codes that one address, and all of them, may have asked this process for within a code's life. */
-const begunPerAddress = 100;
-const begunInAll = 10_000;
+/** Codes that may have been asked this process for within a code's life. */
+const begunMax = { perAddress: 100, perNetwork: 500, inAll: 10_000, windowMs: grantLifeMs };
+/** Questions about codes, and the same of keys that are given up: fifty terminals behind one address may wait at once. */
+const askedMax = { perAddress: 600, perNetwork: 3_000, inAll: 60_000, windowMs: 60_000 };
 /** Of a key that pulls and does no more; where fetching takes a right of its own, that belongs to it. */
 const readOnly: KeyScope = { repositories: undefined, actions: new Set(["read", "fetch"]) };
 
 export class DeviceService {
   readonly #options: DeviceServiceOptions;
-  readonly #begun: WindowBudget;
+  readonly #begun: AddressBudget;
+  readonly #asked: Readonly<Record<string, AddressBudget>>;
   readonly #pace: PollingPace;
 
   constructor(options: DeviceServiceOptions) {
     const { clock } = options;
     this.#options = options;
-    this.#begun = new WindowBudget({ perOne: begunPerAddress, inAll: begunInAll, windowMs: grantLifeMs, clock });
+    this.#begun = new AddressBudget({ ...begunMax, clock });
+    this.#asked = { [tokenPath]: new AddressBudget({ ...askedMax, clock }), [revokePath]: new AddressBudget({ ...askedMax, clock }) };
     this.#pace = new PollingPace({ intervalMs, clock });
   }
 
@@ -63,10 +65,13 @@ export class DeviceService {
     const { own, clock } = this.#options;
     if (request.method !== "POST") return refuseToken(405, "UNSUPPORTED", "terminals ask this, by POST", { headers: { Allow: "POST, OPTIONS" } });
     if (own.pageBehind(visit) === "foreign") return refuseToken(403, "DENIED", "a page of another site has asked for this");
+    const { pathname } = new URL(request.url);
+    const spent = this.#asked[pathname]?.spend(visit.client);
+    if (spent) return tooOften("slow_down", "this is asked too often from there", spent);
     const text = await readForm(request, clock);
     if (typeof text !== "string") return refuseToken(text.status, "UNSUPPORTED", text.message, { error: text.error });
     try {
-      return await this.#route(new URL(request.url).pathname, new URLSearchParams(text), visit);
+      return await this.#route(pathname, new URLSearchParams(text), visit);
     } catch (error) {
       if (error instanceof BadDeviceRequest) return refuseToken(400, "REQUEST_INVALID", error.message, { error: error.error });
       if (!(error instanceof RecordsUnavailable)) throw error;
@@ -86,11 +91,10 @@ export class DeviceService {
     const { grants, own, log } = this.#options;
     const wanted = readWantedGrant(form);
     const { client } = visit;
-    const spent = this.#begun.spend(budgetAddress(client));
+    const spent = this.#begun.spend(client);
     if (spent) {
       log.warn({ client, waitMs: spent.waitMs }, "too many terminals ask to log in");
-      const headers = { "Retry-After": String(Math.ceil(spent.waitMs / 1_000)) };
-      return refuseToken(429, "TOOMANYREQUESTS", "too many terminals ask to log in just now", { error: "temporarily_unavailable", headers });
+      return tooOften("temporarily_unavailable", "too many terminals ask to log in just now", spent);
     }
     const { deviceCode, userCode } = await grants.begin({ ...wanted, client, program: shownProgram(visit.userAgent) });
     log.info({ client, host: wanted.host }, "a terminal asks to log in");
@@ -165,13 +169,17 @@ export class DeviceService {
   async #revoke(form: URLSearchParams, { client }: DeviceVisit): Promise<Response> {
     const { keys, log } = this.#options;
     const { owner, secret } = readGivenUp(form);
-    const key = await keys.giveUp(owner, secret);
+    const key = looksLikeKey(secret) ? await keys.giveUp(owner, secret) : undefined;
     if (key !== undefined) log.info({ user: owner, client, key }, "API key given up by whoever had it");
     return answerToken(200, {});
   }
 }
 
 type Approved = Extract<DeviceCollection, { readonly kind: "approved" }>;
+
+function tooOften(error: string, message: string, { waitMs }: { readonly waitMs: number }): Response {
+  return refuseToken(429, "TOOMANYREQUESTS", message, { error, headers: { "Retry-After": String(Math.ceil(waitMs / 1_000)) } });
+}
 
 /** RFC 8628 3.5: none of it is a failure of ours. */
 function notYet(error: string, message: string): Response {

@@ -22,12 +22,19 @@ export interface FileRecordsOptions {
   readonly background: Background;
   /** Told once of what cannot be read or written. Default: nobody is. */
   readonly log?: Log;
+  /** How much of the disk's threads it may hold, and what the log calls what it is for. Default: that of keys and sessions. */
+  readonly share?: RecordsShare;
+}
+
+export interface RecordsShare {
+  readonly workingMax: number;
+  readonly waitingMax: number;
+  readonly what: string;
 }
 
 /** A disk that hangs is no better than none: nobody waits longer for it, and pulls keep most of the threads by which files are read. */
 const answerMs = 10_000;
-const workingMax = 8;
-const waitingMax = 1_000;
+const usualShare: RecordsShare = { workingMax: 8, waitingMax: 1_000, what: "sessions and keys" };
 /** How often what nobody asks for any more is looked for, of each kind that is written: oftener of what lives shorter. */
 const sweepEveryMs = 3_600_000;
 const sweepEveryMsMin = 600_000;
@@ -51,18 +58,19 @@ export class FileRecords implements Records {
 
   constructor(options: FileRecordsOptions) {
     this.#options = options;
-    const { folder, clock, log = silentLog } = options;
+    const { folder, clock, log = silentLog, share = usualShare } = options;
+    const { workingMax, waitingMax, what } = share;
     this.#disk = new DiskShare({ workingMax, waitingMax, answerMs, clock });
     const told = { log, fields: { folder } };
     this.#unread = new OutageNotice({
       ...told,
-      away: "sessions and keys cannot be read: nobody can tell whose they are",
-      back: "sessions and keys are read again",
+      away: `${what} cannot be read: nobody can tell whose they are`,
+      back: `${what} are read again`,
     });
     this.#unwritten = new OutageNotice({
       ...told,
-      away: "sessions and keys cannot be written: nobody signs in, and no key is made",
-      back: "sessions and keys are written again",
+      away: `${what} cannot be written: nobody signs in, and no key is made`,
+      back: `${what} are written again`,
     });
   }
 

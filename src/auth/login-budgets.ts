@@ -92,15 +92,37 @@ export class LoginBudgets {
 
 /** Who counts as one: an IPv4 address, however it came, and what an IPv6 user is given at least, a /64. */
 export function budgetAddress(client: string): string {
-  const [bare = ""] = client.split("%", 1);
-  if (!isIPv6(bare)) return bare;
+  return networkOf(client, 4) ?? plainIpv4(client);
+}
+
+/** The network of an IPv6 address: what a site is given at most, a /48. Undefined of IPv4, where addresses are few. */
+export function budgetNetwork(client: string): string | undefined {
+  return networkOf(client, 3);
+}
+
+/** Of an IPv6 address its first groups; undefined for IPv4, however it came. */
+function networkOf(client: string, groupCount: number): string | undefined {
+  const bare = withoutZone(client);
+  if (!isIPv6(bare)) return undefined;
   const { address } = new SocketAddress({ address: bare, family: "ipv6" });
-  if (address.startsWith("::ffff:") && address.includes(".")) return address.slice("::ffff:".length);
+  if (address.startsWith(mappedPrefix) && address.includes(".")) return undefined;
   const [head = "", tail] = address.split("::");
   const groups = head === "" ? [] : head.split(":");
   const last = tail === undefined || tail === "" ? [] : tail.split(":");
   const zeros = Array.from({ length: tail === undefined ? 0 : Math.max(0, 8 - groups.length - last.length) }, () => "0");
-  return `${[...groups, ...zeros, ...last].slice(0, 4).join(":")}::/64`;
+  return `${[...groups, ...zeros, ...last].slice(0, groupCount).join(":")}::/${groupCount * 16}`;
+}
+
+function plainIpv4(client: string): string {
+  const bare = withoutZone(client);
+  if (!isIPv6(bare)) return bare;
+  return new SocketAddress({ address: bare, family: "ipv6" }).address.slice(mappedPrefix.length);
+}
+
+const mappedPrefix = "::ffff:";
+
+function withoutZone(client: string): string {
+  return client.split("%", 1)[0] ?? "";
 }
 
 function isOver({ failed, underWay }: Tally, limit: number): boolean {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { ApiKeys, keysMax } from "../../src/auth/api-keys.ts";
 import type { ApprovalVisit } from "../../src/auth/device-approvals.ts";
-import { DeviceConsents, dropConsents } from "../../src/auth/device-consents.ts";
+import { dropConsents } from "../../src/auth/device-consents.ts";
 import { DeviceLogins } from "../../src/auth/device-logins.ts";
 import type { DeviceVisit } from "../../src/auth/device-service.ts";
 import { FileRecords } from "../../src/auth/file-records.ts";
@@ -41,6 +41,11 @@ class FlakyRecords extends FileRecords {
     await this.onWrite(call[0]);
   }
 
+  override async take(...call: Parameters<Records["take"]>): Promise<string | undefined> {
+    if (this.isAway(call[0])) throw new RecordsUnavailable("test", new Error("away"));
+    return await super.take(...call);
+  }
+
   override async read(...call: Parameters<Records["read"]>): Promise<string | undefined> {
     if (this.isAway(call[0])) throw new RecordsUnavailable("test", new Error("away"));
     return await super.read(...call);
@@ -54,12 +59,17 @@ async function setup() {
   const background = new Background(log);
   const folder = join(temporary.path, "records");
   const records = new FlakyRecords({ folder, clock, background });
-  closing.push(() => records[Symbol.asyncDispose]());
+  const strangers = new FlakyRecords({ folder, clock, background });
+  closing.push(
+    () => strangers[Symbol.asyncDispose](),
+    () => records[Symbol.asyncDispose](),
+  );
   const [keys, people] = [new ApiKeys({ records, clock, background }), new People({ records, clock })];
   const own = new OwnOrigin({ externalUrl: origin, secureSession: false, callbackAllowOrigins: [] });
   const standing: { stamp: string | undefined } = { stamp: "one" };
-  const consents = new DeviceConsents({ records, stampOf: async () => standing.stamp });
-  const start = (): DeviceLogins => new DeviceLogins({ records, consents, keys, people, own, clock, log });
+  const stampOf = async (): Promise<string | undefined> => standing.stamp;
+  const start = (): DeviceLogins =>
+    new DeviceLogins({ records, strangers, keys, strangersKeys: new ApiKeys({ records: strangers, clock, background }), stampOf, people, own, clock, log });
   let logins = start();
   const ask = async (path: string, form: Form, visit: Partial<DeviceVisit> = {}, method = "POST", type?: string) => {
     const body = new URLSearchParams();
@@ -89,7 +99,7 @@ async function setup() {
     return logins.approvals.decide(request, { ...usual, ...visit, principal });
   };
   const find = (typed: string, principal = alice) => logins.approvals.find(typed, principal);
-  return { clock, log, records, standing, folder, keys, people, ask, begin, poll, decide, find, restart: () => (logins = start()) };
+  return { clock, log, records, strangers, standing, folder, keys, people, ask, begin, poll, decide, find, restart: () => (logins = start()) };
 }
 
 /** All that lies in the records, names included. */
@@ -352,6 +362,36 @@ test("one address begins a hundred in ten minutes, others meanwhile as they like
   expect((await at.ask("", { client_id })).status).toBe(200);
 });
 
+test("six hundred terminals behind one address may ask in a minute, others meanwhile as they like; and so with keys that are given up", async () => {
+  const at = await setup();
+  const { deviceCode } = await at.begin();
+  const questions = [
+    ["/token", { client_id, grant_type, device_code: "A".repeat(43) }, "slow_down", 400],
+    ["/revoke", { username: "alice", token: "zak_00000000000000000000000000000000" }, "slow_down", 200],
+  ] as const;
+  for (const [path, form, error, usual] of questions) {
+    for (let asked = 0; asked < 600; asked++) expect((await at.ask(path, form)).status).toBe(usual);
+    const over = await at.ask(path, form);
+    expect([over.status, over.body["error"], Number(over.headers.get("retry-after"))]).toEqual([429, error, 60]);
+    expect((await at.ask(path, form, { client: "10.0.0.8" })).status).toBe(usual);
+  }
+  await at.clock.advance(60_000);
+  expect((await at.poll(deviceCode)).error).toBe("authorization_pending");
+});
+
+test("what strangers ask is read and written beside what keys and sessions are read by, and what is no key is not looked for", async () => {
+  const at = await setup();
+  at.records.isAway = () => true;
+  const { deviceCode } = await at.begin();
+  expect((await at.poll(deviceCode)).error).toBe("authorization_pending");
+  const token = "zak_00000000000000000000000000000000";
+  expect((await at.ask("/revoke", { username: "alice", token })).status).toBe(200);
+  at.strangers.isAway = () => true;
+  expect((await at.ask("/revoke", { username: "alice", token: `${token}0` })).status).toBe(200);
+  expect((await at.ask("/revoke", { username: "alice", token })).status).toBe(503);
+  expect((await at.poll("A".repeat(43))).error).toBe("temporarily_unavailable");
+});
+
 test("a process that begins anew goes on with what terminals asked the one before", async () => {
   const at = await setup();
   const { deviceCode, userCode } = await at.begin();
@@ -377,10 +417,10 @@ test("a key that cannot be kept is 503, and the terminal gets it when it asks ag
   const at = await setup();
   const { deviceCode, userCode } = await at.begin();
   await at.decide(userCode, "approve");
-  at.records.isAway = ([kind]) => kind === "api-keys" || kind === "api-key-owners";
+  at.strangers.isAway = ([kind]) => kind === "api-keys" || kind === "api-key-owners";
   const away = await at.poll(deviceCode);
   expect([away.status, away.error]).toEqual([503, "temporarily_unavailable"]);
-  at.records.isAway = () => false;
+  at.strangers.isAway = () => false;
   await at.clock.advance(5_000);
   expect((await at.poll(deviceCode)).status).toBe(200);
   expect(await at.keys.list("alice")).toHaveLength(1);
@@ -389,7 +429,7 @@ test("a key that cannot be kept is 503, and the terminal gets it when it asks ag
 test("while nothing can be kept no terminal begins, nobody decides, and both are told so", async () => {
   const at = await setup();
   const { userCode } = await at.begin();
-  at.records.isAway = () => true;
+  at.records.isAway = at.strangers.isAway = () => true;
   const away = await at.ask("", { client_id });
   expect([away.status, away.headers.get("retry-after")]).toEqual([503, "5"]);
   for (let asked = 0; asked < 30; asked++) expect((await at.decide(userCode, "refuse")).kind).toBe("unavailable");
@@ -437,7 +477,7 @@ test("a key that is being made while its approval is ended is given to nobody", 
   const at = await setup();
   const { deviceCode, userCode } = await at.begin();
   await at.decide(userCode, "approve");
-  at.records.onWrite = async ([kind]) => {
+  at.strangers.onWrite = async ([kind]) => {
     if (kind === "api-keys") await dropConsents("alice", at.records);
   };
   expect((await at.poll(deviceCode)).error).toBe("access_denied");
