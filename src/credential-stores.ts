@@ -3,7 +3,7 @@
  * forget one. The protocol is that of docker-credential-helpers. They run as on the person's own command line: they may have to ask him.
  */
 import type { Clock } from "./oci/clock.ts";
-import { helperProgram, parseHelperAnswer } from "./upstream/credential-helper.ts";
+import { helperProgram, identityUser, parseHelperAnswer } from "./upstream/credential-helper.ts";
 import { complaint } from "./upstream/program-complaint.ts";
 import { runProgram, type Outcome } from "./upstream/run-program.ts";
 
@@ -29,7 +29,7 @@ export async function storeLogin(suffix: string, server: string, { user, secret 
   if (outcome.exitCode !== 0) throw complained(outcome, suffix, "store");
 }
 
-/** Undefined: the program has none for `server`, or one that is no name and password. Throws as `storeLogin`. */
+/** Undefined: the program has none for `server`, or nothing that could be kept again. Throws as `storeLogin`. */
 export async function findStoredLogin(suffix: string, server: string, options: StoreOptions): Promise<StoredLogin | undefined> {
   const outcome = await runStore(suffix, "get", { ...options, input: server });
   if (outcome.exitCode !== 0) {
@@ -37,7 +37,9 @@ export async function findStoredLogin(suffix: string, server: string, options: S
     throw complained(outcome, suffix, "get");
   }
   const content = parseHelperAnswer(outcome.stdout);
-  return typeof content === "object" && content.kind === "basic" ? { user: content.user, secret: content.password } : undefined;
+  if (content === undefined || typeof content === "string") return undefined;
+  if (content.kind === "identity") return { user: identityUser, secret: content.token };
+  return content.kind === "basic" ? { user: content.user, secret: content.password } : undefined;
 }
 
 /** Forgets what it has for `server`; that it has nothing is no error. Throws as `storeLogin`. */

@@ -2,7 +2,7 @@
  * Auth file text: docker's config.json and podman's auth.json, read and written again with one registry's entry changed, and all else as it was.
  * The formats are those of docker/cli "config file" and of containers-auth.json(5).
  */
-type Members = Readonly<Record<string, unknown>>;
+export type Members = Readonly<Record<string, unknown>>;
 
 export interface AuthFileText {
   readonly members: Members;
@@ -35,26 +35,41 @@ export function findHelper({ members }: AuthFileText, host: string, { hasStore }
   return [own, all].find((suffix) => typeof suffix === "string" && suffix !== "") as string | undefined; // It was looked at just now.
 }
 
-/** Whether there is an entry for `host`, whatever it holds. */
-export function hasEntry({ members }: AuthFileText, host: string): boolean {
-  return membersOf(members["auths"])?.[host] !== undefined;
+/** What `auths` has for `host`, as it stands there, by each of its names. */
+export function entriesOf({ members }: AuthFileText, host: string): Members {
+  return Object.fromEntries(Object.entries(membersOf(members["auths"]) ?? {}).filter(([name]) => hostOf(name) === host));
 }
 
-/** The name and password in the entry of `host`. */
-export function findLogin({ members }: AuthFileText, host: string): ShownLogin | undefined {
-  const auth = membersOf(membersOf(members["auths"])?.[host])?.["auth"];
-  const decoded = typeof auth === "string" ? Buffer.from(auth, "base64").toString("utf8") : "";
-  const colonAt = decoded.indexOf(":");
-  return colonAt < 1 ? undefined : { user: decoded.slice(0, colonAt), secret: decoded.slice(colonAt + 1) };
+/** The names and passwords in the entries of `host`. */
+export function findLogins(file: AuthFileText, host: string): readonly ShownLogin[] {
+  return Object.values(entriesOf(file, host)).flatMap((entry) => {
+    const auth = membersOf(entry)?.["auth"];
+    const decoded = typeof auth === "string" ? Buffer.from(auth, "base64").toString("utf8") : "";
+    const colonAt = decoded.indexOf(":");
+    return colonAt < 1 ? [] : [{ user: decoded.slice(0, colonAt), secret: decoded.slice(colonAt + 1) }];
+  });
 }
 
-/** The text with `login` as what is for `host`; "elsewhere": with an entry that says that a program has it; undefined: with none. */
-export function withLogin(file: AuthFileText, host: string, login: ShownLogin | "elsewhere" | undefined): string {
+/** What an entry is: "elsewhere" says that a program has the login. */
+export function entryOf(login: ShownLogin | "elsewhere"): Members {
+  return login === "elsewhere" ? {} : { auth: Buffer.from(`${login.user}:${login.secret}`).toString("base64") };
+}
+
+/** The text with `entries`, by their names, in place of all that is for `host`. */
+export function withEntries(file: AuthFileText, host: string, entries: Members): string {
   const { members, indent, endsWithNewline } = file;
-  const { [host]: _, ...others } = membersOf(members["auths"]) ?? {};
-  const entry = login === "elsewhere" ? {} : login && { auth: Buffer.from(`${login.user}:${login.secret}`).toString("base64") };
-  const auths = entry ? { ...others, [host]: entry } : others;
+  const others = Object.entries(membersOf(members["auths"]) ?? {}).filter(([name]) => hostOf(name) !== host);
+  const auths = { ...Object.fromEntries(others), ...entries };
   return `${JSON.stringify({ ...members, auths }, undefined, indent)}${endsWithNewline ? "\n" : ""}`;
+}
+
+/**
+ * The registry that clients show an entry to: older dockers wrote `https://HOST`, and `/v1/` or `/v2/` behind it. What else stands behind a bare host
+ * is podman's: a part of that registry, with a login of its own.
+ */
+function hostOf(name: string): string {
+  const bare = name.replace(/^https?:\/\//, "");
+  return bare === name ? name.replace(/\/v[12]\/?$/, "") : bare.replace(/\/.*$/s, "");
 }
 
 function membersIn(text: string): Members | undefined {

@@ -7,9 +7,21 @@ import type { Stats } from "node:fs";
 import { access, constants, mkdir, open, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { eraseStoredLogin, findStoredLogin, storeLogin, type StoreOptions } from "../credential-stores.ts";
 import { isErrno } from "../oci/errno.ts";
-import { emptyAuthFile, findHelper, findLogin, hasEntry, parseAuthFile, withLogin, type AuthFileText, type ShownLogin } from "./auth-file-text.ts";
+import {
+  emptyAuthFile,
+  entriesOf,
+  entryOf,
+  findHelper,
+  findLogins,
+  parseAuthFile,
+  withEntries,
+  type AuthFileText,
+  type Members,
+  type ShownLogin,
+} from "./auth-file-text.ts";
 
 /** Where logins are kept. */
 export interface AuthPlace {
@@ -46,44 +58,67 @@ export function podmanPlace(environment: NodeJS.ProcessEnv, platform: NodeJS.Pla
   return { path: join(folder, "auth.json"), hasStore: false, isOptional: true };
 }
 
-/** Reads what is there, and makes sure that it can be exchanged. Throws the system's error, and an Error that names a file that is none. */
-export async function prepare({ path, hasStore }: AuthPlace, host: string): Promise<{ readonly helper: string | undefined }> {
-  const file = await readAuthFile(path);
-  const folder = dirname(await targetOf(path));
+/** What a place has for a host. */
+export interface NotedLogin {
+  /** In the file, by name. */
+  readonly entries: Members;
+  /** With the program that the file names. */
+  readonly stored: { readonly helper: string; readonly login: ShownLogin | undefined } | undefined;
+}
+
+/** Makes sure that it can be read, from a program too, and exchanged. Throws the system's error, an Error that names a file that is none, and what the program lacks. */
+export async function prepare(place: AuthPlace, host: string, options: StoreOptions): Promise<void> {
+  await noteLogin(place, host, options);
+  const folder = dirname(await targetOf(place.path));
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await access(folder, constants.W_OK);
-  return { helper: findHelper(file, host, { hasStore }) };
 }
 
-/** Keeps `login` for `host`: where, in words. Throws as `prepare`, and what the program lacks. */
+/** What is there now. Throws as `prepare`. */
+export async function noteLogin({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<NotedLogin> {
+  const file = await readAuthFile(path);
+  const helper = findHelper(file, host, { hasStore });
+  const stored = helper === undefined ? undefined : { helper, login: await findStoredLogin(helper, host, options) };
+  return { entries: entriesOf(file, host), stored };
+}
+
+/** Makes it what it was when it was noted. Throws as `prepare`. */
+export async function restoreLogin({ path }: AuthPlace, host: string, { entries, stored }: NotedLogin, options: StoreOptions): Promise<void> {
+  if (stored && !isDeepStrictEqual(await findStoredLogin(stored.helper, host, options), stored.login))
+    await (stored.login ? storeLogin(stored.helper, host, stored.login, options) : eraseStoredLogin(stored.helper, host, options));
+  const file = await readAuthFile(path);
+  if (!isDeepStrictEqual(entriesOf(file, host), entries)) await writeAuthFile(path, withEntries(file, host, entries));
+}
+
+/** Keeps `login` for `host`: where, in words. Throws as `prepare`. */
 export async function keepLogin({ path, hasStore }: AuthPlace, host: string, login: ShownLogin, options: StoreOptions): Promise<string> {
+  const helper = findHelper(await readAuthFile(path), host, { hasStore });
+  if (helper !== undefined) await storeLogin(helper, host, login, options);
+  // The program may have had to ask somebody: what others wrote meanwhile stays.
   const file = await readAuthFile(path);
-  const helper = findHelper(file, host, { hasStore });
-  if (helper === undefined) {
-    await writeAuthFile(path, withLogin(file, host, login));
-    return path;
-  }
-  await storeLogin(helper, host, login, options);
-  // As docker has it; an older entry of the same name would be taken by others.
-  if (hasStore || hasEntry(file, host)) await writeAuthFile(path, withLogin(file, host, "elsewhere"));
-  return `docker-credential-${helper}, which ${path} names`;
+  // An entry beside a program is as docker has it; an older one of the same name would be taken by others.
+  if (helper === undefined || hasStore || Object.keys(entriesOf(file, host)).length > 0)
+    await writeAuthFile(path, withEntries(file, host, { [host]: entryOf(helper === undefined ? login : "elsewhere") }));
+  return helper === undefined ? path : `docker-credential-${helper}, which ${path} names`;
 }
 
-/** What is kept for `host`, if that is a name and a password. Throws as `prepare`. */
-export async function findKeptLogin({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<ShownLogin | undefined> {
+/** All that is kept for `host` and is a name and a password. Throws as `prepare`. */
+export async function findKeptLogins({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<readonly ShownLogin[]> {
   const file = await readAuthFile(path);
   const helper = findHelper(file, host, { hasStore });
-  return (helper === undefined ? undefined : await findStoredLogin(helper, host, options)) ?? findLogin(file, host);
+  const stored = helper === undefined ? undefined : await findStoredLogin(helper, host, options);
+  return [...(stored ? [stored] : []), ...findLogins(file, host)];
 }
 
 /** Takes out what is kept for `host`: whether there was anything. Throws as `prepare`. */
 export async function dropLogin({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<boolean> {
-  const file = await readAuthFile(path);
-  const helper = findHelper(file, host, { hasStore });
+  const helper = findHelper(await readAuthFile(path), host, { hasStore });
   const isStored = helper !== undefined && (await findStoredLogin(helper, host, options)) !== undefined;
   if (helper !== undefined && isStored) await eraseStoredLogin(helper, host, options);
-  if (!hasEntry(file, host)) return isStored;
-  await writeAuthFile(path, withLogin(file, host, undefined));
+  // Read again: see `keepLogin`.
+  const file = await readAuthFile(path);
+  if (Object.keys(entriesOf(file, host)).length === 0) return isStored;
+  await writeAuthFile(path, withEntries(file, host, {}));
   return true;
 }
 

@@ -2,13 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { findDurationMs } from "../config/durations.ts";
-import { isErrno } from "../oci/errno.ts";
 import { delay, systemClock, type Clock } from "../oci/clock.ts";
 import type { ShownLogin } from "./auth-file-text.ts";
-import { dockerPlace, keepLogin, podmanPlace, prepare, type AuthPlace } from "./auth-files.ts";
+import { dockerPlace, podmanPlace, type AuthPlace } from "./auth-files.ts";
 import { exitCodes, type CommandIo } from "./command-io.ts";
 import { errorLines } from "./error-lines.ts";
 import { LiveLines } from "./live-lines.ts";
+import { keepEverywhere, usablePlaces } from "./login-places.ts";
 import { LoginServer, type AskedLogin, type LoginState } from "./login-server.ts";
 import { misuse } from "./misuse.ts";
 import { parseRegistryAddress } from "./registry-address.ts";
@@ -52,8 +52,8 @@ export async function login({ label, expires, readOnly = false, ...where }: Logi
   const server = new LoginServer({ origin: address.origin, authority: await readAuthority(where.caFile), environment: io.environment });
   using stopping = untilStopped(io);
   const { signal } = stopping;
-  const store = { environment: io.environment, clock, signal };
-  const places = await usablePlaces(authPlaces(where), address.host, io);
+  const keeping = { host: address.host, io, store: { environment: io.environment, clock, signal } };
+  const places = await usablePlaces(authPlaces(where), keeping);
   const asked = await server.begin({ label, host: ownName(), keyLifeMs, isReadOnly: readOnly }, signal);
   if (asked.elsewhere !== undefined) {
     io.writeError(`CAREFUL: ${address.origin} sends you to ${asked.elsewhere} for that. Approve only if you know that both are the same registry.\n\n`);
@@ -63,7 +63,7 @@ export async function login({ label, expires, readOnly = false, ...where }: Logi
   const { login: given, keyLifeMs: leftMs } = await untilApproved(server, asked, { io, clock, signal });
   try {
     if (given.user.includes(":")) throw new Error(`the name ${JSON.stringify(given.user)} holds a colon: docker and podman cannot show it`);
-    for (const place of places) io.writeError(`written: ${await keepLogin(place, address.host, given, store)}\n`);
+    await keepEverywhere(places, given, keeping);
   } catch (error) {
     // A key that is not where clients look is of no use to anybody here.
     await endKey(server, given, io);
@@ -88,21 +88,6 @@ export async function readAuthority(path: string | undefined): Promise<string | 
   const text = await readFile(path, "utf8");
   if (!text.includes("-----BEGIN CERTIFICATE-----")) throw misuse(`--ca-file: ${path} holds no certificate as PEM`);
   return text;
-}
-
-/** Those that can be written. Before anybody approves anything, so that no key is made in vain. */
-async function usablePlaces(places: readonly AuthPlace[], host: string, io: CommandIo): Promise<readonly AuthPlace[]> {
-  const usable: AuthPlace[] = [];
-  for (const place of places) {
-    try {
-      await prepare(place, host);
-      usable.push(place);
-    } catch (error) {
-      if (!place.isOptional || !isErrno(error, "EACCES", "EPERM", "EROFS", "ENOENT")) throw error;
-      io.writeError(`podman's own file is left out (${errorLines(error).join(" ")}): it looks into docker's too\n`);
-    }
-  }
-  return usable;
 }
 
 type Done = Extract<LoginState, { readonly kind: "done" }>;

@@ -1,7 +1,7 @@
 /** `ociregistry logout` */
 import { systemClock } from "../oci/clock.ts";
 import type { ShownLogin } from "./auth-file-text.ts";
-import { dropLogin, findKeptLogin } from "./auth-files.ts";
+import { dropLogin, findKeptLogins } from "./auth-files.ts";
 import { exitCodes } from "./command-io.ts";
 import { errorLines } from "./error-lines.ts";
 import { authPlaces, readAuthority, type LoginPlaceOptions } from "./login.ts";
@@ -25,8 +25,7 @@ export async function logout(where: LoginPlaceOptions): Promise<number> {
   let [code, dropped]: [number, number] = [exitCodes.done, 0];
   for (const place of places) {
     try {
-      const kept = await findKeptLogin(place, host, store);
-      if (kept && isKey(kept.secret)) keys.set(kept.secret, kept);
+      for (const kept of await findKeptLogins(place, host, store)) if (isKey(kept.secret)) keys.set(kept.secret, kept);
       if (!(await dropLogin(place, host, store))) continue;
       dropped++;
       io.writeError(`taken out: ${place.path}\n`);

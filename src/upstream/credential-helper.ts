@@ -19,7 +19,8 @@ export const dockerHubKey = "https://index.docker.io/v1/";
 
 /** With dots: docker's own of Windows is called `desktop.exe` where Linux runs in there. */
 const suffixPattern = /^[a-z0-9.-]{1,64}$/;
-const identityUser = "<token>";
+/** Whose secret is a token for the registry's token service. */
+export const identityUser = "<token>";
 /** The helper has nothing for the registry. */
 const none: IssuedCredential = { content: undefined, expiresAtMs: undefined };
 

@@ -187,7 +187,8 @@ esac`;
     await put(dockerFile, content());
     const { code, errors } = await logIn("--no-podman");
     expect([code, errors]).toEqual([0, expect.stringContaining(`written: docker-credential-fake, which ${dockerFile} names`)]);
-    expect(await program.runs()).toEqual([`store {"ServerURL":"${server.host}","Username":"alice","Secret":"${fakeKey}"}`]);
+    const get = `get ${server.host}`;
+    expect(await program.runs()).toEqual([get, get, `store {"ServerURL":"${server.host}","Username":"alice","Secret":"${fakeKey}"}`]);
     expect(await jsonOf(dockerFile)).toEqual({ ...content(), auths: { [server.host]: {} } });
     const out = await runs(["logout", server.url, "--no-podman"]);
     expect(out).toMatchObject({ code: 0, out: `logged out of ${server.host}\n` });
@@ -203,23 +204,68 @@ esac`;
     expect(await jsonOf(podmanFile)).toEqual({ credsStore: "nothing", auths: { [server.host]: { auth } } });
     await put(podmanFile, { credHelpers: { [server.host]: "fake" } });
     await logIn("--no-docker");
-    expect(await program.runs()).toHaveLength(1);
+    expect((await program.runs()).filter((line) => line.startsWith("store"))).toHaveLength(1);
     expect(await jsonOf(podmanFile)).toEqual({ credHelpers: { [server.host]: "fake" } });
   });
 
   test.each([
     ["that fails", `echo "pass not initialized" >&2; exit 1`, /docker-credential-fake: exit code 1, and "pass not initialized"/],
     ["that is not there", undefined, /docker-credential-fake: there is no such program/],
-  ])("one %s is told, and the key is ended again", async (_, failing, words) => {
+    ["that is called as no program may be", "exit 0", /a credential helper is named by/, "../fake"],
+  ])("one %s is told before anybody approves", async (_, failing, words, suffix = "fake") => {
     if (failing !== undefined) await writeCredentialProgram(folder.path, "docker-credential-fake", failing);
-    await put(dockerFile, { credsStore: "fake" });
+    await put(dockerFile, { credsStore: suffix });
     const { code, out, errors } = await logIn();
     expect([code, out]).toEqual([1, ""]);
     expect(errors).toMatch(words);
-    expect(errors).toContain("the key that was given is ended again");
+    expect(server.requests).toEqual([]);
+    expect(await jsonOf(dockerFile)).toEqual({ credsStore: suffix });
+  });
+
+  test("one that keeps nothing is told, the key is ended again, and what the program kept is there", async () => {
+    const keepsNone = `case "$1" in store) case "$question" in *${fakeKey}*) echo "pass not initialized" >&2; exit 1 ;; esac ;; esac\n${script}`;
+    await writeCredentialProgram(folder.path, "docker-credential-fake", keepsNone);
+    await put(join(folder.path, "ring"), { ServerURL: server.host, Username: "<token>", Secret: "a token" });
+    await put(dockerFile, { credsStore: "fake" });
+    const { code, out, errors } = await logIn();
+    expect([code, out]).toEqual([1, ""]);
+    expect(errors).toMatch(/docker-credential-fake: exit code 1, and "pass not initialized"/);
+    expect(errors).toMatch(/as it was again: .*\nthe key that was given is ended again\n/);
     expect(server.requests).toEqual([begin, poll, revoke]);
     expect(await jsonOf(dockerFile)).toEqual({ credsStore: "fake" });
+    expect(await jsonOf(join(folder.path, "ring"))).toEqual({ ServerURL: server.host, Username: "<token>", Secret: "a token" });
     expect(errors).not.toContain(fakeKey);
+  });
+
+  test("what others write into the file while the program asks somebody stays there, at logging in and out", async () => {
+    // As another `docker login` does it.
+    const meanwhile = (name: string) => `printf '{"auths":{"%s":{"auth":"eDp5"}},"credsStore":"fake"}' ${name}.example >"$DOCKER_CONFIG/config.json"`;
+    await writeCredentialProgram(
+      folder.path,
+      "docker-credential-fake",
+      `case "$1" in store) ${meanwhile("in")} ;; erase) ${meanwhile("out")} ;; esac\n${script}`,
+    );
+    await put(dockerFile, { credsStore: "fake" });
+    expect((await logIn("--no-podman")).code).toBe(0);
+    expect(await jsonOf(dockerFile)).toEqual({ auths: { "in.example": { auth: "eDp5" }, [server.host]: {} }, credsStore: "fake" });
+    expect((await runs(["logout", server.url, "--no-podman"])).code).toBe(0);
+    expect(await jsonOf(dockerFile)).toEqual({ auths: { "out.example": { auth: "eDp5" } }, credsStore: "fake" });
+  });
+
+  test("a login that one place cannot keep leaves all places as they were, before its key is ended", async () => {
+    const good = { auth: Buffer.from("good:good").toString("base64") };
+    const former = { auths: { [server.host]: good, [`https://${server.host}/v1/`]: { ...good, email: "x" } } };
+    await put(dockerFile, former);
+    await put(podmanFile, { credHelpers: { [server.host]: "fake" } });
+    await writeCredentialProgram(folder.path, "docker-credential-fake", `[ "$1" = store ] && exit 1\n${script}`);
+    const { code, errors } = await logIn();
+    expect([code, errors]).toEqual([
+      1,
+      expect.stringMatching(/^written: .*\nas it was again: .*\nas it was again: .*\nthe key that was given is ended again\n/m),
+    ]);
+    expect(await jsonOf(dockerFile)).toEqual(former);
+    expect(await jsonOf(podmanFile)).toEqual({ credHelpers: { [server.host]: "fake" } });
+    expect(server.requests).toEqual([begin, poll, revoke]);
   });
 });
 
@@ -475,6 +521,20 @@ describe("logging out", () => {
     });
     expect(server.requests).toEqual([revoke]);
     expect([await jsonOf(dockerFile), await jsonOf(podmanFile)]).toEqual([{ auths: {} }, { auths: { "quay.io": { auth: "eDp5" } } }]);
+  });
+
+  test("takes out what older dockers wrote for it, ends each key, and leaves what is for a part of it, and for others", async () => {
+    const other = fakeKey.replace("0123", "ffff");
+    const otherAuth = Buffer.from(`alice:${other}`).toString("base64");
+    const stays = { [`${server.host}/team/app`]: { auth: "eDp5" }, [`https://x.${server.host}/v1/`]: { auth: "eDp5" } };
+    const old = { [`https://${server.host}`]: { auth }, [`http://${server.host}/v1/`]: { auth: otherAuth }, [`${server.host}/v2/`]: { auth } };
+    await put(dockerFile, { auths: { ...old, ...stays } });
+    expect((await runs(["logout", server.url, "--no-podman"])).code).toBe(0);
+    expect(await jsonOf(dockerFile)).toEqual({ auths: stays });
+    expect(server.forms.map(({ token }) => token)).toEqual([fakeKey, other]);
+    await put(dockerFile, { auths: { ...old, ...stays } });
+    expect((await logIn("--no-podman")).code).toBe(0);
+    expect(await jsonOf(dockerFile)).toEqual({ auths: { ...stays, [server.host]: { auth } } });
   });
 
   test("a password that is no key is taken out, and shown to nobody", async () => {
