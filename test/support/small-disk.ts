@@ -4,9 +4,11 @@ import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { isErrno } from "../../src/oci/errno.ts";
+import { lookUntil } from "./looking.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const run = promisify(execFile);
+const remountMs = 20_000;
 
 export interface SmallDisk extends AsyncDisposable {
   readonly path: string;
@@ -16,7 +18,7 @@ export interface SmallDisk extends AsyncDisposable {
   useUpFiles(): Promise<void>;
   /** Takes away what these wrote. */
   relieve(): Promise<void>;
-  /** Lets nobody write any more, or everybody again. Rejects while a file is open for writing. */
+  /** Lets nobody write any more, or everybody again, as soon as no file is open for writing. */
   setWritable(isWritable: boolean): Promise<void>;
 }
 
@@ -44,7 +46,14 @@ export async function mountSmallDisk(sizeBytes: number, { filesMax = 10_000 }: {
       await rm(ballast, { force: true });
     },
     async setWritable(isWritable) {
-      await run("mount", ["-o", `remount,${isWritable ? "rw" : "ro"}`, folder.path]);
+      // While somebody writes a file there it is busy.
+      const remount = (): Promise<string> =>
+        run("mount", ["-o", `remount,${isWritable ? "rw" : "ro"}`, folder.path]).then(
+          () => "done",
+          (error: unknown) => String(error),
+        );
+      const said = await lookUntil(remount, (now) => !now.includes("busy"), { waitMs: remountMs });
+      if (said !== "done") throw new Error(said);
     },
     async [Symbol.asyncDispose]() {
       await run("umount", ["--lazy", folder.path]);
