@@ -35,7 +35,10 @@ export interface ApprovalVisit extends Pick<Visit, "client" | "origin" | "pageOr
 
 export type DeviceFinding =
   /** A terminal waits; the code is as people read it. */
-  { readonly kind: "waiting"; readonly code: string; readonly grant: DeviceGrant } | DeviceRefusal;
+  | { readonly kind: "waiting"; readonly code: string; readonly grant: DeviceGrant }
+  /** A page of another site asks, which may have made the browser do so: whether this is a code is not looked at. */
+  | { readonly kind: "unasked" }
+  | DeviceRefusal;
 
 export type DeviceDecision = { readonly kind: "approved" | "refused" } | DeviceRefusal;
 
@@ -66,8 +69,10 @@ export class DeviceApprovals {
   }
 
   /** What waits under a code as somebody typed it. Changes nothing. */
-  async find(typed: string, principal: Principal): Promise<DeviceFinding> {
+  async find(typed: string, visit: ApprovalVisit): Promise<DeviceFinding> {
+    const { principal } = visit;
     if (!isInPerson(principal)) return notInPerson;
+    if (this.#options.own.pageBehind(visit) === "foreign") return { kind: "unasked" };
     return await this.#orUnavailable(() => this.#guess(typed, principal));
   }
 
@@ -106,7 +111,7 @@ export class DeviceApprovals {
   }
 
   /** It counts until it is known to be no wrong one, so that many at once are no way round. */
-  async #guess(typed: string, { name }: Principal): Promise<DeviceFinding> {
+  async #guess(typed: string, { name }: Principal): Promise<Exclude<DeviceFinding, { readonly kind: "unasked" }>> {
     const spent = this.#guesses.spend(name);
     if (spent) {
       this.#options.log.warn({ user: name, waitMs: spent.waitMs }, "too many wrong codes of terminals");

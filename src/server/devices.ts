@@ -78,6 +78,8 @@ async function pageFor(exchange: Exchange, admitted: Admitted | undefined, { pag
       return redirectAnswer(`${devicePagePath}?end=${outcome.kind}`);
     case "waiting":
       return show(200, { kind: "waiting", code: outcome.code, grant: outcome.grant, owner: principal.name, client: exchange.client });
+    case "unasked":
+      return show(200, { kind: "asking", problem: undefined, typed });
     case "unknown":
       return show(404, { kind: "asking", problem: "No terminal waits with this code. Compare it once more; it is good for ten minutes, and once." });
     case "throttled":
@@ -101,8 +103,9 @@ async function outcomeOf(
   { principal, typed }: { readonly principal: Principal; readonly typed: string },
 ): Promise<DeviceFinding | DeviceDecision> {
   const { method, request } = exchange;
-  if (method !== "POST") return await approvals.find(typed, principal);
-  if (!request) throw new Error("a decision comes with a form: it comes by fetch");
   const { client, origin, pageOrigin, fetchSite } = exchange.visit();
-  return await approvals.decide(request, { client, origin, pageOrigin, fetchSite, principal });
+  const visit = { client, origin, pageOrigin, fetchSite, principal };
+  if (method !== "POST") return await approvals.find(typed, visit);
+  if (!request) throw new Error("a decision comes with a form: it comes by fetch");
+  return await approvals.decide(request, visit);
 }

@@ -6,7 +6,7 @@ import { ago, distance, html, nothing, type Markup } from "./markup.ts";
 
 export type DeviceView =
   /** For the code; `problem` says, in sentences, what came of the last one. */
-  | { readonly kind: "asking"; readonly problem: string | undefined }
+  | { readonly kind: "asking"; readonly problem: string | undefined; /** The code that is filled in. */ readonly typed?: string }
   | {
       readonly kind: "waiting";
       /** As the terminal shows it. */
@@ -24,7 +24,7 @@ const path = `${homePath}/device`;
 export function devicePage(view: DeviceView, nowMs: number): Markup {
   switch (view.kind) {
     case "asking":
-      return askingMarkup(view.problem);
+      return askingMarkup(view);
     case "waiting":
       return waitingMarkup(view, nowMs);
     case "approved":
@@ -39,11 +39,11 @@ export function devicePage(view: DeviceView, nowMs: number): Markup {
   }
 }
 
-function askingMarkup(problem: string | undefined): Markup {
+function askingMarkup({ problem, typed = "" }: Extract<DeviceView, { kind: "asking" }>): Markup {
   return html`<div class="sign-in">
     <h1>Log in a terminal</h1>
     ${problem === undefined ? nothing : html`<p role="alert" id="problem" class="badge-line"><span class="badge bad">failed</span> ${problem}</p>`}
-    <p>Type the code that your terminal shows.</p>
+    <p>${typed === "" ? "Type the code that your terminal shows." : "Is this the code that your terminal shows? Then go on."}</p>
     <form action="${path}" method="get">
       <label>
         <span>Code</span>
@@ -52,6 +52,7 @@ function askingMarkup(problem: string | undefined): Markup {
           class="code"
           required
           maxlength="20"
+          value="${typed.slice(0, 20)}"
           autocomplete="off"
           autocapitalize="characters"
           spellcheck="false"

@@ -98,7 +98,8 @@ async function setup() {
     const usual = { client: "10.0.0.9", origin, pageOrigin: origin, fetchSite: "same-origin" };
     return logins.approvals.decide(request, { ...usual, ...visit, principal });
   };
-  const find = (typed: string, principal = alice) => logins.approvals.find(typed, principal);
+  const find = (typed: string, principal = alice, visit: Partial<ApprovalVisit> = {}) =>
+    logins.approvals.find(typed, { client: "10.0.0.9", origin, pageOrigin: undefined, fetchSite: "none", ...visit, principal });
   return { clock, log, records, strangers, standing, folder, keys, people, ask, begin, poll, decide, find, restart: () => (logins = start()) };
 }
 
@@ -339,6 +340,15 @@ test("guessing codes ends for who guesses, at once and one after the other; othe
   const later = await at.begin();
   await at.clock.advance(10_000);
   expect((await at.find(later.userCode)).kind).toBe("waiting");
+});
+
+test("a page of another site that makes a browser ask uses up nobody's guesses, and learns nothing", async () => {
+  const at = await setup();
+  const { userCode } = await at.begin();
+  for (const visit of [{ fetchSite: "cross-site" }, { fetchSite: "same-site" }, { fetchSite: undefined, pageOrigin: "https://evil.example" }])
+    for (const typed of [...Array.from({ length: 20 }, () => "BCDF-BCDF"), userCode]) expect((await at.find(typed, alice, visit)).kind).toBe("unasked");
+  expect((await at.find(userCode)).kind).toBe("waiting");
+  expect((await at.find("BCDF-BCDF")).kind).toBe("unknown");
 });
 
 test("guessing by many ends for all, until ten minutes are over", async () => {

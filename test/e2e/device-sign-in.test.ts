@@ -78,6 +78,16 @@ describe.runIf(requirePrograms("htpasswd"))("a terminal that asks to log in", ()
     expect(await (await browser.ask(back.headers.get("location") ?? "")).text()).toContain(userCode);
   });
 
+  test("is not looked for because another site says so: its code stands in the form, for whoever sends that", async () => {
+    const { userCode } = await askDevice(url);
+    const browser = await signedIn(url);
+    const led = await browser.ask(`${page}?user_code=${userCode}`, { headers: { "sec-fetch-site": "cross-site" } });
+    const html = await led.text();
+    expect([led.status, html.includes(`value="${userCode}"`), html.includes("Let this terminal in?")]).toEqual([200, true, false]);
+    const sent = await browser.ask(`${page}?user_code=${userCode}`, { headers: { "sec-fetch-site": "same-origin" } });
+    expect(await sent.text()).toContain("Let this terminal in?");
+  });
+
   test("is refused by its owner, and hears it", async () => {
     const { deviceCode, userCode } = await askDevice(url);
     const refused = await decide(await signedIn(url), userCode, "refuse", { from: url });
