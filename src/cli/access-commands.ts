@@ -76,6 +76,7 @@ export function addAccessCommands(program: Command, commands: CommandDefinitions
     command.argument("[url]", "the registry: https://HOST[:PORT], or HOST[:PORT]");
     if (does === "login") {
       command
+        .option("--user <NAME>", "who has to approve it; anybody's approval counts unless given")
         .option("--label <TEXT>", "what the key is called (default: login on, and the name of this machine)")
         .option("--expires <DURATION>", "how long the key is good: 12h, 90d (default 90d)");
       addSwitch(command, "--read-only", "a key that pulls, and does nothing else that you may do");
@@ -136,6 +137,7 @@ const authRevokeExamples = ["ociregistry auth revoke --user alice --config-file 
 const loginExamples = [
   "ociregistry login https://registry.example.com",
   "ociregistry login registry.example.com --label 'build farm' --expires 365d --read-only",
+  "ociregistry login registry.example.com --user alice@example.com",
   "ociregistry login registry.example.com --ca-file company.pem --no-docker",
   "ociregistry login http://127.0.0.1:8080 --auth-file ./auth.json",
 ];

@@ -30,6 +30,8 @@ export interface LoginPlaceOptions {
 }
 
 export interface LoginCommandOptions extends LoginPlaceOptions {
+  /** Whose key alone is wanted. */
+  readonly user?: string;
   readonly label?: string;
   /** A duration. */
   readonly expires?: string;
@@ -45,7 +47,7 @@ const awayMsMax = 30_000;
 const hostLengthMax = 64;
 
 /** Waits until somebody approves it, and writes what clients look at. Throws misuses, the system's errors, and Errors in words. */
-export async function login({ label, expires, readOnly = false, ...where }: LoginCommandOptions): Promise<number> {
+export async function login({ user, label, expires, readOnly = false, ...where }: LoginCommandOptions): Promise<number> {
   const { io, clock = systemClock } = where;
   const address = parseRegistryAddress(where.server, { plainHttp: where.plainHttp ?? false });
   const keyLifeMs = expires === undefined ? undefined : readLife(expires);
@@ -62,6 +64,7 @@ export async function login({ label, expires, readOnly = false, ...where }: Logi
   io.writeError(`(Or open ${asked.pageUrl} wherever you have a browser, and type the code.)\n`);
   const { login: given, keyLifeMs: leftMs } = await untilApproved(server, asked, { io, clock, signal });
   try {
+    if (user !== undefined && given.user !== user) throw new Error(`it was approved by ${given.user}, and not by ${user}: nothing was written`);
     if (given.user.includes(":")) throw new Error(`the name ${JSON.stringify(given.user)} holds a colon: docker and podman cannot show it`);
     await keepEverywhere(places, given, keeping);
   } catch (error) {

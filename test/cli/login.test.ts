@@ -8,7 +8,7 @@ import { login } from "../../src/cli/login.ts";
 import { run } from "../../src/cli/program.ts";
 import { createTestAuthority } from "../support/certificates.ts";
 import { startConnectProxy } from "../support/connect-proxy.ts";
-import { writeCredentialProgram } from "../support/credential-programs.ts";
+import { pidsIn, survivors, writeCredentialProgram } from "../support/credential-programs.ts";
 import { approved, fakeKey, json, pending, refusal, startFakeDeviceServer, type FakeDeviceServer } from "../support/fake-device-server.ts";
 import { lookUntil } from "../support/looking.ts";
 import { runProcess } from "../support/processes.ts";
@@ -383,6 +383,31 @@ test("a page of somebody else is shown with both names, and only with its own co
   expect([code, errors]).toEqual([0, expect.stringContaining(`CAREFUL: ${server.url} sends you to https://github.example for that. Approve only if`)]);
   expect(errors).toContain("open\n\n    https://github.example/login/device\n\n");
   expect(errors).not.toContain("evil.example");
+});
+
+test("where somebody is named only his key is kept, and anybody else's is ended", async () => {
+  for (const name of ["bob", "Alice"]) {
+    server.forget();
+    expect(await logIn("--user", name)).toMatchObject({ code: 1, out: "", errors: expect.stringContaining(`it was approved by alice, and not by ${name}`) });
+    expect(server.requests).toEqual([begin, poll, revoke]);
+    expect(server.forms[2]).toMatchObject({ username: "alice", token: fakeKey });
+  }
+  await expect(stat(dockerFile)).rejects.toThrow("ENOENT");
+  expect((await logIn("--user", "alice")).code).toBe(0);
+});
+
+test("who stops it while a program for logins asks him something has nobody asked, and the program ended", async () => {
+  const pids = join(folder.path, "pids");
+  const program = await writeCredentialProgram(folder.path, "docker-credential-fake", `echo $$ >'${pids}'; sleep 600`);
+  await put(dockerFile, { credsStore: "fake" });
+  const io = ioOf();
+  const ending = run(["login", server.url], io);
+  await program.ran(1);
+  const running = await pidsIn(pids, 1);
+  io.send("SIGTERM");
+  expect([await ending, io.errors]).toEqual([1, "ociregistry: stopped by SIGTERM\n"]);
+  expect(await survivors(running)).toEqual([]);
+  expect(server.requests).toEqual([]);
 });
 
 test("who stops it is told that nothing was written, and nobody listens for signals any more", async () => {
