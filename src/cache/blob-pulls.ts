@@ -193,16 +193,8 @@ export class BlobPulls {
     return Object.assign(reader, { outcome: fill.isKept ? ("miss" as const) : ("passed" as const), warnings: [] });
   }
 
-  async #remembered<T>(repository: Repository, digest: Digest, call: Call, ask: () => Promise<T>): Promise<T> {
-    const { negative } = this.#options;
-    const key = negativeKey(repository, digest);
-    negative.check(key, call);
-    try {
-      return await ask();
-    } catch (error) {
-      if (error instanceof OciError) negative.note(key, error, { byDigest: true });
-      throw error;
-    }
+  #remembered<T>(repository: Repository, digest: Digest, call: Call, ask: () => Promise<T>): Promise<T> {
+    return this.#options.negative.remember(negativeKey(repository, digest), { byDigest: true, call }, ask);
   }
 }
 

@@ -6,7 +6,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isOutage, isUnknown, OciError } from "../oci/errors.ts";
 import { readManifestContent } from "../oci/manifest.ts";
-import type { Answered, Call, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
+import type { Answered, Referrers, ReferrersCall, Registry, TagsCall, TagsPage } from "../oci/registry.ts";
 import { repositoryName, type Repository } from "../oci/repository.ts";
 import { referrersTagOf } from "../oci/tag.ts";
 import type { Freshness } from "./freshness.ts";
@@ -51,7 +51,9 @@ export class Listings {
     try {
       const page = (await this.#options.store.repositories.hasTags(repository))
         ? await this.#tagFlights.runTimely(key, ask, { deadlineMs, signal: call.signal })
-        : await this.#remembered(`${repositoryName(repository)}@tags`, { byDigest: false, call }, () => this.#tagFlights.run(key, ask, call.signal));
+        : await this.#options.negative.remember(`${repositoryName(repository)}@tags`, { byDigest: false, call }, () =>
+            this.#tagFlights.run(key, ask, call.signal),
+          );
       if (page !== "late") return { tags: page.tags, ...(page.next === undefined ? {} : { next: page.next }), outcome: "passed", warnings: [] };
       return await this.#knownTags(
         repository,
@@ -76,7 +78,7 @@ export class Listings {
       const isKnown = known !== undefined || held.length > 0;
       const answer = isKnown
         ? await this.#referrerFlights.runTimely(key, ask, { deadlineMs, signal: call.signal })
-        : await this.#remembered(`${repositoryName(repository)}@referrers:${subject}`, { byDigest: true, call }, () =>
+        : await this.#options.negative.remember(`${repositoryName(repository)}@referrers:${subject}`, { byDigest: true, call }, () =>
             this.#referrerFlights.run(key, ask, call.signal),
           );
       if (answer !== "late") return filtered(answer.manifests, call, { outcome: "miss", warnings: [] });
@@ -84,18 +86,6 @@ export class Listings {
     } catch (error) {
       if (!(error instanceof OciError)) throw error;
       return this.#standIn(repository, known, held, call, error);
-    }
-  }
-
-  /** Where nothing is held: asks unless the upstream said no to the same question a moment ago, and remembers its no. */
-  async #remembered<T>(key: string, { byDigest, call }: { byDigest: boolean; call: Call }, ask: () => Promise<T>): Promise<T> {
-    const { negative } = this.#options;
-    negative.check(key, call);
-    try {
-      return await ask();
-    } catch (error) {
-      if (error instanceof OciError) negative.note(key, error, { byDigest });
-      throw error;
     }
   }
 

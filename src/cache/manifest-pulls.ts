@@ -75,7 +75,7 @@ export class ManifestPulls {
     if (held) return held;
     if (!call.mayFetch) throw new OciError("MANIFEST_UNKNOWN", `${digest} of ${repositoryName(repository)} is not held here, and may not be fetched`);
     const key = `${repositoryName(repository)}@${digest}`;
-    return await this.#remembered(key, { byDigest: true, call }, () =>
+    return await this.#options.negative.remember(key, { byDigest: true, call }, () =>
       this.#flights.run(key, () => this.#fetchDigest(repository, digest, this.#shared(call)), call.signal),
     );
   }
@@ -128,7 +128,7 @@ export class ManifestPulls {
     if (!call.mayFetch) throw await this.#notHeld(repository, tag);
     const key = `${repositoryName(repository)}:${tag}`;
     try {
-      return await this.#remembered(key, { byDigest: false, call }, () =>
+      return await this.#options.negative.remember(key, { byDigest: false, call }, () =>
         this.#flights.run(key, () => this.#fetchTag(repository, tag, this.#shared(call), undefined), call.signal),
       );
     } catch (error) {
@@ -207,18 +207,6 @@ export class ManifestPulls {
   /** A call whose work is shared: it ends with its own deadlines, not with one client. */
   #shared(call: Call): Call {
     return { ...call, signal: this.#options.lifetime };
-  }
-
-  /** Asks unless the upstream said no to the same question a moment ago, and remembers its no. */
-  async #remembered(key: string, { byDigest, call }: { byDigest: boolean; call: Call }, ask: () => Promise<Answer>): Promise<Answer> {
-    const { negative } = this.#options;
-    negative.check(key, call);
-    try {
-      return await ask();
-    } catch (error) {
-      if (error instanceof OciError) negative.note(key, error, { byDigest });
-      throw error;
-    }
   }
 }
 

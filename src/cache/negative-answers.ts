@@ -27,6 +27,17 @@ export class NegativeAnswers {
     this.#clock = clock;
   }
 
+  /** What `ask` resolves to, unless the upstream said no to the same question a moment ago; its no is remembered. Throws either. */
+  async remember<T>(key: string, { byDigest, call }: { readonly byDigest: boolean; readonly call: Pick<Call, "noCache"> }, ask: () => Promise<T>): Promise<T> {
+    this.check(key, call);
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof OciError) this.note(key, error, { byDigest });
+      throw error;
+    }
+  }
+
   /** Throws what the upstream said of `key` a moment ago, if it said no, and the caller does not ask for what it says now. */
   check(key: string, { noCache }: Pick<Call, "noCache">): void {
     if (noCache === true) return;
