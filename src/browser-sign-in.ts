@@ -52,7 +52,12 @@ export async function openBrowserSignIn(parts: BrowserSignInParts, { clock, log 
   const { SignIn: Ways } = await import("./auth/sign-in.ts");
   const hasDirectory = auth.ldap !== undefined;
   const sessions = await openSessions(auth, { records, clock });
-  const browsers = new BrowserSessions({ sessions, own, log, onSignIn: async ({ by, ...person }) => await people?.note({ ...person, ...methodOf(by) }) });
+  const browsers = new BrowserSessions({
+    sessions,
+    own,
+    log,
+    onSignIn: async ({ voucher, ...person }) => await people?.note({ ...person, ...methodOf(voucher) }),
+  });
   const ways = new Ways({
     providers: new ProviderSignIn({ providers, logins: new LoginsUnderWay({ records, clock }), sessions: browsers, grants, own, log }),
     passwords:

@@ -62,6 +62,6 @@ export async function openApiKeys(
     answer: (request, visit) => service.handle(request, visit),
     devices: new Devices({ records, keys, strangers, strangersKeys, stampOf, people, own, clock, log }),
     onLogin: ({ name, groups, method, voucher }) =>
-      background.run("noting who has logged in", people.note({ name, groups, ...(voucher ? methodOf(voucher.by) : { method }) })),
+      background.run("noting who has logged in", people.note({ name, groups, ...(voucher ? methodOf(voucher) : { method }) })),
   };
 }

@@ -33,8 +33,8 @@ export async function openProviderGrants(
     records,
     keys: new SealingKeys({ given: encryptKey, records: keyRecords, clock }),
     groupsTtlMs: auth.openid?.groupsTtlMs ?? 0,
-    onWord({ name, groups, provider, email }) {
-      if (people) background.run("noting somebody's groups", people.note({ name, groups, email, ...methodOf(provider) }));
+    onWord({ name, groups, provider: by, subject, email }) {
+      if (people) background.run("noting somebody's groups", people.note({ name, groups, email, ...methodOf({ by, subject }) }));
     },
     clock,
     log,

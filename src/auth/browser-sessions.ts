@@ -2,6 +2,7 @@
 import type { Log } from "../oci/log.ts";
 import { endCookie, findCookie, writeCookie } from "./cookies.ts";
 import type { OwnOrigin } from "./own-origin.ts";
+import type { Voucher } from "./principal.ts";
 import type { SessionPerson, SessionTokens } from "./session-records.ts";
 import { sessionCookie, sessionLifeMs, unrenewedLifeMs, type Sessions } from "./sessions.ts";
 import type { Visit } from "./visit.ts";
@@ -20,8 +21,7 @@ export interface BrowserSessionsOptions {
 export interface SignedInPerson {
   readonly name: string;
   readonly groups: readonly string[];
-  /** `htpasswd`, `ldap`, or a provider's name. */
-  readonly by: string;
+  readonly voucher: Voucher;
   readonly email: string | undefined;
 }
 
@@ -46,7 +46,7 @@ export class BrowserSessions {
     const isSecure = own.isSecure(visit);
     const before = this.#valueOf(visit);
     if (before !== undefined) await sessions.end(before);
-    await onSignIn({ name: person.user, groups: person.groups, by: person.by, email });
+    await onSignIn({ name: person.user, groups: person.groups, voucher: { by: person.by, subject: person.subject }, email });
     const lifeMs = isRenewable ? sessionLifeMs : unrenewedLifeMs;
     const { session, value } = await sessions.open(person, { tokens, client: visit.client, userAgent: visit.userAgent, lifeMs });
     log.info({ user: person.user, by: person.by, client: visit.client, session: session.id.slice(0, shownIdLength) }, "signed in");

@@ -9,7 +9,7 @@ import { findUserCode, shownUserCode } from "./device-codes.ts";
 import type { DeviceConsents } from "./device-consents.ts";
 import { grantLifeMs, type DeviceGrant, type DeviceVerdict } from "./device-grant-records.ts";
 import type { DeviceGrants } from "./device-grants.ts";
-import { keyAccountOf } from "./key-account.ts";
+import { keyHolderOf } from "./key-holder.ts";
 import type { OwnOrigin } from "./own-origin.ts";
 import type { People } from "./people.ts";
 import { isInPerson, type Principal } from "./principal.ts";
@@ -98,7 +98,7 @@ export class DeviceApprovals {
     if (isApproved && (await keys.list(owner)).length >= keysMax) return { kind: "too many keys" };
     const consent = isApproved ? await consents.give(principal) : undefined;
     const verdict: DeviceVerdict =
-      consent === undefined ? { kind: "refused" } : { kind: "approved", owner, account: await keyAccountOf(principal, people), consent };
+      consent === undefined ? { kind: "refused" } : { kind: "approved", owner, ...(await keyHolderOf(principal, people)), consent };
     const grant = await grants.decide(code, verdict);
     if (!grant) {
       // Somebody else was faster.

@@ -4,12 +4,13 @@
  */
 import { randomUUID } from "node:crypto";
 import { grantKnownMs } from "./device-grant-records.ts";
-import { findObject, objectOf, textOf } from "./json-object.ts";
-import type { Principal, Voucher } from "./principal.ts";
+import { findObject, textOf } from "./json-object.ts";
+import type { Principal } from "./principal.ts";
 import type { Records } from "./records.ts";
 import { readEpoch, sessionEpochPath } from "./session-records.ts";
 import type { Known } from "./standing.ts";
 import { userKeyOf } from "./user-key.ts";
+import { readVoucher, voucherOf } from "./voucher.ts";
 
 export interface DeviceConsentsOptions {
   readonly records: Records;
@@ -28,7 +29,7 @@ export class DeviceConsents {
   async give({ name, method, voucher }: Principal): Promise<string> {
     const { records, stampOf } = this.#options;
     const id = randomUUID();
-    const consent = { voucher: voucher ?? { by: method }, stamp: await stampOf({ name, method, voucher }), epoch: await this.#epoch() };
+    const consent = { voucher: voucherOf({ method, voucher }), stamp: await stampOf({ name, method, voucher }), epoch: await this.#epoch() };
     await records.write(pathOf(name, id), JSON.stringify(consent), { lifeMs: grantKnownMs });
     return id;
   }
@@ -57,11 +58,6 @@ export class DeviceConsents {
 export async function dropConsents(owner: string, records: Records): Promise<void> {
   const ids = await records.list(["device-consents", userKeyOf(owner)]);
   await Promise.all(ids.map((id) => records.remove(pathOf(owner, id))));
-}
-
-function readVoucher(value: unknown): Voucher | undefined {
-  const [by, subject] = [textOf(objectOf(value)?.["by"]), textOf(objectOf(value)?.["subject"])];
-  return by === undefined ? undefined : { by, subject };
 }
 
 function pathOf(owner: string, id: string): readonly [string, string, string] {

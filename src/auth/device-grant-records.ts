@@ -1,6 +1,8 @@
 /** Device grant records: what is kept of a terminal that asks to log in, read: what is torn, or says something else, is as good as none. */
 import { findKeyAccount, type KeyAccount } from "./api-key-records.ts";
 import { findObject, textOf } from "./json-object.ts";
+import type { Voucher } from "./principal.ts";
+import { readVoucher } from "./voucher.ts";
 
 /** How long somebody may take to approve. */
 export const grantLifeMs = 600_000;
@@ -25,8 +27,15 @@ export interface DeviceGrant {
 }
 
 export type DeviceVerdict =
-  /** In whose name the key acts, and the consent by which it does. */
-  { readonly kind: "approved"; readonly owner: string; readonly account: KeyAccount; readonly consent: string } | { readonly kind: "refused" };
+  /** In whose name the key acts, who that was, and the consent by which it does. */
+  | {
+      readonly kind: "approved";
+      readonly owner: string;
+      readonly account: KeyAccount;
+      readonly voucher: Voucher;
+      readonly consent: string;
+    }
+  | { readonly kind: "refused" };
 
 /** Undefined for what is none. */
 export function readDeviceGrant(text: string | undefined): DeviceGrant | undefined {
@@ -44,7 +53,9 @@ export function readDeviceVerdict(text: string | undefined): DeviceVerdict | und
   const read = findObject(text);
   if (read?.["kind"] === "refused") return { kind: "refused" };
   const [owner, account, consent] = [textOf(read?.["owner"]), findKeyAccount(read?.["account"]), textOf(read?.["consent"])];
-  return read?.["kind"] === "approved" && owner !== undefined && account && consent !== undefined ? { kind: "approved", owner, account, consent } : undefined;
+  const voucher = readVoucher(read?.["voucher"]);
+  if (read?.["kind"] !== "approved" || owner === undefined || !account || !voucher || consent === undefined) return undefined;
+  return { kind: "approved", owner, account, voucher, consent };
 }
 
 function numberOf(value: unknown): number | undefined {

@@ -131,13 +131,13 @@ export class DeviceService {
     }
   }
 
-  async #makeKey(deviceCode: string, { grant, owner, account, consent }: Approved, client: string): Promise<Response> {
+  async #makeKey(deviceCode: string, { grant, owner, account, voucher, consent }: Approved, client: string): Promise<Response> {
     const { grants, consents, keys, clock, log } = this.#options;
     const { label, program: creator, keyLifeMs, isReadOnly } = grant;
     const scope = isReadOnly ? readOnly : undefined;
     try {
       if (!(await consents.holds(owner, consent))) return this.#takenBack(owner, client);
-      const { secret, key } = await keys.create({ owner, account, label, creator, scope, expiresAtMs: clock.now() + keyLifeMs });
+      const { secret, key } = await keys.create({ owner, account, voucher, label, creator, scope, expiresAtMs: clock.now() + keyLifeMs });
       // Whoever ends what is somebody's ends first what was approved, and then the keys that there are: of a key that was made in between this tells.
       if (!(await consents.holds(owner, consent))) {
         await keys.giveUp(owner, secret);

@@ -1,6 +1,6 @@
 /** KeyLogins: API keys as passwords, checked by what is kept of them, and by whether their owner is still somebody. */
 import type { Log } from "../oci/log.ts";
-import type { KeyAccount } from "./api-key-records.ts";
+import type { StoredKey } from "./api-key-records.ts";
 import { looksLikeKey, type ApiKeys } from "./api-keys.ts";
 import type { Login, PasswordVerdict, TellingPasswords } from "./authenticator.ts";
 import type { People } from "./people.ts";
@@ -8,7 +8,7 @@ import { RecordsUnavailable } from "./records.ts";
 
 export interface KeyLoginsOptions {
   readonly keys: Pick<ApiKeys, "find">;
-  readonly people: Pick<People, "find">;
+  readonly people: Pick<People, "find" | "findBy">;
   /** Undefined: there is no password file. */
   readonly htpasswd: { stampOf(user: string): string | undefined } | undefined;
   readonly log: Log;
@@ -34,7 +34,7 @@ export class KeyLogins implements TellingPasswords {
     try {
       const key = await keys.find(user, password);
       if (!key) return { kind: "wrong" };
-      const groups = await this.#groupsOf(user, key.account);
+      const groups = await this.#groupsOf(key);
       if (!groups) {
         log.info({ user, key: key.id, account: key.account }, "API key refused: its owner is no longer known");
         return { kind: "wrong" };
@@ -46,11 +46,12 @@ export class KeyLogins implements TellingPasswords {
     }
   }
 
-  /** Those of the owner's last login; undefined when there is no such account any more. */
-  async #groupsOf(owner: string, account: KeyAccount): Promise<readonly string[] | undefined> {
+  /** Those of the last login of who made it; undefined when there is no such account any more, or who made it has another name by now. */
+  async #groupsOf({ owner, account, voucher }: StoredKey): Promise<readonly string[] | undefined> {
+    const { htpasswd, people } = this.#options;
     if (account === "service") return [];
-    if (account === "htpasswd" && this.#options.htpasswd?.stampOf(owner) === undefined) return undefined;
-    const person = await this.#options.people.find(owner);
+    if (account === "htpasswd" && htpasswd?.stampOf(owner) === undefined) return undefined;
+    const person = await (voucher ? people.findBy(owner, voucher) : people.find(owner));
     return person?.groups ?? (account === "htpasswd" ? [] : undefined);
   }
 }

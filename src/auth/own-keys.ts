@@ -5,10 +5,11 @@
 import type { Log } from "../oci/log.ts";
 import type { WantedKey } from "./api-key-requests.ts";
 import type { ApiKey, ApiKeys } from "./api-keys.ts";
-import { keyAccountOf } from "./key-account.ts";
+import { keyHolderOf } from "./key-holder.ts";
 import { writeKeyScope } from "./key-scope.ts";
 import type { People } from "./people.ts";
 import { isInPerson, type Principal } from "./principal.ts";
+import { isOwn } from "./voucher.ts";
 
 export interface OwnKeysOptions {
   readonly keys: ApiKeys;
@@ -35,7 +36,8 @@ export class OwnKeys {
 
   /** The newest first. */
   async list(): Promise<readonly ApiKey[]> {
-    return await this.#options.keys.list(this.#principal.name);
+    const keys = await this.#options.keys.list(this.#principal.name);
+    return keys.filter(({ voucher }) => isOwn(this.#principal, voucher));
   }
 
   /** `creator`: what asks, by its own word. The secret is nowhere else from now on. Throws `TooManyKeys`. */
@@ -45,7 +47,7 @@ export class OwnKeys {
     const made = await keys.create({
       ...wanted,
       owner: name,
-      account: await keyAccountOf(this.#principal, people),
+      ...(await keyHolderOf(this.#principal, people)),
       creator: creator.slice(0, creatorLengthMax),
     });
     const { id, label, scope } = made.key;
@@ -57,6 +59,7 @@ export class OwnKeys {
   async revoke(id: string): Promise<void> {
     const { keys, log } = this.#options;
     const { name } = this.#principal;
-    if (await keys.revoke(name, id)) log.info({ user: name, key: id }, "API key revoked");
+    const own = (await this.list()).find((key) => key.id === id.toLowerCase());
+    if (own && (await keys.revoke(name, own.id))) log.info({ user: name, key: own.id }, "API key revoked");
   }
 }

@@ -2,6 +2,7 @@
 import type { Log } from "../oci/log.ts";
 import { isInPerson, type Principal } from "./principal.ts";
 import type { LiveSession, Sessions } from "./sessions.ts";
+import { isOwn } from "./voucher.ts";
 
 export interface OwnSessionsOptions {
   readonly sessions: Pick<Sessions, "list" | "revoke">;
@@ -12,30 +13,32 @@ export interface OwnSessionsOptions {
 
 /** Of whoever asks. Undefined: it is a key or a token that asks, and nobody in person. */
 export function findOwnSessions(principal: Principal, options: OwnSessionsOptions): OwnSessions | undefined {
-  return isInPerson(principal) ? new OwnSessions(principal.name, options) : undefined;
+  return isInPerson(principal) ? new OwnSessions(principal, options) : undefined;
 }
 
 /** Each throws `RecordsUnavailable`. */
 export class OwnSessions {
-  readonly #user: string;
+  readonly #principal: Principal;
   readonly #options: OwnSessionsOptions;
 
-  constructor(user: string, options: OwnSessionsOptions) {
-    this.#user = user;
+  constructor(principal: Principal, options: OwnSessionsOptions) {
+    this.#principal = principal;
     this.#options = options;
   }
 
   /** The newest first. */
   async list(): Promise<readonly LiveSession[]> {
-    return await this.#options.sessions.list(this.#user);
+    const sessions = await this.#options.sessions.list(this.#principal.name);
+    return sessions.filter((session) => isOwn(this.#principal, session));
   }
 
   /** Whether there was such a one. */
   async end(id: string): Promise<boolean> {
     const { sessions, dropApproved, log } = this.#options;
-    if (!(await sessions.revoke(this.#user, id))) return false;
-    await dropApproved?.(this.#user);
-    log.info({ user: this.#user, session: id.slice(0, shownIdLength) }, "a session was ended by its owner");
+    const { name: user } = this.#principal;
+    if (!(await this.list()).some((session) => session.id === id) || !(await sessions.revoke(user, id))) return false;
+    await dropApproved?.(user);
+    log.info({ user, session: id.slice(0, shownIdLength) }, "a session was ended by its owner");
     return true;
   }
 }

@@ -204,3 +204,25 @@ test("one key too many is 429, another method 405, and records that cannot be ke
     (await fresh.ask({ method: "DELETE", query: "?id=x" })).status,
   ]).toEqual([503, 503, 503]);
 });
+
+test("whom a provider vouches for sees and ends his own keys, and none of his namesakes; whom the file or the directory names, all of the name", async () => {
+  const at = await setup();
+  const by = (provider: string, subject: string): Principal => ({ name: "alice", groups: [], method: "session", voucher: { by: provider, subject } });
+  const [eve, other] = [by("github", "666"), by("oidc", "1")];
+  const labels = async (principal: Principal) =>
+    (((await at.ask({ principal })).body["apiKeys"] ?? []) as { label: string }[]).map(({ label }) => label).toSorted(); // As zot's.
+  const make = async (principal: Principal, label: string) => String((await at.ask({ method: "POST", body: { label }, principal })).body["uuid"]);
+  await make(eve, "eve's");
+  const [others, local] = [await make(other, "other's"), await make(alice, "local")];
+  await at.keys.create({ owner: "alice", account: "person", label: "old", expiresAtMs: undefined, scope: undefined, creator: "" });
+  expect(await Promise.all([eve, other, alice].map(labels))).toEqual([
+    ["eve's", "old"],
+    ["old", "other's"],
+    ["eve's", "local", "old", "other's"],
+  ]);
+  for (const id of [others, local]) expect((await at.ask({ method: "DELETE", query: `?id=${id}`, principal: eve })).status).toBe(200);
+  expect(await labels(alice)).toEqual(["eve's", "local", "old", "other's"]);
+  await at.ask({ method: "DELETE", query: `?id=${others}`, principal: other });
+  await at.ask({ method: "DELETE", query: `?id=${local.toUpperCase()}` });
+  expect(await labels(alice)).toEqual(["eve's", "old"]);
+});

@@ -10,8 +10,8 @@ import { Htpasswd } from "../../src/auth/htpasswd.ts";
 import { KeyLogins } from "../../src/auth/key-logins.ts";
 import { readKeyScope } from "../../src/auth/key-scope.ts";
 import { Passwords, type LoginVerdict } from "../../src/auth/passwords.ts";
-import { People, personLifeMs } from "../../src/auth/people.ts";
-import type { Principal } from "../../src/auth/principal.ts";
+import { methodOf, People, personLifeMs } from "../../src/auth/people.ts";
+import type { Principal, Voucher } from "../../src/auth/principal.ts";
 import { Background } from "../../src/oci/background.ts";
 import { silentLog } from "../../src/oci/log.ts";
 import { KeptLog } from "../support/kept-log.ts";
@@ -349,6 +349,45 @@ describe("a key as a password", () => {
     expect([(await at.check("carol", person.secret)).kind, (await at.check("ci", service.secret)).kind]).toEqual(["admitted", "admitted"]);
     await at.clock.advance(day);
     expect([(await at.check("carol", person.secret)).kind, (await at.check("ci", service.secret)).kind]).toEqual(["refused", "admitted"]);
+  });
+
+  test("acts for who made it, and for nobody else who has the same name, at another provider, in the directory, or after a renaming", async () => {
+    const at = await withPasswords();
+    const eve = { by: "github", subject: "666" };
+    const made = async (voucher: Voucher) => (await at.keys.create(order({ owner: "carol", account: "person", voucher }))).secret;
+    const groups = async (secret: string) => {
+      const verdict = await at.check("carol", secret);
+      await at.clock.advance(1_000);
+      return verdict.kind === "admitted" ? verdict.principal.groups : verdict.kind;
+    };
+    await at.people.note({ name: "carol", groups: [], ...methodOf(eve) });
+    const [eves, carols, local] = [await made(eve), await made({ by: "oidc", subject: "1" }), await made({ by: "ldap" })];
+    // Nobody has logged in so: nobody knows who that is.
+    expect([await groups(eves), await groups(carols), await groups(local)]).toEqual([[], "refused", "refused"]);
+    await at.people.note({ name: "carol", groups: ["admins"], ...methodOf({ by: "oidc", subject: "1" }) });
+    await at.people.note({ name: "carol", groups: ["ops"], method: "ldap" });
+    await at.people.note({ name: "carol", groups: ["dev"], ...methodOf({ by: "github", subject: "7" }) });
+    expect([await groups(eves), await groups(carols), await groups(local)]).toEqual([[], ["admins"], ["ops"]]);
+    // By now she is somebody else here.
+    await at.people.note({ name: "eve", groups: [], ...methodOf(eve) });
+    expect([await groups(eves), await groups(carols), await groups(local)]).toEqual(["refused", ["admins"], ["ops"]]);
+  });
+
+  test("that was made before it was noted who made it goes by the name, as it did", async () => {
+    const at = await withPasswords();
+    const { secret } = await at.keys.create(order({ owner: "carol", account: "person" }));
+    await at.people.note({ name: "carol", groups: ["dev"], ...methodOf({ by: "oidc", subject: "1" }) });
+    expect(await at.check("carol", secret)).toMatchObject({ kind: "admitted", principal: { groups: ["dev"] } });
+  });
+
+  test("is none once nobody can read who made it", async () => {
+    const at = await withPasswords();
+    const { secret } = await at.keys.create(order({ voucher: { by: "oidc", subject: "1" } }));
+    const file = (await at.files()).find((path) => path.includes("/api-keys/")) ?? "";
+    const text = await readFile(file, "utf8");
+    await writeFile(file, text.replace(String.raw`\"by\":\"oidc\"`, String.raw`\"by\":7`));
+    expect(await readFile(file, "utf8")).not.toBe(text);
+    expect((await at.check("alice", secret)).kind).toBe("refused");
   });
 
   test("brings its scope along", async () => {

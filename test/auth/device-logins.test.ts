@@ -152,7 +152,13 @@ test("a terminal gets a code, somebody approves it, and the terminal gets a key 
     },
   ]);
   const secret = String(got.body["access_token"]);
-  expect(await at.keys.find("alice", secret)).toMatchObject({ label: "login on laptop", account: "htpasswd", scope: undefined, creator: "ociregistry/1.2.3" });
+  expect(await at.keys.find("alice", secret)).toMatchObject({
+    label: "login on laptop",
+    account: "htpasswd",
+    voucher: { by: "htpasswd" },
+    scope: undefined,
+    creator: "ociregistry/1.2.3",
+  });
   expect((await at.people.find("alice"))?.groups).toEqual(["dev"]);
   await at.clock.advance(5_000);
   expect(await at.poll(deviceCode)).toMatchObject({ status: 400, error: "invalid_grant" });

@@ -38,3 +38,29 @@ test.each<[string, Partial<Principal> & Pick<Principal, "method">, status: numbe
   expect((await list.answer({ method: "GET", search: new URLSearchParams(), principal: { ...alice, ...shown } })).status).toBe(status === 204 ? 200 : 403);
   expect((await sessions.find(value)) === undefined).toBe(status === 204);
 });
+
+test("whom a provider vouches for sees and ends his own sessions, and none of his namesakes; whom the file or the directory names, all of the name", async () => {
+  await using folder = await temporaryFolder();
+  const clock = new TestClock();
+  const records = new FileRecords({ folder: folder.path, clock, background: new Background(silentLog) });
+  const sessions = new Sessions({ records, clock, keys: { hashKey: undefined, encryptKey: undefined } });
+  const list = new SessionList({ sessions, log: silentLog });
+  const [eve, other] = [
+    { by: "github", subject: "666" },
+    { by: "oidc", subject: "1" },
+  ];
+  const begin = async (voucher: { readonly by: string; readonly subject?: string }) => {
+    return (await sessions.open({ ...alice, user: "alice", ...voucher }, { client: "", userAgent: "", lifeMs: sessionLifeMs })).session.id;
+  };
+  const [eves, others, local] = [await begin(eve), await begin(other), await begin({ by: "ldap" })];
+  const ask = async (method: string, id: string, principal: Principal) => await list.answer({ method, search: new URLSearchParams({ id }), principal });
+  const seen = async (principal: Principal) => JSON.stringify(await (await ask("GET", "", principal)).json());
+  const eveNow: Principal = { ...alice, method: "session", voucher: eve };
+  const ids = [eves, others, local];
+  const seenByEve = await seen(eveNow);
+  expect(ids.map((id) => seenByEve.includes(id))).toEqual([true, false, false]);
+  const seenByAll = await seen({ ...alice, method: "htpasswd" });
+  expect(ids.map((id) => seenByAll.includes(id))).toEqual([true, true, true]);
+  expect([(await ask("DELETE", others, eveNow)).status, (await ask("DELETE", local, eveNow)).status]).toEqual([404, 404]);
+  expect([(await ask("DELETE", eves, eveNow)).status, (await ask("DELETE", others, { ...alice, method: "ldap" })).status]).toEqual([204, 204]);
+});

@@ -334,6 +334,30 @@ test("an address that nobody has verified makes nobody, at a provider for all th
   expect(await signIn()).toBe(302);
 });
 
+test("a key that somebody made has nothing of a namesake's at another provider, who does not see it and has his own", async () => {
+  await using place = await start({}, { apikey: true });
+  const enter = async (provider: OpenidProvider, name: string): Promise<CookieBrowser> => {
+    const browser = new CookieBrowser(place.guarded.server.url);
+    expect((await browser.ask(await visit(browser, provider, `provider=${name}&callback_ui=/home`))).status).toBe(302);
+    return browser;
+  };
+  const makeKey = async (browser: CookieBrowser): Promise<string> => {
+    const headers = { cookie: `session=${browser.cookies.get("session") ?? ""}`, "x-zot-api-client": "zot-ui" };
+    const answer = await fetch(`${place.guarded.server.url}/zot/auth/apikey`, { method: "POST", headers, body: '{"label": "laptop"}' });
+    expect(answer.status).toBe(201);
+    return String(((await answer.json()) as { apiKey?: string }).apiKey); // As zot's.
+  };
+  place.gitlab.people.set("666", { preferred_username: "alice", email: "eve@example.com", email_verified: true, groups: [] });
+  place.gitlab.visitor = "666";
+  const eves = await makeKey(await enter(place.gitlab, "gitlab"));
+  const alice = await enter(place.oidc, "oidc");
+  const alices = await makeKey(alice);
+  const pull = async (key: string): Promise<number> => (await place.guarded.get(closed, { authorization: basic("alice", key) })).status;
+  expect([await pull(eves), await pull(alices)]).toEqual([403, 200]);
+  const { apiKeys } = (await (await alice.ui("/zot/auth/apikey")).json()) as { apiKeys: unknown[] }; // As zot's.
+  expect(apiKeys).toHaveLength(1);
+});
+
 test("where there is one provider and nobody has a password, there is nothing to choose", async () => {
   await using oidc = await startOpenidProvider({ people: people(), redirectUris: [callbackOf("oidc")] });
   await using guarded = await startGuardedServer({ config: { externalUrl, auth: { openid: { providers: { oidc: providerConfig(oidc) } } } } });

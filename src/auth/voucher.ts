@@ -1,0 +1,24 @@
+/** Voucher: who vouches for somebody, as it is kept, and whose that is which came about by one: a name alone may be that of several people. */
+import { objectOf, textOf } from "./json-object.ts";
+import type { Principal, Voucher } from "./principal.ts";
+
+/** Of whoever shows a password or a certificate: that itself. */
+export function voucherOf({ method, voucher }: Pick<Principal, "method" | "voucher">): Voucher {
+  return voucher ?? { by: method };
+}
+
+/** Undefined for what is none. */
+export function readVoucher(value: unknown): Voucher | undefined {
+  const [by, subject] = [textOf(objectOf(value)?.["by"]), textOf(objectOf(value)?.["subject"])];
+  return by === undefined ? undefined : { by, subject };
+}
+
+/**
+ * Whether what somebody of the same name made is `principal`'s. Whom a provider vouches for may have a namesake at another, or have got the name after
+ * somebody else: to him only his own is. To whom the password file, a directory or a certificate gives the name, all of it is. `voucher` undefined:
+ * nobody noted by whom it was made; it is everybody's of the name.
+ */
+export function isOwn(principal: Pick<Principal, "method" | "voucher">, voucher: Voucher | undefined): boolean {
+  const { by, subject } = voucherOf(principal);
+  return subject === undefined || voucher === undefined || (voucher.by === by && voucher.subject === subject);
+}
