@@ -77,7 +77,14 @@ async function pageFor(exchange: Exchange, admitted: Admitted | undefined, { pag
     case "refused":
       return redirectAnswer(`${devicePagePath}?end=${outcome.kind}`);
     case "waiting":
-      return show(200, { kind: "waiting", code: outcome.code, grant: outcome.grant, owner: principal.name, client: exchange.client });
+      return show(200, {
+        kind: "waiting",
+        code: outcome.code,
+        grant: outcome.grant,
+        owner: principal.name,
+        client: exchange.visit().ownClient,
+        isAdministrator: user?.isAdministrator ?? false,
+      });
     case "unasked":
       return show(200, { kind: "asking", problem: undefined, typed });
     case "unknown":

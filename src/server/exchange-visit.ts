@@ -43,6 +43,12 @@ export class ExchangeVisit implements Visit {
     return this.#exchange.client;
   }
 
+  /** The client's address, if it is not a proxy's that has passed the request on without being believed. A proxy that adds no header is not seen. */
+  get ownClient(): string | undefined {
+    const { client } = this;
+    return client === this.#peer && forwardingHeaders.some((name) => this.#exchange.header(name) !== undefined) ? undefined : client;
+  }
+
   get userAgent(): string | undefined {
     return this.#exchange.header("user-agent");
   }
@@ -94,6 +100,7 @@ export class ExchangeVisit implements Visit {
   }
 }
 
+const forwardingHeaders = ["x-forwarded-for", "forwarded", "x-real-ip", "via"] as const;
 const hostPattern = /^[A-Za-z0-9.:[\]_-]{1,255}$/;
 
 /** Every one of them: Node keeps the first and forgets the others. */

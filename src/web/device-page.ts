@@ -14,10 +14,14 @@ export type DeviceView =
       readonly grant: DeviceGrant;
       /** In whose name the terminal would act. */
       readonly owner: string;
-      /** The address of whoever looks. */
-      readonly client: string;
+      /** The address of whoever looks; undefined: a proxy that nobody vouches for stands between, and hides it. */
+      readonly client: string | undefined;
+      /** Whether the owner administrates here. */
+      readonly isAdministrator: boolean;
     }
   | { readonly kind: "approved" | "refused" };
+
+type Waiting = Extract<DeviceView, { kind: "waiting" }>;
 
 const path = `${homePath}/device`;
 
@@ -64,7 +68,7 @@ function askingMarkup({ problem, typed = "" }: Extract<DeviceView, { kind: "aski
   </div>`;
 }
 
-function waitingMarkup({ code, grant, owner, client }: Extract<DeviceView, { kind: "waiting" }>, nowMs: number): Markup {
+function waitingMarkup({ code, grant, owner, client, isAdministrator }: Waiting, nowMs: number): Markup {
   const { host, program, label, askedAtMs, keyLifeMs, isReadOnly } = grant;
   return html`<div class="device">
     <h1>Let this terminal in?</h1>
@@ -74,17 +78,34 @@ function waitingMarkup({ code, grant, owner, client }: Extract<DeviceView, { kin
     </p>
     <p class="code">${code}</p>
     <dl class="facts">
-      ${fact("It asks from", html`<code>${grant.client}</code> ${grant.client === client ? html`<span class="muted">(your address too)</span>` : html`<span class="badge warn">not your address</span> <span class="muted">yours is ${client}</span>`}`)}
-      ${fact("It asked", ago(askedAtMs, nowMs))} ${fact("It calls itself", host === "" ? html`<span class="muted">nothing</span>` : html`<bdi>${host}</bdi>`)}
+      ${fact("It asks from", html`<code>${grant.client}</code> ${whoseAddress(grant.client, client)}`)} ${fact("It asked", ago(askedAtMs, nowMs))}
+      ${fact("It calls itself", host === "" ? html`<span class="muted">nothing</span>` : html`<bdi>${host}</bdi>`)}
       ${fact("Its program", program === "" ? html`<span class="muted">unknown</span>` : html`<bdi>${program}</bdi>`)}
       ${fact("It gets", html`an API key for ${isReadOnly ? "pulling, and nothing else" : "all that you may do"}, called <q>${label}</q>, that ends ${distance(-keyLifeMs)}`)}
     </dl>
-    <form action="${path}?user_code=${code}" method="post" class="choices">
-      <input type="hidden" name="user_code" value="${code}" />
-      <button type="submit" name="decision" value="approve" class="primary">Approve</button>
-      <button type="submit" name="decision" value="refuse">Refuse</button>
-    </form>
+    ${isAdministrator && !isReadOnly ? html`<p><span class="badge warn">you administrate</span> So will whoever has this key.</p>` : nothing}
+    ${choicesMarkup(code)}
   </div>`;
+}
+
+/** Somebody may have led here with a code of his own: approving takes two steps, the second of which was not to be seen at the first. */
+function choicesMarkup(code: string): Markup {
+  return html`<form action="${path}?user_code=${code}" method="post" class="choices">
+    <input type="hidden" name="user_code" value="${code}" />
+    <details>
+      <summary class="button">Approve</summary>
+      <p>Only a terminal of yours shows <span class="code">${code}</span> now.</p>
+      <button type="submit" name="decision" value="approve" class="primary">Yes, mine does: let it in</button>
+    </details>
+    <button type="submit" name="decision" value="refuse">Refuse</button>
+  </form>`;
+}
+
+function whoseAddress(asking: string, own: string | undefined): Markup {
+  if (own === undefined)
+    return html`<span class="muted">(whether that is yours cannot be told: a proxy that this registry does not know stands between)</span>`;
+  if (asking === own) return html`<span class="muted">(your address too)</span>`;
+  return html`<span class="badge warn">not your address</span> <span class="muted">yours is ${own}</span>`;
 }
 
 function endMarkup(title: string, text: string): Markup {

@@ -122,8 +122,9 @@ describe.runIf(requirePrograms("htpasswd"))("on a terminal", () => {
       await page.getByLabel("Name").fill("alice");
       await page.getByLabel("Password").fill("alice-password");
       await page.getByRole("button", { name: "Sign in" }).click();
-      await page.getByText(code, { exact: true }).waitFor();
-      await page.getByRole("button", { name: "Approve" }).click();
+      await page.locator("p.code", { hasText: code }).waitFor();
+      await page.getByText("Approve", { exact: true }).click();
+      await page.getByRole("button", { name: "let it in" }).click();
       await page.getByRole("heading", { name: "The terminal is let in" }).waitFor();
       expect([(await running.ended).code, running.output]).toEqual([0, expect.stringContaining("logged in")]);
       const reference = `docker://${guarded.server.host}/team/app:1`;

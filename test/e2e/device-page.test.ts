@@ -48,9 +48,11 @@ describe.runIf(requirePrograms("chromium", "htpasswd"))("a terminal, in a browse
     await window.getByLabel("Code").fill(userCode.replace("-", " ").toLowerCase());
     await window.getByRole("button", { name: "Go on" }).click();
     await window.getByRole("heading", { name: "Let this terminal in?" }).waitFor();
-    expect(await window.getByText(userCode, { exact: true }).count()).toBe(1);
+    expect(await window.locator("p.code").textContent()).toBe(userCode);
     await expectWell(viewer, [url]);
-    await window.getByRole("button", { name: "Approve" }).click();
+    await window.getByText("Approve", { exact: true }).click();
+    await expectWell(viewer, [url]);
+    await window.getByRole("button", { name: "let it in" }).click();
     await window.getByRole("heading", { name: "The terminal is let in" }).waitFor();
     await expectWell(viewer, [url]);
     const { key = "" } = await pollDevice(url, deviceCode);
@@ -70,7 +72,7 @@ describe.runIf(requirePrograms("chromium", "htpasswd"))("a terminal, in a browse
     const { page: window } = viewer;
     const { deviceCode, completeUrl } = await askDevice(url);
     await open(viewer, completeUrl);
-    await window.getByRole("button", { name: "Approve" }).focus();
+    await window.getByText("Approve", { exact: true }).focus();
     await window.keyboard.press("Tab");
     await window.keyboard.press("Enter");
     await window.getByRole("heading", { name: "The terminal is refused" }).waitFor();
@@ -87,12 +89,13 @@ describe.runIf(requirePrograms("chromium", "htpasswd"))("a terminal, in a browse
     const { deviceCode, userCode, completeUrl } = await askDevice(url);
     await open(viewer, completeUrl);
     await window.context().clearCookies();
-    await window.getByRole("button", { name: "Approve" }).click();
+    await window.getByText("Approve", { exact: true }).click();
+    await window.getByRole("button", { name: "let it in" }).click();
     await window.waitForURL("**/login?**");
     await window.getByLabel("Name").fill("alice");
     await window.getByLabel("Password").fill("alice-password");
     await window.getByRole("button", { name: "Sign in" }).click();
-    await window.getByText(userCode, { exact: true }).waitFor();
+    await window.locator("p.code", { hasText: userCode }).waitFor();
     expect((await pollDevice(url, deviceCode)).error).toBe("authorization_pending");
   });
 

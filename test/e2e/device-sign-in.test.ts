@@ -13,7 +13,10 @@ import { startRedis } from "../support/redis.ts";
 
 const page = "/home/device";
 const manifest = "/v2/team/app/manifests/1";
-const accessControl = { repositories: { "team/**": { policies: [{ users: ["alice"], actions: ["read"] }] }, "open/**": { anonymousPolicy: ["read"] } } };
+const accessControl = {
+  repositories: { "team/**": { policies: [{ users: ["alice"], actions: ["read"] }] }, "open/**": { anonymousPolicy: ["read"] } },
+  adminPolicy: { users: ["bob"], actions: ["read"] },
+};
 const auth = { htpasswd: { path: "HTPASSWD" }, apikey: true };
 const alice = { username: "alice", password: "alice-password" };
 
@@ -86,6 +89,28 @@ describe.runIf(requirePrograms("htpasswd"))("a terminal that asks to log in", ()
     expect([led.status, html.includes(`value="${userCode}"`), html.includes("Let this terminal in?")]).toEqual([200, true, false]);
     const sent = await browser.ask(`${page}?user_code=${userCode}`, { headers: { "sec-fetch-site": "same-origin" } });
     expect(await sent.text()).toContain("Let this terminal in?");
+  });
+
+  test("is said to ask from one's own address only where that is known", async () => {
+    const { completeUrl } = await askDevice(url);
+    const browser = await signedIn(url);
+    expect(await (await browser.ask(completeUrl)).text()).toContain("(your address too)");
+    for (const name of ["x-forwarded-for", "forwarded", "x-real-ip", "via"]) {
+      const html = await (await browser.ask(completeUrl, { headers: { [name]: "203.0.113.9" } })).text();
+      expect([html.includes("cannot be told"), html.includes("your address too")]).toEqual([true, false]);
+    }
+  });
+
+  test("is let in at the second step; whoever administrates is told that the key does too", async () => {
+    const wide = await askDevice(url);
+    const html = await (await (await signedIn(url)).ask(wide.completeUrl)).text();
+    expect(html).toMatch(/<details[^>]*>(?:(?!<\/details>)[\s\S])*value="approve"/);
+    expect(html).not.toContain("you administrate");
+    const administrator = new CookieBrowser(url);
+    await administrator.submit("/zot/auth/login", { username: "bob", password: "bob-password" });
+    expect(await (await administrator.ask(wide.completeUrl)).text()).toContain("So will whoever has this key");
+    const narrow = await askDevice(url, { scope: "read" });
+    expect(await (await administrator.ask(narrow.completeUrl)).text()).not.toContain("you administrate");
   });
 
   test("is refused by its owner, and hears it", async () => {
