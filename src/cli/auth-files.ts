@@ -105,21 +105,32 @@ export async function keepLogin({ path, hasStore }: AuthPlace, host: string, log
 /** All that is kept for `host` and is a name and a password. Throws as `prepare`. */
 export async function findKeptLogins({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<readonly ShownLogin[]> {
   const file = await readAuthFile(path);
-  const helper = findHelper(file, host, { hasStore });
-  const stored = helper === undefined ? undefined : await findStoredLogin(helper, host, options);
-  return [...(stored ? [stored] : []), ...findLogins(file, host)];
+  const stored = await findStored(findHelper(file, host, { hasStore }), file, host, options);
+  return [...stored.values(), ...findLogins(file, host)];
 }
 
 /** Takes out what is kept for `host`: whether there was anything. Throws as `prepare`. */
 export async function dropLogin({ path, hasStore }: AuthPlace, host: string, options: StoreOptions): Promise<boolean> {
-  const helper = findHelper(await readAuthFile(path), host, { hasStore });
-  const isStored = helper !== undefined && (await findStoredLogin(helper, host, options)) !== undefined;
-  if (helper !== undefined && isStored) await eraseStoredLogin(helper, host, options);
+  const before = await readAuthFile(path);
+  const helper = findHelper(before, host, { hasStore });
+  const stored = await findStored(helper, before, host, options);
+  if (helper !== undefined) for (const name of stored.keys()) await eraseStoredLogin(helper, name, options);
   // Read again: see `keepLogin`.
   const file = await readAuthFile(path);
-  if (Object.keys(entriesOf(file, host)).length === 0) return isStored;
+  if (Object.keys(entriesOf(file, host)).length === 0) return stored.size > 0;
   await writeAuthFile(path, withEntries(file, host, {}));
   return true;
+}
+
+/** What the program, if there is one, has for `host`, by each name that the file has for that. */
+async function findStored(helper: string | undefined, file: AuthFileText, host: string, options: StoreOptions): Promise<ReadonlyMap<string, ShownLogin>> {
+  const stored = new Map<string, ShownLogin>();
+  if (helper === undefined) return stored;
+  for (const name of new Set([host, ...Object.keys(entriesOf(file, host))])) {
+    const login = await findStoredLogin(helper, name, options);
+    if (login) stored.set(name, login);
+  }
+  return stored;
 }
 
 async function readAuthFile(path: string): Promise<AuthFileText> {

@@ -237,6 +237,19 @@ esac`;
     expect(errors).not.toContain(fakeKey);
   });
 
+  test("one that keeps a login by an older docker's name gives that up too when logging out, and the key is ended", async () => {
+    const old = `https://${server.host}`;
+    const keepsOld = `[ "$question" = "${old}" ] || { echo "credentials not found in native keychain"; exit 1; }\n${script}`;
+    const program = await writeCredentialProgram(folder.path, "docker-credential-fake", keepsOld);
+    await put(join(folder.path, "ring"), JSON.stringify({ ServerURL: old, Username: "alice", Secret: fakeKey }));
+    await put(dockerFile, { credsStore: "fake", auths: { [old]: {} } });
+    expect(await runs(["logout", server.url, "--no-podman"])).toMatchObject({ code: 0, errors: expect.stringContaining("its key is ended") });
+    expect((await program.runs()).at(-1)).toBe(`erase ${old}`);
+    await expect(stat(join(folder.path, "ring"))).rejects.toThrow("ENOENT");
+    expect(server.forms.map(({ token }) => token)).toEqual([fakeKey]);
+    expect(await jsonOf(dockerFile)).toEqual({ credsStore: "fake", auths: {} });
+  });
+
   test("what others write into the file while the program asks somebody stays there, at logging in and out", async () => {
     // As another `docker login` does it.
     const meanwhile = (name: string) => `printf '{"auths":{"%s":{"auth":"eDp5"}},"credsStore":"fake"}' ${name}.example >"$DOCKER_CONFIG/config.json"`;
