@@ -78,7 +78,7 @@ function readKeyLife(written: string | undefined): number {
 /** One line that shows as it is written: somebody is going to decide by it. */
 function textIn(form: URLSearchParams, name: string, lengthMax: number): string | undefined {
   const text = only(form, name);
-  if (text === undefined || (text.length <= lengthMax && text.search(unshownOnes) === -1)) return text;
+  if (text === undefined || (text.length <= lengthMax && text.search(unshownOnes) === -1 && shownOne.test(text))) return text;
   throw new BadDeviceRequest("invalid_request", `${name} is to be one line of at most ${lengthMax} characters that can be seen`);
 }
 
@@ -93,5 +93,10 @@ function missing(name: string): never {
   throw new BadDeviceRequest("invalid_request", `${name} is missing`);
 }
 
-/** What is no letter, mark, digit, sign or space: it ends lines, hides, or turns the order of what stands beside it. */
-const unshownOnes = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
+/**
+ * What is no letter, mark, digit, sign or space: it ends lines, hides, or turns the order of what stands beside it. And what is one by its class and
+ * shows as nothing all the same: fillers, selectors of variants, the braille pattern without a dot.
+ */
+const unshownOnes = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]|[\p{Default_Ignorable_Code_Point}\u2800]/gu;
+/** Marks are shown on something, and spaces between. */
+const shownOne = /[\p{L}\p{N}\p{P}\p{S}]/u;

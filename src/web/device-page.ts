@@ -81,7 +81,11 @@ function waitingMarkup({ code, grant, owner, client, isAdministrator }: Waiting,
       ${fact("It asks from", html`<code>${grant.client}</code> ${whoseAddress(grant.client, client)}`)} ${fact("It asked", ago(askedAtMs, nowMs))}
       ${fact("It calls itself", host === "" ? html`<span class="muted">nothing</span>` : html`<bdi>${host}</bdi>`)}
       ${fact("Its program", program === "" ? html`<span class="muted">unknown</span>` : html`<bdi>${program}</bdi>`)}
-      ${fact("It gets", html`an API key for ${isReadOnly ? "pulling, and nothing else" : "all that you may do"}, called <q>${label}</q>, that ends ${distance(-keyLifeMs)}`)}
+      ${fact(
+        "It gets",
+        html`an API key for ${isReadOnly ? "pulling, and nothing else" : "all that you may do"}, called <q><bdi>${label}</bdi></q
+          >, that ends ${distance(-keyLifeMs)}`,
+      )}
     </dl>
     ${isAdministrator && !isReadOnly ? html`<p><span class="badge warn">you administrate</span> So will whoever has this key.</p>` : nothing}
     ${choicesMarkup(code)}

@@ -70,8 +70,8 @@ export function plainText(text: string, lengthMax = textLengthMax): string {
   return `${shown.join("")}${characters.length > lengthMax ? "…" : ""}`;
 }
 
-/** Control and format characters, among them those that turn a text around; line ends; halves of characters. */
-const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
+/** Control and format characters, among them those that turn a text around; line ends; halves of characters; letters and signs that show as nothing. */
+const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800]/u;
 
 /** A message, as errors have it, as people write it. */
 export function sentence(message: string): string {

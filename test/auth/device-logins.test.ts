@@ -258,6 +258,8 @@ test.each([
   ["a label that turns round what it stands beside", { client_id, label: "a\u202Eb" }, "invalid_request"],
   ["a label of too many characters", { client_id, label: "x".repeat(101) }, "invalid_request"],
   ["a host with what cannot be seen", { client_id, host: "a\u200Bb" }, "invalid_request"],
+  ["a label of spaces", { client_id, label: "   " }, "invalid_request"],
+  ["a host of marks on nothing", { client_id, host: "\u0301" }, "invalid_request"],
   ["a life that is too short", { client_id, key_expires_in: "599" }, "invalid_request"],
   ["a life that is too long", { client_id, key_expires_in: String(400 * 86_400 + 1) }, "invalid_request"],
   ["a life that is none", { client_id, key_expires_in: "-1" }, "invalid_request"],
@@ -266,6 +268,11 @@ test.each([
   const at = await setup();
   expect(await at.ask("", form)).toMatchObject({ status: 400, body: { error, errors: [{ code: "REQUEST_INVALID" }] } });
   expect(await textsIn(at.folder).catch(() => "nothing")).toBe("nothing");
+});
+
+test.each(["\u3164", "\u115F", "\uFFA0", "\u034F", "\uFE0F", "\u2800", "\u{E0100}"])("a host with %j, which shows as nothing, is refused", async (unseen) => {
+  const at = await setup();
+  expect(await at.ask("", { client_id, host: `a${unseen}b` })).toMatchObject({ status: 400, body: { error: "invalid_request" } });
 });
 
 test.each([

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { parseReference } from "../../src/oci/reference.ts";
 import { imageHref, parseName, repositoryHref, withQuery } from "../../src/web/addresses.ts";
-import { ago, distance, html, percent, writtenTime } from "../../src/web/markup.ts";
+import { ago, distance, html, percent, plainText, writtenTime } from "../../src/web/markup.ts";
 import { repositoryNamed } from "../support/deposited-images.ts";
 
 const minuteMs = 60_000;
@@ -35,6 +35,12 @@ test("what is put into markup is text, also inside an attribute and a list", () 
   expect(html`<i title="${text}">${[text, html`<u>${text}</u>`]}</i>`.toString()).toBe(
     `<i title="${escaped(text)}">${escaped(text)}<u>${escaped(text)}</u></i>`,
   );
+});
+
+test("what would show as nothing is written out, and what shows is left", () => {
+  for (const unseen of ["\u202E", "\u200B", "\u3164", "\u115F", "\uFFA0", "\u034F", "\uFE0F", "\u2800", "\u{E0100}"])
+    expect(plainText(`a${unseen}b`)).toBe(`a\\u{${unseen.codePointAt(0)?.toString(16)}}b`);
+  for (const shown of ["Alice's laptop", "é é 한국 שלום 🐳", "a…b – c"]) expect(plainText(shown)).toBe(shown);
 });
 
 describe("an address", () => {
