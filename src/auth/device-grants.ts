@@ -5,8 +5,10 @@
 import type { Clock } from "../oci/clock.ts";
 import { codeKeyOf, drawDeviceCode, drawUserCode } from "./device-codes.ts";
 import { grantKnownMs, grantLifeMs, readDeviceGrant, readDeviceVerdict, type DeviceGrant, type DeviceVerdict } from "./device-grant-records.ts";
-import type { Records } from "./records.ts";
+import { RecordsUnavailable, type Records } from "./records.ts";
 
+/** Clocks of processes that share records may differ by so much; what was asked later than that has not been yet. */
+const clocksApartMs = 60_000;
 /** A short code that somebody else has is drawn again; so many in a row are no chance. */
 const drawsMax = 5;
 
@@ -45,13 +47,21 @@ export class DeviceGrants {
     return key === undefined ? undefined : await this.#read(key);
   }
 
-  /** Decides, once: of several who do, in whatever process, one does. Undefined: there was nothing to decide. Throws `RecordsUnavailable`. */
+  /**
+   * Decides, once: of several who do, in whatever process, one does. Undefined: there was nothing to decide. Throws `RecordsUnavailable`: nothing
+   * is decided then, and the code can be tried again, unless nothing at all can be written.
+   */
   async decide(userCode: string, verdict: DeviceVerdict): Promise<DeviceGrant | undefined> {
-    const { records } = this.#options;
+    const { records, clock } = this.#options;
     const key = await records.take(shortPath(userCode));
     const grant = key === undefined ? undefined : await this.#read(key);
     if (key === undefined || !grant) return undefined;
-    await records.write(verdictPath(key), JSON.stringify(verdict), { lifeMs: grantKnownMs });
+    try {
+      await records.write(verdictPath(key), JSON.stringify(verdict), { lifeMs: grantKnownMs });
+    } catch (error) {
+      if (error instanceof RecordsUnavailable) await records.write(shortPath(userCode), key, { lifeMs: Math.max(1, grant.untilMs - clock.now()) });
+      throw error;
+    }
     return grant;
   }
 
@@ -77,7 +87,10 @@ export class DeviceGrants {
   }
 
   async #read(key: string): Promise<DeviceGrant | undefined> {
-    return readDeviceGrant(await this.#options.records.read(grantPath(key)));
+    const { records, clock } = this.#options;
+    const grant = readDeviceGrant(await records.read(grantPath(key)));
+    // A clock that was set back would make a code good for as much longer.
+    return grant && grant.askedAtMs - clock.now() < clocksApartMs ? grant : undefined;
   }
 
   async #drawFreeCode(): Promise<string> {

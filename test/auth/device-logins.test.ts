@@ -215,6 +215,32 @@ test("who approves in the last second has not done so in vain", async () => {
   expect((await at.poll(deviceCode)).status).toBe(200);
 });
 
+test("a decision that cannot be kept is none: when it can, the same code is decided", async () => {
+  const at = await setup();
+  const { deviceCode, userCode } = await at.begin();
+  for (const decision of ["approve", "refuse"]) {
+    at.records.isAway = ([kind]) => kind === "device-verdicts";
+    expect((await at.decide(userCode, decision)).kind).toBe("unavailable");
+    at.records.isAway = () => false;
+    expect((await at.poll(deviceCode)).error).toBe("authorization_pending");
+    await at.clock.advance(5_000);
+  }
+  expect((await at.decide(userCode, "approve")).kind).toBe("approved");
+  expect((await at.poll(deviceCode)).status).toBe(200);
+  await at.clock.advance(600_000);
+  expect((await at.find(userCode)).kind).toBe("unknown");
+});
+
+test("a code is good for no longer because the clock is set back", async () => {
+  const at = await setup();
+  const { deviceCode, userCode } = await at.begin();
+  at.clock.jump(-30_000);
+  expect((await at.find(userCode)).kind).toBe("waiting");
+  at.clock.jump(-3_600_000);
+  expect([(await at.find(userCode)).kind, (await at.decide(userCode, "approve")).kind]).toEqual(["unknown", "unknown"]);
+  expect((await at.poll(deviceCode)).error).toBe("invalid_grant");
+});
+
 test("of many who decide at once one does", async () => {
   const at = await setup();
   const { userCode } = await at.begin();
