@@ -6,8 +6,10 @@ import { hash, randomBytes } from "node:crypto";
 import type { Background } from "../oci/background.ts";
 import type { Clock } from "../oci/clock.ts";
 import { readStoredKey, writeStoredKey, type StoredKey } from "./api-key-records.ts";
+import type { Voucher } from "./principal.ts";
 import { RecordsUnavailable, unendingMs, type Records } from "./records.ts";
 import { userKeyOf } from "./user-key.ts";
+import { isSameVoucher } from "./voucher.ts";
 
 export interface ApiKeysOptions {
   readonly records: Records;
@@ -27,8 +29,10 @@ export interface ApiKey extends FoundKey {
   readonly usedAtMs: number | undefined;
 }
 
-/** Keys of one owner; whoever wants more gives some up first. */
+/** Keys of one person; whoever wants more gives some up first. */
 export const keysMax = 100;
+/** The same of all who have one name. */
+export const namesakesKeysMax = 300;
 /** A use is noted this often. */
 const noteMs = 60_000;
 /** How long a key that is over is still listed. */
@@ -61,7 +65,7 @@ export class ApiKeys {
     const { records, clock } = this.#options;
     const { owner, expiresAtMs } = wanted;
     const ownerKey = userKeyOf(owner);
-    if ((await records.list(["api-keys", ownerKey])).length >= keysMax) throw new TooManyKeys(owner);
+    if (await this.hasTooMany(owner, wanted.voucher)) throw new TooManyKeys(owner);
     if ((await records.read(["api-key-owners", ownerKey])) === undefined) await records.write(["api-key-owners", ownerKey], owner, { lifeMs: unendingMs });
     const secret = `zak_${randomBytes(16).toString("hex")}`;
     const hashed = hashOf(secret);
@@ -69,6 +73,15 @@ export class ApiKeys {
     const lifeMs = expiresAtMs === undefined ? unendingMs : Math.max(0, expiresAtMs - clock.now()) + listedExpiredMs;
     await records.write(["api-keys", ownerKey, hashed], writeStoredKey(stored), { lifeMs });
     return { secret, key: this.#described(hashed, stored, undefined) };
+  }
+
+  /** Whether there is no room for another key of `owner`, as the one whom `voucher` vouches for. Throws `RecordsUnavailable`. */
+  async hasTooMany(owner: string, voucher: Voucher | undefined): Promise<boolean> {
+    const all = await this.#options.records.list(["api-keys", userKeyOf(owner)]);
+    if (all.length < keysMax) return false;
+    if (all.length >= namesakesKeysMax) return true;
+    const keys = await Promise.all(all.map((hashed) => this.#read(owner, hashed)));
+    return keys.filter((key) => key && isSameVoucher(key.voucher, voucher)).length >= keysMax;
   }
 
   /** The key behind `secret`, when it is `owner`'s and is good now; its use is noted. Throws `RecordsUnavailable`. */

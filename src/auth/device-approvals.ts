@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../oci/clock.ts";
 import type { Log } from "../oci/log.ts";
-import { keysMax, type ApiKeys } from "./api-keys.ts";
+import type { ApiKeys } from "./api-keys.ts";
 import { findUserCode, shownUserCode } from "./device-codes.ts";
 import type { DeviceConsents } from "./device-consents.ts";
 import { grantLifeMs, type DeviceGrant, type DeviceVerdict } from "./device-grant-records.ts";
@@ -16,12 +16,13 @@ import { isInPerson, type Principal } from "./principal.ts";
 import { RecordsUnavailable } from "./records.ts";
 import { readForm } from "./token-requests.ts";
 import type { Visit } from "./visit.ts";
+import { voucherOf } from "./voucher.ts";
 import { WindowBudget } from "./window-budget.ts";
 
 export interface DeviceApprovalsOptions {
   readonly grants: Pick<DeviceGrants, "find" | "decide">;
   readonly consents: Pick<DeviceConsents, "give" | "drop">;
-  readonly keys: Pick<ApiKeys, "list">;
+  readonly keys: Pick<ApiKeys, "hasTooMany">;
   readonly people: People;
   readonly own: Pick<OwnOrigin, "pageBehind">;
   readonly clock: Clock;
@@ -95,7 +96,7 @@ export class DeviceApprovals {
     if (found.kind !== "waiting") return found;
     const { name: owner } = principal;
     const [code, isApproved] = [found.code.replace("-", ""), decision === "approve"];
-    if (isApproved && (await keys.list(owner)).length >= keysMax) return { kind: "too many keys" };
+    if (isApproved && (await keys.hasTooMany(owner, voucherOf(principal)))) return { kind: "too many keys" };
     const consent = isApproved ? await consents.give(principal) : undefined;
     const verdict: DeviceVerdict =
       consent === undefined ? { kind: "refused" } : { kind: "approved", owner, ...(await keyHolderOf(principal, people)), consent };

@@ -12,7 +12,7 @@ import type { Records } from "./records.ts";
 
 export interface DeviceLoginsOptions {
   readonly records: Records;
-  readonly keys: Pick<ApiKeys, "list">;
+  readonly keys: Pick<ApiKeys, "hasTooMany">;
   /** The same records, for whoever has no name: however many ask, nobody's keys and sessions wait behind them. */
   readonly strangers: Records;
   readonly strangersKeys: Pick<ApiKeys, "create" | "giveUp">;

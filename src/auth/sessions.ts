@@ -12,6 +12,7 @@ import { RecordsUnavailable, unendingMs, type Records } from "./records.ts";
 import { seal, unseal, type SealSecret } from "./sealed-text.ts";
 import { readEpoch, readSession, readTime, readTokens, sessionEpochPath, type Session, type SessionPerson, type SessionTokens } from "./session-records.ts";
 import { userKeyOf } from "./user-key.ts";
+import { isSameVoucher } from "./voucher.ts";
 
 /** The cookie's name. */
 export const sessionCookie = "session";
@@ -71,7 +72,7 @@ export class Sessions {
   /** A new session, with a secret of its own. Throws `RecordsUnavailable`. */
   async open(person: SessionPerson, { tokens, client, userAgent, lifeMs }: OpenOptions): Promise<OpenedSession> {
     const userKey = userKeyOf(person.user);
-    await this.#makeRoom(person.user);
+    await this.#makeRoom(person);
     const value = `${userKey}.${randomBytes(32).toString("base64url")}`;
     const startedAtMs = this.#options.clock.now();
     const session: Session = {
@@ -217,8 +218,9 @@ export class Sessions {
     await Promise.all((["session-uses", "session-tokens"] as const).map((kind) => this.#options.records.remove([kind, userKey, id])));
   }
 
-  async #makeRoom(user: string): Promise<void> {
-    const sessions = await this.list(user);
+  async #makeRoom(person: SessionPerson): Promise<void> {
+    const { user } = person;
+    const sessions = (await this.list(user)).filter((session) => isSameVoucher(session, person));
     for (const { id } of sessions.slice(sessionsMax - 1)) await this.revoke(user, id);
   }
 

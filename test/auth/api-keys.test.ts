@@ -2,7 +2,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { ApiKeys, keysMax, looksLikeKey, TooManyKeys } from "../../src/auth/api-keys.ts";
+import { ApiKeys, keysMax, looksLikeKey, namesakesKeysMax, TooManyKeys } from "../../src/auth/api-keys.ts";
 import type { StoredKey } from "../../src/auth/api-key-records.ts";
 import type { PasswordBackend, PasswordVerdict } from "../../src/auth/authenticator.ts";
 import { FileRecords } from "../../src/auth/file-records.ts";
@@ -12,6 +12,7 @@ import { readKeyScope } from "../../src/auth/key-scope.ts";
 import { Passwords, type LoginVerdict } from "../../src/auth/passwords.ts";
 import { methodOf, People, personLifeMs } from "../../src/auth/people.ts";
 import type { Principal, Voucher } from "../../src/auth/principal.ts";
+import { userKeyOf } from "../../src/auth/user-key.ts";
 import { Background } from "../../src/oci/background.ts";
 import { silentLog } from "../../src/oci/log.ts";
 import { KeptLog } from "../support/kept-log.ts";
@@ -199,6 +200,18 @@ describe("a key", () => {
     await keys.revoke("alice", first?.id ?? "");
     await keys.create(order());
     expect(await keys.list("alice")).toHaveLength(keysMax);
+  });
+
+  test("one too many is one's own, and no namesake's, who are not without end either", async () => {
+    const { keys, folder, clock, background } = await setup();
+    const as = (subject: string) => order({ account: "person", voucher: { by: "github", subject } });
+    for (let count = 0; count < keysMax; count++) await keys.create(as("666"));
+    await expect(keys.create(as("666"))).rejects.toThrow(TooManyKeys);
+    await keys.create(as("1"));
+    await using records = new FileRecords({ folder, clock, background });
+    for (let count = keysMax + 1; count < namesakesKeysMax; count++)
+      await records.write(["api-keys", userKeyOf("alice"), String(count)], "{}", { lifeMs: day });
+    await expect(keys.create(as("1"))).rejects.toThrow(TooManyKeys);
   });
 
   test("everybody's are listed by their owners, the newest first", async () => {

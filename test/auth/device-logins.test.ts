@@ -455,7 +455,19 @@ test("who has as many keys as one may have is told so where he approves, and the
   const { deviceCode, userCode } = await at.begin();
   const made = [];
   for (let count = 0; count < keysMax; count++)
-    made.push((await at.keys.create({ owner: "alice", account: "htpasswd", label: "x", expiresAtMs: undefined, scope: undefined, creator: "test" })).key);
+    made.push(
+      (
+        await at.keys.create({
+          owner: "alice",
+          account: "htpasswd",
+          voucher: { by: "htpasswd" },
+          label: "x",
+          expiresAtMs: undefined,
+          scope: undefined,
+          creator: "test",
+        })
+      ).key,
+    );
   expect((await at.decide(userCode, "approve")).kind).toBe("too many keys");
   expect((await at.poll(deviceCode)).error).toBe("authorization_pending");
   await at.keys.revoke("alice", made[0]?.id ?? "");

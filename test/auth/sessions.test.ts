@@ -166,6 +166,16 @@ describe("a session", () => {
     expect(await sessions.list("alice")).toHaveLength(sessionsMax);
     expect(await sessions.find(first.value)).toBeUndefined();
   });
+
+  test("is no room for a namesake", async () => {
+    const sessions = open();
+    const first = await sessions.open({ ...alice, subject: "1" }, begun);
+    for (let at = 0; at < sessionsMax; at++) {
+      await clock.advance(1);
+      await sessions.open({ ...alice, by: "github", subject: "666" }, begun);
+    }
+    expect(await sessions.find(first.value)).toBeDefined();
+  });
 });
 
 describe("what is kept", () => {
