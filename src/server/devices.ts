@@ -69,7 +69,7 @@ async function pageFor(exchange: Exchange, admitted: Admitted | undefined, { pag
   const show = (status: number, view: DeviceView): Answer => pageAnswer(pages.device(view, { status, user }));
   const typed = query.get("user_code") ?? "";
   const end = query.get("end");
-  if (exchange.method !== "POST" && (end === "approved" || end === "refused")) return show(200, { kind: end });
+  if (exchange.method !== "POST" && (end === "approved" || end === "refused")) return show(200, { kind: exchange.visit().comesFromOurs ? end : "decided" });
   if (exchange.method !== "POST" && typed === "") return show(200, { kind: "asking", problem: undefined });
   const outcome = await outcomeOf(exchange, devices, { principal, typed });
   switch (outcome.kind) {

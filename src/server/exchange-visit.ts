@@ -49,6 +49,11 @@ export class ExchangeVisit implements Visit {
     return client === this.#peer && forwardingHeaders.some((name) => this.#exchange.header(name) !== undefined) ? undefined : client;
   }
 
+  /** Whether the browser says that a page of ours has led here, and nobody's link: over TLS, and to localhost, all of them do. */
+  get comesFromOurs(): boolean {
+    return this.fetchSite === "same-origin";
+  }
+
   get userAgent(): string | undefined {
     return this.#exchange.header("user-agent");
   }

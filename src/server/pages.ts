@@ -120,6 +120,7 @@ function visitOf(
     form,
     user: user && { ...user, hasAccount: account !== undefined, isAdministrator: guard.isAdministrator(exchange, admitted) },
     account,
+    comesFromOurs: visit.comesFromOurs,
     origin: visit.origin,
     sees: guard.sees(exchange, admitted),
     refusalOf: (repository: Repository, reference: Reference | undefined) => guard.readingRefusal(exchange, admitted, repository, reference),

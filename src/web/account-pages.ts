@@ -46,9 +46,13 @@ export class AccountPages {
     return await this.#page(account, visit, { form: emptyKeyForm });
   }
 
-  async #page(account: Account, { query }: PageVisit, { form, status = 200 }: { readonly form: KeyForm; readonly status?: number }): Promise<PageOutcome> {
+  async #page(
+    account: Account,
+    { query, comesFromOurs }: PageVisit,
+    { form, status = 200 }: { readonly form: KeyForm; readonly status?: number },
+  ): Promise<PageOutcome> {
     const [keys, sessions] = await Promise.all([account.keys?.list(), account.sessions?.list()]);
-    const body = accountPage({ keys, sessions, form, done: query.get("done") ?? "", nowMs: this.#options.clock.now() });
+    const body = accountPage({ keys, sessions, form, done: comesFromOurs ? (query.get("done") ?? "") : "", nowMs: this.#options.clock.now() });
     return { kind: "page", page: { title: "Your keys and sessions", section: "account", body }, status };
   }
 

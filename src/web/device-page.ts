@@ -19,7 +19,9 @@ export type DeviceView =
       /** Whether the owner administrates here. */
       readonly isAdministrator: boolean;
     }
-  | { readonly kind: "approved" | "refused" };
+  | { readonly kind: "approved" | "refused" }
+  /** Somebody's link may have led here: nothing is said to have been done. */
+  | { readonly kind: "decided" };
 
 type Waiting = Extract<DeviceView, { kind: "waiting" }>;
 
@@ -37,6 +39,11 @@ export function devicePage(view: DeviceView, nowMs: number): Markup {
       return endMarkup(
         "The terminal is refused",
         "It gets no key. If you did not ask for this yourself, somebody else has your name in mind: tell who runs this registry.",
+      );
+    case "decided":
+      return endMarkup(
+        "Nothing waits here",
+        "If you have just decided about a terminal, that counts: one that you let in has its key in a few seconds, and one that you refused gets none.",
       );
     default:
       return view satisfies never;

@@ -17,6 +17,8 @@ export interface PageVisit {
   readonly user: PageUser | undefined;
   /** What is the visitor's own; undefined: there is nothing of the kind, or nobody in person looks. */
   readonly account: Account | undefined;
+  /** Whether a page of ours has led here for certain, and nobody's link. */
+  readonly comesFromOurs: boolean;
   /** `https://registry.example.com`: how the visitor reached us. */
   readonly origin: string;
   /** Undefined: all of them. */

@@ -121,6 +121,13 @@ describe.runIf(requirePrograms("htpasswd"))("somebody's own page", () => {
     expect([answer.status, text.includes("Bob has 100 keys already"), text.includes('value="one more"')]).toEqual([400, true, true]);
   });
 
+  test("says that something was done to whoever did it, and not by a mere link", async () => {
+    const browser = await signedIn(guarded);
+    const said = async (headers: Readonly<Record<string, string>>): Promise<boolean> =>
+      (await (await browser.ask(`${accountPath}?done=revoked`, { headers })).text()).includes("The key is revoked");
+    expect(await Promise.all([said({ "sec-fetch-site": "same-origin" }), said({ "sec-fetch-site": "cross-site" }), said({})])).toEqual([true, false, false]);
+  });
+
   test("shows where one is signed in, and ends it there", async () => {
     const others = [await signedIn(guarded, "alice", { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" })];
     const browser = await signedIn(guarded, "alice", { "user-agent": "curl/8.0" });

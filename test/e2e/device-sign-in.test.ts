@@ -113,6 +113,20 @@ describe.runIf(requirePrograms("htpasswd"))("a terminal that asks to log in", ()
     expect(await (await administrator.ask(narrow.completeUrl)).text()).not.toContain("you administrate");
   });
 
+  test("is said to be let in, or refused, to whoever has just done that, and not by a mere link", async () => {
+    const browser = await signedIn(url);
+    for (const [end, word] of [
+      ["approved", "is let in</h1>"],
+      ["refused", "is refused</h1>"],
+    ] as const) {
+      const said = async (headers: Readonly<Record<string, string>>): Promise<boolean> =>
+        (await (await browser.ask(`${page}?end=${end}`, { headers })).text()).includes(word);
+      expect(
+        await Promise.all([said({ "sec-fetch-site": "same-origin" }), said({ "sec-fetch-site": "cross-site" }), said({ "sec-fetch-site": "none" }), said({})]),
+      ).toEqual([true, false, false, false]);
+    }
+  });
+
   test("is refused by its owner, and hears it", async () => {
     const { deviceCode, userCode } = await askDevice(url);
     const refused = await decide(await signedIn(url), userCode, "refuse", { from: url });

@@ -53,7 +53,7 @@ export async function startShownPages(options: Partial<PagesOptions> = {}): Prom
     async show(target, visit = {}) {
       const { pathname: path, searchParams: query } = new URL(target, "http://localhost");
       const { signal } = new AbortController();
-      const nobody = { form: undefined, user: undefined, account: undefined, sees: undefined, refusalOf: () => undefined };
+      const nobody = { form: undefined, comesFromOurs: true, user: undefined, account: undefined, sees: undefined, refusalOf: () => undefined };
       const shown = await pages.show({ ...nobody, path, query, origin: "http://localhost:8080", signal, ...visit });
       return shown.kind === "page" ? shown : { status: 303, html: "", location: shown.path };
     },
