@@ -520,8 +520,8 @@ test("whoever has a key ends it, and only with its owner's name; what is no key 
 
 test.each([
   ["whose approvals an operator has ended", (at: At) => dropConsents("alice", at.records)],
-  ["whose password is another", (at: At) => void (at.standing.stamp = "two")],
-  ["whom nobody vouches for any more", (at: At) => void (at.standing.stamp = undefined)],
+  ["whose password is another", (at: At) => Object.assign(at.standing, { stamp: "two" })],
+  ["whom nobody vouches for any more", (at: At) => Object.assign(at.standing, { stamp: undefined })],
   ["whose sessions ended with everybody's", (at: At) => new Sessions({ ...at, keys: { hashKey: undefined, encryptKey: undefined } }).revokeEverybodys()],
 ])("a terminal that somebody let in %s meanwhile gets no key", async (_, revoke) => {
   const at = await setup();

@@ -602,6 +602,14 @@ export const threats: readonly Threat[] = [
         without: "a count of wrong codes of terminals",
         edits: [{ file: "auth/device-approvals.ts", text: "if (spent) {", replacement: "if (spent === null) {" }],
       },
+      {
+        file: "auth/device-logins.test.ts",
+        test: "a page of another site that makes a browser ask uses up nobody's guesses",
+        without: "a look at whose page brings a code",
+        edits: [
+          { file: "auth/device-approvals.ts", text: 'if (this.#options.own.pageBehind(visit) === "foreign")', replacement: "if (this.#options === undefined)" },
+        ],
+      },
     ],
   },
   {
@@ -879,6 +887,13 @@ export const threats: readonly Threat[] = [
     number: 35,
     what: "a credential that has ended, and is used for hours",
     shown: [
+      {
+        file: "auth/device-logins.test.ts",
+        test: "a terminal that somebody let in %s meanwhile gets no key",
+        row: "whose password is another",
+        without: "a look at what vouched for who approved, when the key is fetched",
+        edits: [{ file: "auth/device-consents.ts", text: "return stamp === undefined ||", replacement: "return stamp !== owner ||" }],
+      },
       {
         file: "upstream/token-manager.test.ts",
         test: "serves to its end while renewing fails, with longer and longer pauses",
