@@ -4,10 +4,13 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import type { IssuedCertificate } from "./certificates.ts";
 import { findProgram } from "./programs.ts";
+import { lookUntil } from "./looking.ts";
 import { freePort, runProcess, startProcess, type RunningProcess } from "./processes.ts";
 
 export const directoryBase = "dc=example,dc=org";
 export const searcher = { dn: `cn=searcher,${directoryBase}`, password: "searcher-secret" } as const;
+
+const listeningMs = 10_000;
 
 export interface SlapdOptions {
   /** It offers TLS, and StartTLS. */
@@ -79,8 +82,20 @@ export async function startSlapd(folder: string, { tls, refusesStrangers = false
     port,
     tlsPort,
   );
+  // It says so before it listens.
+  const isListening = await lookUntil(() => isAnswered(port), Boolean, { waitMs: listeningMs });
+  if (!isListening) throw new Error(`slapd does not listen on port ${port}`);
   await slapd.add(people);
   return slapd;
+}
+
+async function isAnswered(port: number): Promise<boolean> {
+  try {
+    await using _ = await visitPort(port);
+    return true;
+  } catch {
+    return false; // Refused, so far.
+  }
 }
 
 async function visitPort(port: number): Promise<AsyncDisposable & { readonly localPort: number }> {
